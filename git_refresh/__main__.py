@@ -1,10 +1,36 @@
 """`git-refresh` and `python -m git_refresh`: the command line, for laptops and pipelines."""
 
+import os
+import shutil
 import signal
 import sys
+from pathlib import Path
+
+from git_refresh.output.shell import quote
+
+_NAME = "git-refresh"
+_COMPLETES = "_GIT_REFRESH_COMPLETE"
+"""The variable with which a shell asks for completions."""
 
 
-def git_refresh(name: str = "git-refresh") -> None:
+def _script() -> str:
+    """Return how the script was typed: by its name where the shell finds it, else by its path."""
+    typed, found = sys.argv[0], shutil.which(_NAME)
+    if Path(typed).stem != _NAME or (found and Path(found).resolve() == Path(typed).resolve()):
+        return _NAME
+    return typed
+
+
+def _program() -> str:
+    """Return how the program was typed; usage lines and remedies repeat it."""
+    words = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1] if __name__ == "__main__" else [_script()]
+    try:
+        return _NAME if os.environ.get(_COMPLETES) else " ".join(map(quote, words))
+    except ValueError:  # no shell can repeat it
+        return _NAME
+
+
+def git_refresh() -> None:
     """Run a command, under the name by which it was called.
 
     Raises:
@@ -24,8 +50,8 @@ def git_refresh(name: str = "git-refresh") -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     render.open_streams()
     with render.writing():
-        main(prog_name=name)
+        main(prog_name=_program(), complete_var=_COMPLETES)
 
 
 if __name__ == "__main__":
-    git_refresh("python -m git_refresh")
+    git_refresh()

@@ -27,7 +27,7 @@ from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import redact, silence_sdk_logs
 from git_refresh.run.errors import failure_of, raise_failure
 from git_refresh.run.pool import MAX_THREADS
-from git_refresh.run.ports import RefResolver, SliceClaims
+from git_refresh.run.ports import AdminAccess, RefResolver, SliceClaims
 from git_refresh.run.refresh import lateness, refresh
 from git_refresh.run.report import Report
 from git_refresh.run.slices import QUEUE
@@ -49,6 +49,7 @@ class AllClouds:
         secrets: SecretFilter,
         *,
         jobs_client_shares_token: bool,
+        admin: Callable[[Network], AdminAccess] | None,
     ) -> None:
         """Connect to nothing yet.
 
@@ -59,6 +60,7 @@ class AllClouds:
         self.environ = environ
         self.jobs_client_shares_token = jobs_client_shares_token
         self.network = Network(usable_network(environ, _addresses(settings, environ)), deadline, secrets)
+        self.admin = admin(self.network) if admin and uses_azure_cli(environ) else None
         self.lists = folder_lists(len(settings.entries))
         self.threads = _threads()
         self.keep_alive = _descriptors() > len(settings.entries) + self.threads + 3 * settings.concurrency
@@ -158,11 +160,12 @@ def connect(
     clock: Clock | None = None,
     *,
     jobs_client_shares_token: bool = False,
+    admin: Callable[[Network], AdminAccess] | None = None,
 ) -> AllClouds:
     """Return the real clouds for work that begins now and ends within the settings' budget. Close them after it.
 
     Their settings allow no more operations at once than this process can carry. What SDKs log is withheld, and the logger learns what is
-    secret.
+    secret. The app hands in no `admin`: it is for commands that read, and is used only where there is no managed identity.
 
     Raises:
         SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
@@ -175,6 +178,7 @@ def connect(
         environ,
         logger.secrets,
         jobs_client_shares_token=jobs_client_shares_token,
+        admin=admin,
     )
 
 

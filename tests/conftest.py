@@ -7,6 +7,8 @@ import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, socket_allow_hosts
 
+from tests.support.paths import ROOT
+
 OFFLINE = {Path(__file__).parent / name for name in ("unit", "infra", "pages")}
 
 settings.register_profile("quick", max_examples=10, deadline=None)  # `make check`
@@ -28,7 +30,15 @@ def _logger_as_before() -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Let the tests press Ctrl-C, also in a background job of a shell, which starts processes with SIGINT ignored."""
+    """Let the tests press Ctrl-C, also in a background job of a shell, which starts processes with SIGINT ignored.
+
+    Raises:
+        pytest.UsageError: there is a list where the tests start commands, which would read it.
+    """
+    if (ROOT / "workspaces.json").exists():
+        raise pytest.UsageError(
+            "Move workspaces.json out of the checkout: the commands that tests run there read it."
+        )
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -10,7 +10,7 @@ from git_refresh.admin.workspace import can_manage
 from git_refresh.clients.scim import ADD_WORKSPACE_ACCESS, principal_body
 from git_refresh.failures.table import IN_ACCOUNT, PRINCIPAL_NUMBER
 from git_refresh.model.values import AZURE_DEVOPS
-from git_refresh.output.shell import NO_COMMAND, Command, command
+from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 
 
 def let_into_organization(
@@ -132,9 +132,9 @@ def consent(tenant: str, registration: str) -> Command:
     )
 
 
-def onboard(options: Command) -> Command:
-    """The command that grants what a list needs, with the options by which it reads the list."""
-    return command(".venv/bin/python -m git_refresh onboard{options} --apply", options=options)
+def onboard(invocation: Invocation) -> Command:
+    """The command that grants what a list needs."""
+    return invocation.of("onboard{options} --apply")
 
 
 def _in_account(account_id: str) -> Command:

@@ -18,7 +18,7 @@ from git_refresh.clients.scim import Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import poll
-from git_refresh.output.shell import Command
+from git_refresh.output.shell import Command, Invocation
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder, Workspace
 
@@ -75,10 +75,14 @@ class DatabricksGrants:
     """What one identity needs in the workspaces of its trust zone."""
 
     def __init__(
-        self, services: AdminServices, identity: ServicePrincipal, account_id: str | None, options: Command
+        self,
+        services: AdminServices,
+        identity: ServicePrincipal,
+        account_id: str | None,
+        invocation: Invocation,
     ) -> None:
         self._services = services
-        self._options = options
+        self._invocation = invocation
         self._identity = identity
         self._account_id = account_id
         self._clock = services.deadline.clock
@@ -97,7 +101,7 @@ class DatabricksGrants:
             host=workspace.host,
             client_id=client_id,
             principal=f"service principal {client_id}",
-            options=self._options,
+            invocation=self._invocation,
         )
         try:
             api = AdminWorkspace(workspace.host, self._services.rest(Service.DATABRICKS, workspace.host))
@@ -107,7 +111,7 @@ class DatabricksGrants:
             )
             targets = self._targets(api, workspace, principal)
         except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
-            who, command = workspace_admin(workspace), commands.onboard(self._options)
+            who, command = workspace_admin(workspace), commands.onboard(self._invocation)
             return _membership(workspace, client_id, context, who, command).failed(error)
         context = replace(context, account_id=account_id or "")
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)

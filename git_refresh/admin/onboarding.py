@@ -169,7 +169,7 @@ class Onboarding:
         self, identity: ServicePrincipal, entries: Sequence[Entry], projects: Projects
     ) -> Iterator[Grant]:
         databricks = DatabricksGrants(
-            self._services, identity, self._given.account_id, self._settings.options
+            self._services, identity, self._given.account_id, self._settings.invocation
         )
         seen: list[WorkspaceSnapshot] = []
         looked_at = self._executor.each(entries, databricks.see)
@@ -262,14 +262,14 @@ class Onboarding:
             client_id=first.client_id,
             secret=target.name,
             vault=url,
-            options=self._settings.options,
+            invocation=self._settings.invocation,
         )
         grant = Grant(
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
             f'OAuth secret of service principal {first.client_id}, as the secret "{target.name}"',
             f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
-            commands.onboard(self._settings.options),
+            commands.onboard(self._settings.invocation),
             context=context,
             keys=(("oauth_secret", target.name),),
             needs=tuple(needs),

@@ -52,7 +52,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.schedule import DEFAULT_INTERVAL, expires_before, gaps
 from git_refresh.model.values import AZURE_DATABRICKS, TOKEN_EXCHANGE, Problem
 from git_refresh.output.log import RedactingLogger
-from git_refresh.output.shell import Command, command
+from git_refresh.output.shell import Invocation
 from git_refresh.output.text import count
 from git_refresh.run.context import SECRET_WARNING, Run, facts_of_workspace
 from git_refresh.run.decide import Source
@@ -156,9 +156,12 @@ def check_live(
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
     from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
+    from git_refresh.admin.reader import AdminReader  # noqa: PLC0415
 
     interval = max(gaps(values.get(NAME), SystemClock().now()))
-    with closing(app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs)) as clouds:
+    with closing(
+        app.connect(settings, os.environ, logger, jobs_client_shares_token=jobs, admin=AdminReader)
+    ) as clouds:
         factory = HttpJobsClientFactory(clouds.network) if jobs else None
         return check_clouds(
             clouds.settings,
@@ -202,8 +205,10 @@ def check_clouds(
         lines = _ZoneCheck(zone.run, reports, executor, subject).checks(interval, clouds, jobs)
         if services.identity is Service.AZURE_CLI:
             as_itself = {each.name for each in workspaces_of(own) if each.auth == "managed_identity"}
-            lines = (_asked_as_you(line, as_itself, settings.options) for line in lines)
+            lines = (_asked_as_you(line, as_itself, settings.invocation) for line in lines)
         found += lines
+    if walked.as_admin:
+        found.append(warning("identity", "Azure CLI", finding("read_as_admin", DiagnosisContext())))
     if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
         found.append(warning("identity", "clock", clock_skew(behind, DiagnosisContext())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
@@ -215,7 +220,7 @@ _YOURS = frozenset(
 """What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) -> Check:
+def _asked_as_you(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
     """A refusal that is your own: it proves nothing about the app. `as_itself` names workspaces that it signs in to as its identity."""
     is_yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
@@ -223,7 +228,7 @@ def _asked_as_you(check: Check, as_itself: Collection[str], options: Command) ->
     if check.error is None or not is_yours:
         return check
     cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
-    onboard = command(".venv/bin/python -m git_refresh onboard{options}", options=options)
+    onboard = invocation.of("onboard{options}")
     remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}"
     yours = replace(check.error, cause=cause, remedy=remedy, kind="your own", commands=(onboard,))
     return replace(check, error=yours)
@@ -316,7 +321,10 @@ class _ZoneCheck:
             )
             yield (warning if own else failed)("identity", subject, diagnosis)
         for auth, resource, what in _ALSO:
-            if any(workspace.auth == auth for workspace in self._workspaces):
+            if any(
+                workspace.auth == auth and not self._run.reads_as_admin(workspace)
+                for workspace in self._workspaces
+            ):
                 try:
                     self._run.services.token(resource)
                 except ServiceError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from git_refresh.cli.checks import Check, Layer, failed, skipped, warning
 from git_refresh.cli.jobs import WorkspaceChecks
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
-from git_refresh.failures.failure import Service, ServiceFailure, is_definite
+from git_refresh.failures.failure import ServiceFailure, is_definite
 from git_refresh.failures.table import CLOSED
 from git_refresh.model.values import CREDENTIAL_NAME, GitFolder, ResolvedRef, StoredCredential
 from git_refresh.output.text import count
@@ -49,6 +49,10 @@ class WorkspaceCheck:
     def _context(self) -> DiagnosisContext:
         return facts_of_workspace(self.run.context, self.entry.workspace)
 
+    @property
+    def _as_admin(self) -> bool:
+        return self.run.reads_as_admin(self.entry.workspace)
+
     def checks(self) -> list[Check]:
         """Its lines."""
         oauth, report = self.entry.workspace.oauth, self.report
@@ -56,28 +60,27 @@ class WorkspaceCheck:
             self.room.app_alone = True
             self.room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return self._skipped(because, in_general="the secret cannot be used", layers=("workspace",))
-        if self.entry.workspace.federated and self.run.services.identity is Service.AZURE_CLI:
-            because = "a person's sign-in cannot be exchanged; in the app, the managed identity is"
-            return self._skipped(because, layers=("workspace",))
         if report.credential is not None and report.credential.stored is not None:
             credentials = (report.credential, *report.additional)
             self.room.stored = {
                 each.principal_id: each.stored for each in credentials if each.stored is not None
             }
             return self._told(report, report.credential)
-        self.room.shut = because = f"the app cannot sign in to {self._name}"
-        below = self._skipped(because, in_general="the app cannot sign in")
+        who = "you" if self._as_admin else "the app"
+        self.room.shut = because = f"{who} cannot sign in to {self._name}"
+        below = self._skipped(because, in_general=f"{who} cannot sign in")
         if report.error is None:  # what is not signed in to has one
             return below
         # If no service has answered, nobody else reaches the workspace from here.
         answered = report.failure is not None and report.failure.status is not None
-        self.room.app_alone = answered and report.error.code not in CLOSED
+        self.room.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
         return [failed("workspace", self._name, report.error), *below]
 
     def _told(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:
-        as_whom = f"signed in as {self._context.principal}"
+        how = "read as you, for" if self._as_admin else "signed in as"
+        kind = "read as you" if self._as_admin else "signed in"
         lines = [
-            Check("workspace", self._name, "ok", as_whom, kind="signed in"),
+            Check("workspace", self._name, "ok", f"{how} {self._context.principal}", kind=kind),
             *(line for each in (own, *report.additional) for line in self._credential(each)),
             *self._folders(report, own),
         ]

@@ -67,7 +67,7 @@ _OPTIONS = {
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("workspaces.json"),
+    default=options.LIST,
     show_default=True,
     help="The file to write. One that exists is left as it is.",
 )
@@ -304,19 +304,19 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
         lines.append(
             "The service principal has to have a federation policy for the app's managed identity; onboard writes it."
         )
-    grants = f"onboard --settings {name} --apply"
+    named, listed = ("", "") if output == options.LIST else (f" {name}", f" --settings {name}")
+    grants = f"onboard{listed} --apply"
     if made:
         steps = [
-            (f"check {name} --offline", "Check the list alone"),
+            (f"check{named} --offline", "Check the list alone"),
             (grants, "After az login, grant what is missing"),
         ]
     else:
         steps = [
-            (f"onboard --settings {name} --new-principal git-refresh --apply", "After az login, create it"),
+            (f"onboard{listed} --new-principal git-refresh --apply", "After az login, create it"),
             (grants, "With its client_id in the list, grant what is missing"),
         ]
-    if defaults.get("auth") != "federated":  # nobody's own sign-in can be exchanged
-        steps.append((f"plan --settings {name}", "See what a run would do"))
+    steps.append((f"plan{listed}", "See what a run would do"))
     room = render.console().width
     commands = [line for typed, why in steps for line in (*wrapped(f"{why}:", room), f"  {program} {typed}")]
     return "\n".join([*(part for line in lines for part in wrapped(line, room)), *commands])

@@ -29,7 +29,7 @@ class _Commands(click.Group):
             sys.exit(INTERRUPTED)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("git-refresh", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="git_refresh")
 def main() -> None:
     """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.

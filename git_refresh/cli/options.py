@@ -1,8 +1,9 @@
 """Options that several commands share: where the settings are from, how much is shown, and in which colors."""
 
+import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from git_refresh import __version__
 from git_refresh.model.hosts import parse_trusted_hosts
 from git_refresh.output.redact import escape_unprintable, redact, shown_proxy
-from git_refresh.output.shell import LIST_OPTIONS, NO_COMMAND, Command, command
+from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 from git_refresh.settings.names import SETTINGS
 
 # Every renderer reads these, and they decide nothing but the output. click keeps them for one invocation, never for the process.
@@ -26,6 +27,10 @@ FILE = click.Path(allow_dash=True, path_type=Path)
 """What is wrong with it is told by what reads it, under --json as JSON."""
 
 
+LIST = Path("workspaces.json")
+"""The file in the current directory that is read where none is named."""
+
+
 list_argument = click.argument("workspaces", type=FILE, required=False, metavar="[FILE]")
 
 
@@ -34,7 +39,7 @@ class SettingsSource:
     """Where the settings are from, as the command line names it."""
 
     file: Path | None = None
-    """None: the environment."""
+    """None: `LIST` if it exists, else the environment."""
     trusted_hosts: tuple[str, ...] = ()
     """Where the caller's own tokens can go besides the built-in domains."""
 
@@ -55,8 +60,9 @@ def settings_option(command: Callable[..., None]) -> Callable[..., None]:
         "--settings",
         "file",
         type=FILE,
-        help="Read the app settings from a file instead of the environment: a workspaces.json, a local.settings.json, "
-        "or what az functionapp config appsettings list --output json prints; - reads it from stdin.",
+        help="Read the app settings from this file: a workspaces.json, a local.settings.json, or what az functionapp config "
+        "appsettings list --output json prints; - reads stdin. Without it: from ./workspaces.json, if it exists, else from the "
+        "environment.",
     )(
         click.option(
             "--trust-host",
@@ -94,10 +100,18 @@ def _read_hosts(
 
 
 def naming(file: Path | None) -> Command:
-    """Return the option that names the file of the settings; nothing for the environment. A piped file has no name."""
+    """Return the option that names the file of the settings; nothing where none was named. A piped file has no name."""
     if file is None:
         return NO_COMMAND
-    return LIST_OPTIONS if str(file) == "-" else command(" --settings {file}", file=str(file))
+    return command(" --settings {file}", file=str(LIST if str(file) == "-" else file))
+
+
+def invocation(typed: Command) -> Invocation:
+    """Return how the program was started, with the options that a command needs to read the same settings."""
+    context = click.get_current_context(silent=True)
+    return (
+        Invocation(Command(context.find_root().command_path), typed) if context else Invocation(options=typed)
+    )
 
 
 json_option = click.option(
@@ -151,12 +165,23 @@ def colourless() -> bool:
     return _is_on(_COLOURLESS)
 
 
-def tell_what_is_used(file: Path | None, values: Mapping[str, str]) -> None:
-    """With --verbose, before anything is done: versions, where the settings are from, and what connections go through."""
+def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, environment: bool) -> None:
+    """Say on stderr where the settings are from; with --verbose also versions, and what connections go through.
+
+    Args:
+        files: those that were read; the last one wins.
+        values: all settings, by name.
+        environment: whether the environment was read too.
+    """
+    from_environment = environment and (not files or any(os.environ.get(name) for name in SETTINGS))
+    names = ["stdin" if str(file) == "-" else escape_unprintable(str(file)) for file in files]
+    place = " and ".join(["the environment"] * from_environment + names)
     if not verbose():
+        if not quiet():
+            line = {"event": "git_refresh.settings", "source": place}
+            click.echo(json.dumps(line) if _prints_json() else f"Settings: {place}.", err=True)
         return
     found = ", ".join(name for name in SETTINGS if values.get(name)) or "none"
-    place = "the environment" if file is None else escape_unprintable(str(file))
     lines = [
         f"git_refresh {__version__}, Python {platform.python_version()}, {platform.system()}",
         f"settings: {place} ({found})",
@@ -164,6 +189,12 @@ def tell_what_is_used(file: Path | None, values: Mapping[str, str]) -> None:
         *(f"{name}: {redact(os.environ[name])}" for name in _OF_CONNECTIONS if os.environ.get(name)),
     ]
     click.echo("\n".join(lines), err=True)
+
+
+def _prints_json() -> bool:
+    """Whether stderr has log lines alone, which are JSON."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
 
 
 def _is_on(key: str) -> bool:

@@ -17,7 +17,7 @@ from git_refresh.admin.rotation.decide import Decision, places, targets_of, why_
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.work import MAX_PARALLEL_WORKSPACES, Rotation
 from git_refresh.admin.values import SignIn
-from git_refresh.cli import ask, options, render
+from git_refresh.cli import ask, complete, options, render
 from git_refresh.cli.findings import STYLE, Finding, fold, of_problem, show_finding
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
@@ -64,7 +64,7 @@ class _Days(click.ParamType[timedelta]):
 
 
 @click.command(short_help="Replace OAuth secrets that end soon.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete.secrets)
 @click.option(
     "--within",
     type=_Days(),
@@ -224,7 +224,7 @@ class _Command:
         services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._logger)
         try:
             vault = services.vault(url) if self._targets else None
-            context = DiagnosisContext(vault=url, options=settings.options)
+            context = DiagnosisContext(vault=url, invocation=settings.invocation)
             try:
                 context = replace(context, object_id=_own(services) if self._targets else "")
             except KeyboardInterrupt:

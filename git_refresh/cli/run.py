@@ -27,8 +27,10 @@ from git_refresh.cli.shared import (
     places_of,
     put_out,
 )
+from git_refresh.failures.diagnosis import DiagnosisContext, finding, noted
 from git_refresh.model.values import Problem, Slice
-from git_refresh.output.text import count
+from git_refresh.output.redact import redact
+from git_refresh.output.text import count, first_of
 from git_refresh.run.ports import NullProgress, Progress
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
@@ -127,11 +129,19 @@ def _refresh(  # noqa: PLR0913  # one for each option
             settings = settings.only(names)
         settings = allow(settings, given.source)
         from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+        from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
 
-        if app.uses_azure_cli(os.environ) and not dry_run and not yes:
-            _ask(settings)
+        if app.uses_azure_cli(os.environ) and not dry_run:
+            _refuse_federated(settings)
+            if not yes:
+                _ask(settings)
         watcher = nullcontext(None) if as_json else _watcher(len(settings.entries), dry_run=dry_run)
-        with closing(app.connect(settings, os.environ, logger)) as clouds, watcher as progress:
+        with (
+            closing(
+                app.connect(settings, os.environ, logger, admin=AdminReader if dry_run else None)
+            ) as clouds,
+            watcher as progress,
+        ):
             report = refresh(
                 clouds.settings,
                 clouds,
@@ -183,6 +193,21 @@ def _changes_something(report: Report) -> bool:
         or any(folder.action in {"created", "updated"} for folder in workspace.folders)
         for workspace in report.workspaces
     )
+
+
+_MOST_NAMED = 5
+
+
+def _refuse_federated(settings: Settings) -> None:
+    """Refuse a run that only the app can do.
+
+    Raises:
+        SettingsError: a workspace is signed in to by an exchange of the app's own token.
+    """
+    workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
+    if names := [redact(each.name) for each in workspaces if each.federated]:
+        diagnosis = finding("run_needs_app", DiagnosisContext(), names=first_of(names, _MOST_NAMED))
+        raise SettingsError([noted("run", diagnosis, "error")])
 
 
 def _ask(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from functools import wraps
 
 import click
 
+from git_refresh.cli import complete
 from git_refresh.model.values import Problem, folder_key, listed_as
 from git_refresh.output.redact import redact
 from git_refresh.output.text import closest, first_of
@@ -42,6 +43,7 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
             "--folder",
             multiple=True,
             metavar="PATH",
+            shell_complete=complete.folders,
             help="Only the Git folder at this path of the list, or below one that ends in /*. Workspaces without it are left out; those "
             "with it get their credential too, as in every run. May be repeated.",
         ),
@@ -49,6 +51,7 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
             "--only",
             multiple=True,
             metavar="NAME[,NAME]",
+            shell_complete=complete.names,
             help="Only the workspaces of these names in the list. May be repeated.",
         ),
     ):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.files import read_settings
 from git_refresh.cli.findings import Places, of_problem, show_finding
-from git_refresh.cli.options import SettingsSource, naming
+from git_refresh.cli.options import LIST, SettingsSource, naming
 from git_refresh.model.hosts import Domain, TrustedHosts, parse_trusted_hosts
 from git_refresh.model.values import Problem, json_of
 from git_refresh.output.log import RedactingLogger, log_to_stderr
@@ -51,7 +51,7 @@ class CommandSettings:
 def given_settings(
     source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
-    """The app settings: those of the files that are given, else of the environment.
+    """The app settings: those of the files that are given, else of `./workspaces.json`, else of the environment.
 
     Args:
         source: its file takes the place of the environment.
@@ -61,27 +61,55 @@ def given_settings(
     Raises:
         SettingsError: a file cannot be used.
     """
-    file = source.file
-    values: dict[str, str] = {}
-    named: list[str] = []
-    for each in (file, workspaces):
-        if each is not None:
-            read = read_settings(each)
-            values |= read.values
-            named += read.names
-    if file is None:
-        values = {**os.environ, **values}
+    read = read_values(source, workspaces)
+    values, files = read.values, settings_files(source, workspaces)
     if not SETTINGS.keys() & values.keys():
-        message = "the environment has none; name a file that contains them: --settings workspaces.json"
+        message = f"the environment has none, and there is no {LIST} here; name a file that contains them: --settings FILE"
         raise SettingsError([Problem("app settings", message)])
-    options.tell_what_is_used(file, values)
+    options.tell_what_is_used(files, values, environment=read.environment)
     if tells:
-        _tell_ignored([*environment_names(named), *unknown_names(named)])
+        _tell_ignored([*environment_names(read.named), *unknown_names(read.named)])
     return CommandSettings(
         with_allowed(values, source.trusted_hosts),
-        replace(source, file=workspaces or file),
-        tuple(dict.fromkeys(named)),
+        replace(source, file=workspaces or source.file),
+        read.named,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadValues:
+    """The app settings as they were found."""
+
+    values: Mapping[str, str]
+    """By name."""
+    named: tuple[str, ...]
+    """All that the files name."""
+    environment: bool
+    """Whether the environment was read too."""
+
+
+def read_values(source: SettingsSource, workspaces: Path | None = None) -> ReadValues:
+    """Read the settings, and say nothing of it.
+
+    Raises:
+        SettingsError: a file cannot be used.
+    """
+    files = settings_files(source, workspaces)
+    environment = source.file is None and (workspaces is not None or not files)
+    values = dict(os.environ) if environment else {}
+    named: list[str] = []
+    for file in files:
+        found = read_settings(file)
+        values |= found.values
+        named += found.names
+    return ReadValues(values, tuple(dict.fromkeys(named)), environment)
+
+
+def settings_files(source: SettingsSource, workspaces: Path | None = None) -> list[Path]:
+    """Return the files to read the settings from, the last one over the others: those that are named, else `./workspaces.json`."""
+    named = [each for each in (source.file, workspaces) if each is not None]
+    # A link that leads nowhere is a broken file, not a missing one.
+    return named or ([LIST] if os.path.lexists(LIST) else [])
 
 
 _MAX_NAMES = 10
@@ -165,7 +193,7 @@ def allow(settings: Settings, source: SettingsSource) -> Settings:
     asked = {host: place for host, place in _beyond(settings) if not allowed.trusts(host)}
     if asked:
         typed = (*typed, *_ask(asked, settings.trusted))
-    return replace(settings, options=Command(naming(source.file) + _trusting(typed)))
+    return replace(settings, invocation=options.invocation(Command(naming(source.file) + _trusting(typed))))
 
 
 def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ from git_refresh.cli.findings import (
     code_style,
     explain,
     fold,
+    of_problem,
     once,
     show_finding,
     show_line,
@@ -39,7 +40,7 @@ from git_refresh.cli.shared import (
     outlet_for,
     put_out,
 )
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, noted
 from git_refresh.model.clock import Deadline
 from git_refresh.model.values import GitFolder, Problem, Zone, json_of, utc_text
 from git_refresh.output.log import RedactingLogger
@@ -160,6 +161,8 @@ class StatusReport:
     workspaces: tuple[WorkspaceStatus, ...]
     logs: "AppLogsStatus | None" = None
     """None: they were not asked for."""
+    problems: tuple[Problem, ...] = ()
+    """What is true of all of them, and no failure."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
@@ -173,6 +176,7 @@ class StatusReport:
             "version": 1,
             "result": self.result,
             "logs": self.logs and self.logs.as_dict(),
+            "problems": [json_of(problem) for problem in self.problems],
             "workspaces": [json_of(workspace) for workspace in self.workspaces],
         }
 
@@ -364,8 +368,9 @@ def _read(settings: Settings, logger: RedactingLogger, last: Stored | None) -> S
         SettingsError: the certificates to trust cannot be read.
     """
     from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
 
-    with closing(app.connect(settings, os.environ, logger)) as clouds:
+    with closing(app.connect(settings, os.environ, logger, admin=AdminReader)) as clouds:
         return logger.redact(look(clouds.settings, clouds, clouds.deadline, last, threads=clouds.threads))
 
 
@@ -379,12 +384,14 @@ def look(
 ) -> StatusReport:
     """Read every workspace. Never raises for what a service does."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
-    shown = _Rendering(settings, last, deadline.clock.now())
+    shown = _Rendering(settings, last, deadline.clock.now(), as_admin=walked.as_admin)
+    notes = [noted("sign-in", finding("read_as_admin", DiagnosisContext()))] if walked.as_admin else []
     return StatusReport(
         tuple(
             shown.workspace(entry, report) if isinstance(entry, Entry) else _unread(report)
             for entry, report in zip(settings.entries, walked.workspaces, strict=True)
-        )
+        ),
+        problems=tuple(notes),
     )
 
 
@@ -401,15 +408,18 @@ class _Rendering:
     settings: Settings
     last: Stored | None
     now: datetime
+    as_admin: bool
+    """Whether federated workspaces were read as the signed-in person."""
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
         if report.credential is None or report.credential.stored is None:
             return _unread(report)
+        how = "read as you, for" if self.as_admin and entry.workspace.federated else "signed in as"
         found = WorkspaceStatus(
             report.name,
             report.host,
             "ok",
-            f"signed in as {_principal(entry, None)}",
+            f"{how} {_principal(entry, None)}",
             credentials=tuple(
                 self._credential(entry, each) for each in (report.credential, *report.additional)
             ),
@@ -426,7 +436,7 @@ class _Rendering:
             return CredentialStatus(principal, "failed", message, error=report.error)
         own = own_credential(report.stored, workspace.git_username)
         if own is None and (federated := federated_credential(report.stored)) is not None:
-            context = facts_of_workspace(DiagnosisContext(options=self.settings.options), workspace)
+            context = facts_of_workspace(DiagnosisContext(invocation=self.settings.invocation), workspace)
             diagnosis = finding("federated_credential", context, id=federated.id)
             return CredentialStatus(
                 principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
@@ -506,7 +516,31 @@ _FROM_A_REPORT = "When tokens expire: status --app NAME reads the app's logs; st
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """The lines by workspace, many that are alike as one; then cause and remedy, each once; and what stays unknown."""
+    """The workspaces; then cause and remedy of each failure, once; and what stays unknown."""
+    _show_workspaces(report, out)
+    errors = [
+        Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
+    ]
+    for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
+        if item.error:
+            explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
+    if not quiet():
+        show_finding([*map(of_problem, report.problems)], out)
+    if report.logs is not None:
+        _show_logs(report.logs, out)
+    credentials = [each for workspace in report.workspaces for each in workspace.credentials]
+    unknown = not with_ends and any(credential.is_stored for credential in credentials)
+    if unknown and not quiet() and report.result == "ok":
+        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
+    message = tally([status for workspace in report.workspaces for status in workspace.statuses()])
+    message = f"{count(len(report.workspaces), 'workspace')}: {message}."
+    if unknown:
+        message += " Whether stored tokens work is unknown."
+    fold(Text(), Text(message, STYLE[report.result]), out)
+
+
+def _show_workspaces(report: StatusReport, out: Console) -> None:
+    """The lines by workspace, many that are alike as one."""
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
@@ -522,23 +556,6 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
             if not quiet() or line.status != "ok":
                 general = line.in_general if where != line.location else ""
                 show_line(replace(line, location=where, message=general or line.message), out, indent=2)
-    errors = [
-        Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
-    ]
-    for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
-        if item.error:
-            explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
-    credentials = [each for workspace in report.workspaces for each in workspace.credentials]
-    if report.logs is not None:
-        _show_logs(report.logs, out)
-    unknown = not with_ends and any(credential.is_stored for credential in credentials)
-    if unknown and not quiet() and report.result == "ok":
-        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
-    message = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    message = f"{count(len(report.workspaces), 'workspace')}: {message}."
-    if unknown:
-        message += " Whether stored tokens work is unknown."
-    fold(Text(), Text(message, STYLE[report.result]), out)
 
 
 def _show_logs(logs: AppLogsStatus, out: Console) -> None:

@@ -11,7 +11,7 @@ from git_refresh.failures.failure import AADSTS, FailureKind, Service, ServiceEr
 from git_refresh.failures.table import CERTIFICATES, OWN, TABLE, UNKNOWN, Known, Match, Row
 from git_refresh.model.values import AZURE_DEVOPS, GUID, Problem
 from git_refresh.output.redact import redact
-from git_refresh.output.shell import LIST_OPTIONS, Command, fill
+from git_refresh.output.shell import UNTYPED, Command, Invocation, fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class DiagnosisContext:
     """Who can do what the signed-in person lacks the permission for."""
     command: Command = _COMMAND
     """What that person types."""
-    options: Command = LIST_OPTIONS
-    """The options with which a command of ours reads the same settings. None are needed where these are in the environment."""
+    invocation: Invocation = UNTYPED
+    """How a command that reads the same settings is typed."""
     late_because: str = "The previous run took too long, or the app was not running."
     """Why a run began late, as far as the timer's status shows it."""
     refreshing: str = (
@@ -216,6 +216,7 @@ _KINDS = {
     FailureKind.A_PERSON: "its sign-in is a person's, and cannot be exchanged",
     FailureKind.NOT_SENT: "the request was for another host and was not sent",
     FailureKind.NO_PRINCIPAL: "it has none",
+    FailureKind.NOT_ADMIN: "the signed-in person is not an admin",
     FailureKind.PRINCIPAL_AMBIGUOUS: "it has more than one",
 }
 _OF_AZURE_CLI = {FailureKind.TLS: "it could not verify the certificate of Microsoft Entra"}
@@ -335,8 +336,10 @@ _ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZUR
 
 def _values(context: DiagnosisContext) -> dict[str, str]:
     """What fills the braces. An empty fact is as good as none."""
-    values = {name: value or _DEFAULTS[name] for name, value in asdict(context).items() if name != "known"}
-    values["options"] = context.options
+    facts = asdict(replace(context, invocation=UNTYPED))
+    del facts["known"], facts["invocation"]
+    values = {name: value or _DEFAULTS[name] for name, value in facts.items()}
+    values |= {"program": context.invocation.program, "options": context.invocation.options}
     vault = re.match(r"https://([\w-]+)\.vault\.", values["vault"])
     more = {
         "vault_name": vault[1] if vault else "VAULT",
@@ -384,7 +387,10 @@ def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "")
 
     commands: list[str] = []
 
-    given = [value for value in values.values() if isinstance(value, Command) and value]
+    # The program's name stands in prose too.
+    given = [
+        value for name, value in values.items() if isinstance(value, Command) and value and name != "program"
+    ]
 
     def with_commands(text: str) -> str:
         parts = text.split("`")

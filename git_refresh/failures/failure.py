@@ -150,6 +150,7 @@ class FailureKind(StrEnum):
     SERVER = "server"
     """The host is Azure DevOps Server."""
     NO_PRINCIPAL = "no_principal"
+    NOT_ADMIN = "not_admin"
     """The workspace has no such service principal."""
     PRINCIPAL_AMBIGUOUS = "principal_ambiguous"
     """The workspace lists more than one such service principal."""

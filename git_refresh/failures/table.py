@@ -58,7 +58,7 @@ _PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
 _POLICY_DIFFERS = "TOKEN_AUDIENCE_INVALID|TOKEN_SUBJECT_INVALID"
 """How a workspace says that a federation policy is there, and is for another token."""
 _OTHER_SIGN_IN = "Sign in to the tenant of {address}, and run the command again: `az login --tenant {tenant}`"
-_ONBOARD = "`.venv/bin/python -m git_refresh onboard{options} --apply`"
+_ONBOARD = "`{program} onboard{options} --apply`"
 """Grants what a list needs, and shows what somebody else would have to run."""
 
 
@@ -75,6 +75,8 @@ class Known(StrEnum):
     """Azure DevOps accepted that same token for the repository, from the app."""
     REF_SEEN = "ref seen"
     """Azure DevOps has the branch or tag."""
+    AS_ADMIN = "as admin"
+    """The workspace is read as the signed-in person, not as the app."""
     DISCARDED = "discarded"
     """The workspace was asked to discard uncommitted changes."""
     DIVERGED = "diverged"
@@ -133,8 +135,7 @@ _STORE_SECRET = (
     '"$VALUE" --expires YYYY-MM-DDT00:00:00Z --output none; unset VALUE`'
 )
 _ROTATE = (
-    "As an admin of the workspace and of the vault, rotate it: `.venv/bin/python -m git_refresh rotate "
-    "{secret}{options} --apply`"
+    "As an admin of the workspace and of the vault, rotate it: `{program} rotate {secret}{options} --apply`"
 )
 _TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`"
 _DELETE_SECRET = (
@@ -243,7 +244,7 @@ _IDENTITY = (
         "--name {app} --resource-group {group}`"),
     row("azure_cli_no_exchange", Match(CLI, {FailureKind.A_PERSON}),
         cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
-        remedy="Nothing to do here: the app's own identity can. From here, only workspaces with auth oauth_secret can be tried."),
+        remedy="No action needed: the app's own identity can. Only the app can try repositories of another tenant (devops)."),
     row("azure_cli_missing", Match(CLI, {FailureKind.NOT_INSTALLED}),
         cause="Azure CLI is not installed on this machine, or this terminal does not find az. Outside of Azure the app uses its sign-in.",
         remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in to the tenant of the Azure DevOps organization: "
@@ -342,7 +343,7 @@ _KEY_VAULT = (
         seen="403 ForbiddenByPolicy",
         cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
         remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
-        "`.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`"),
+        "`{program} rotate {secret}{options} --lifetime 180d --apply`"),
     row("key_vault_admin_denied", Match(VAULT, status={403}, operation=_AS_ADMIN),
         seen="403 …",
         cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
@@ -462,6 +463,13 @@ _SIGN_IN = (
         seen="403 <!DOCTYPE html>…",
         cause="A proxy, a firewall or a network rule refused the request: it returned a web page, which the workspace's API never does.",
         remedy="Let the network of the app reach {host}: check its proxy and firewall, and the workspace's network access in Azure."),
+    row("not_workspace_admin",
+        Match(DATABRICKS, {FailureKind.NOT_ADMIN}),
+        Match(DATABRICKS, {FailureKind.ANSWER}, {401, 403}, _UNTHROTTLED, known=(Known.AS_ADMIN,)),
+        seen="403 …Unauthorized access to Org: …",
+        cause="You are not an admin of {host}. Workspaces with auth federated are read as you: only the app's identity can be exchanged.",
+        remedy="Let a workspace admin run this command, or add you to the group admins: {host}, Settings, Identity and access, Groups. "
+        "The app needs no such permission."),
     row("not_in_workspace",
         # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
         Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=frozenset(Operation).difference(_ADMIN_ASKS)),
@@ -1089,12 +1097,12 @@ OWN = (
         message="No new OAuth secret was stored: it could not be tried at {places}.",
         cause="Every workspace that uses a new secret has to accept it first. At least one always has to.",
         remedy="Check the connection to {host}, or remove a deleted workspace from WORKSPACES. To store it without the workspaces that "
-        "cannot be reached: `.venv/bin/python -m git_refresh rotate {secret}{options} --apply --allow-unreachable`"),
+        "cannot be reached: `{program} rotate {secret}{options} --apply --allow-unreachable`"),
     row("new_secret_unexpected",
         message="{host} returned an unexpected OAuth secret as the new one: {oauth_secret}: {why}.",
         cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored.",
         remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES, where the secret is created, or set how "
-        "long it is valid: `.venv/bin/python -m git_refresh rotate {secret}{options} --lifetime 180d --apply`"),
+        "long it is valid: `{program} rotate {secret}{options} --lifetime 180d --apply`"),
     row("new_secret_not_visible",
         message="Key Vault does not show that the new OAuth secret {oauth_secret} was stored.",
         cause="The answer to storing it was lost, or the vault is late. One of the two secrets is in use; nothing was deleted.",
@@ -1308,7 +1316,20 @@ OWN = (
         message="The Databricks account has no service principal with application id {client_id}.",
         cause="client_id is misspelled, or is that of another account's service principal, or its object id.",
         remedy=f"Write the application id of one that exists: `{IN_ACCOUNT} databricks account service-principals list` Or take client_id "
-        "out of the list, and make one: `.venv/bin/python -m git_refresh onboard{options} --new-principal git-refresh --apply`"),
+        "out of the list, and make one: `{program} onboard{options} --new-principal git-refresh --apply`"),
+    row("read_as_admin",
+        message="Workspaces with auth federated were read as you, the person signed in to the Azure CLI.",
+        cause="Only the app's own identity can be exchanged for a token of the service principal.",
+        remedy="No action needed. Only a run of the app proves that its identity's token is exchanged, and that the service principal "
+        "itself can read the Git folders."),
+    row("run_needs_app",
+        message="Only the deployed app can sign in to {names}.",
+        cause="A person's sign-in cannot be exchanged for a token of the service principal (auth federated).",
+        remedy="Start the app, in the portal (Function App, refresh_git, Code + Test, Test/Run) or here: "
+        '`curl --fail --request POST "https://$(az functionapp show --name APP --resource-group GROUP --query '
+        "'properties.defaultHostName || defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: "
+        '$(az functionapp keys list --name APP --resource-group GROUP --query masterKey --output tsv)" --header '
+        "'Content-Type: application/json' --data '{\"input\": \"\"}'`"),
     row("principal_inactive",
         message="Service principal {client_id} is not active in {host}.",
         cause="Somebody has deactivated it there, and this command takes no such decision back.",

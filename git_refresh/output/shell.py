@@ -7,6 +7,7 @@ so that nothing in it is read by the shell. A value that no shell can pass on, o
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from git_refresh.output.redact import escape_unprintable
 
@@ -25,8 +26,7 @@ class Command(str):
 
 
 NO_COMMAND = Command()
-LIST_OPTIONS = Command(" --settings workspaces.json")
-"""With which a command of ours reads the list, where it is not known which file has it: the pages' name for it."""
+PROGRAM = Command("git-refresh")
 
 
 def command(template: str, /, **values: str | int) -> Command:
@@ -78,6 +78,23 @@ def _piece(name: str, value: str | int) -> str:
         return quote(str(value))
     except ValueError:
         return name.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """How a command of this product is typed. Remedies repeat it."""
+
+    program: Command = PROGRAM
+    options: Command = NO_COMMAND
+    """The options with which a command reads the same settings, each after a space."""
+
+    def of(self, template: str, **values: str | int) -> Command:
+        """Return a command of this product: `onboard{options} --apply`."""
+        return fill(f"{{program}} {template}", {"program": self.program, "options": self.options, **values})
+
+
+UNTYPED = Invocation()
+"""Where no command was typed: in the app, and on pages."""
 
 
 _CLOSING = {"'": "'", '"': '"', "(": ")"}

@@ -24,7 +24,15 @@ from git_refresh.model.values import (
 )
 from git_refresh.output.redact import redact
 from git_refresh.run.decide import Source, looks_like_commit, nearest
-from git_refresh.run.ports import Authenticator, NullProgress, Progress, RefResolver, Services, WorkspaceApi
+from git_refresh.run.ports import (
+    AdminAccess,
+    Authenticator,
+    NullProgress,
+    Progress,
+    RefResolver,
+    Services,
+    WorkspaceApi,
+)
 from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 
@@ -133,6 +141,8 @@ class Run:
     sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
     asks_devops: bool = True
     """Whether Git folders are compared with Azure DevOps."""
+    admin: AdminAccess | None = None
+    """How a dry run reads federated workspaces, if not as the app."""
     answers: dict[Source, ResolvedRef | ServiceFailure] = field(init=False, default_factory=dict)
     """Every look-up in Azure DevOps so far."""
     secrets: dict[str, Secret | ServiceFailure] = field(init=False, default_factory=dict)
@@ -150,8 +160,9 @@ class Run:
             if (oauth := workspace.oauth) is not None:
                 secret = self._secret(oauth.secret_name)
                 self._warn_of_dates(oauth, secret)
-            api = authenticate(workspace, self.services, self.services)
-            accepted = workspace.auth != "managed_identity"  # whose token only the first request tries
+            api = self._open(workspace)
+            # The token of a managed identity is only tried by the first request; a person's says nothing of the app's.
+            accepted = workspace.auth != "managed_identity" and not self.reads_as_admin(workspace)
         except ServiceError as error:
             failure = error.failure
         else:
@@ -162,6 +173,15 @@ class Run:
         if begins is not None and begins > self.deadline.clock.now() and failure.status in _REFUSED:
             failure = replace(failure, kind=FailureKind.NOT_ACTIVE)
         raise ServiceError(failure)
+
+    def reads_as_admin(self, workspace: Workspace) -> bool:
+        """Whether a workspace is read as the signed-in person, since only the app's own identity can be exchanged."""
+        return self.dry_run and self.admin is not None and workspace.federated is not None
+
+    def _open(self, workspace: Workspace) -> WorkspaceApi:
+        if self.admin is not None and workspace.federated is not None and self.dry_run:
+            return self.admin.open(self.services, workspace.host, workspace.federated)
+        return authenticate(workspace, self.services, self.services)
 
     def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
         """What Azure DevOps has shown the app of a repository, and of a ref in it."""
@@ -176,7 +196,8 @@ class Run:
         if (oauth := workspace.oauth) is not None:
             self._secret(oauth.secret_name)
         else:
-            self.services.token(TOKEN_EXCHANGE if workspace.federated else AZURE_DATABRICKS)
+            exchanges = workspace.federated and not self.reads_as_admin(workspace)
+            self.services.token(TOKEN_EXCHANGE if exchanges else AZURE_DATABRICKS)
 
     def _secret(self, name: str) -> Secret:
         try:
@@ -300,7 +321,7 @@ def suggestion(ref: Ref, names: Sequence[str]) -> str:
 
 def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
     """What is known of a trust zone before anything was asked, for diagnoses."""
-    context = DiagnosisContext(vault=settings.key_vault_url or "", options=settings.options)
+    context = DiagnosisContext(vault=settings.key_vault_url or "", invocation=settings.invocation)
     if zone.identity is not None and zone.identity != settings.client_id:
         context = replace(context, named_in=f"identity ({zone.identity})")
     if zone.devops is not None:

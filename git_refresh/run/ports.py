@@ -113,6 +113,18 @@ class Services(Authenticator[WorkspaceApi], Protocol):
         ...
 
 
+class AdminAccess(Protocol):
+    """The way into a workspace of a person who administers it, where only the app's own identity can sign in as the service principal."""
+
+    def open(self, services: Services, host: str, client_id: str) -> WorkspaceApi:
+        """Return the workspace to read from, with the Git credentials of this service principal in place of the person's own.
+
+        Raises:
+            ServiceError: the person does not administer the workspace, or the service principal is not in it.
+        """
+        ...
+
+
 class ClaimResult(StrEnum):
     """How it stands with a slice that a message asks for."""
 
@@ -136,6 +148,11 @@ class SliceClaims(Protocol):
 
 class Clouds(Protocol):
     """The clouds of one run; `app.AllClouds` is the real one."""
+
+    @property
+    def admin(self) -> AdminAccess | None:
+        """How federated workspaces are read where a person is signed in; None in the app, and where something is written."""
+        ...
 
     def services(self, zone: Zone) -> Services:
         """What one trust zone may use."""

@@ -78,6 +78,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         *settings.problems,
         *notes,
         *([noted("clock", clock_skew(behind, context))] if behind else []),
+        *([noted("sign-in", finding("read_as_admin", context))] if done.as_admin else []),
         *settings.notes,
         *done.notes,  # last: what workspaces say crowds out nothing else
     ]
@@ -108,6 +109,12 @@ class Walked:
     """In the order of the settings."""
     notes: tuple[Problem, ...]
     interrupted: bool
+
+    @property
+    def as_admin(self) -> bool:
+        """Whether workspaces were read as the signed-in person."""
+        runs = [(zone.run, zone.entries) for zone in self.zones.values() if zone.run is not None]
+        return any(run.reads_as_admin(entry.workspace) for run, entries in runs for entry in entries)
 
     def by_host(self) -> dict[str, WorkspaceReport]:
         """The reports of all workspaces but the rejected entries."""

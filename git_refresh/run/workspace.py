@@ -36,7 +36,8 @@ class WorkspaceRefresh:
         self.entry = entry
         self.workspace = entry.workspace
         self.run = run
-        self._context = facts_of_workspace(run.context, self.workspace)
+        known = frozenset({Known.AS_ADMIN}) if run.reads_as_admin(self.workspace) else frozenset()
+        self._context = replace(facts_of_workspace(run.context, self.workspace), known=known)
         self._lock = threading.Lock()
         self._waiting: deque[Folder] = deque()
         # What has come of it so far, readable at any time under the lock.
@@ -64,14 +65,13 @@ class WorkspaceRefresh:
                 self._refusal = error.failure
                 return False
             if self.workspace.auth != "managed_identity":  # whose token only the first request tries
-                self._context = replace(self._context, known=frozenset({Known.REACHED}))
+                self._context = self._reached()
             self._doing("storing the credential")
             listed = Listing.of(api, self.entry, self.run.deadline)
             work = CredentialRefresh(api, self.entry, self.run, self._context, self._fail, self._stored)
             credential = work.refresh(listed)
             api.release_idle_connections()
-            context = replace(self._context, known=frozenset({Known.REACHED}))
-            self._signed_in = FolderRefresh(api, self.run, context, credential, listed)
+            self._signed_in = FolderRefresh(api, self.run, self._reached(), credential, listed)
             stored = credential.action != "failed"  # else there is nothing to pull with
         return stored  # noqa: RET504  # False also if a failure ended the step
 
@@ -145,8 +145,8 @@ class WorkspaceRefresh:
         """Why the workspace could not be signed in to."""
         if self._refusal is None:
             return None
-        elsewhere = {Known.SIGNED_IN_ELSEWHERE} if self.run.sign_ins.accepted(self.workspace) else ()
-        return explain(self._refusal, replace(self._context, known=frozenset(elsewhere)))
+        elsewhere = {Known.SIGNED_IN_ELSEWHERE} if self.run.sign_ins.accepted(self.workspace) else set()
+        return explain(self._refusal, replace(self._context, known=self._context.known | elsewhere))
 
     def _nameless(self) -> Diagnosis | None:
         """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
@@ -164,6 +164,9 @@ class WorkspaceRefresh:
             if isinstance(error, ServiceError) and self._credential is None:
                 self._failure = error.failure
             self._fail(diagnose(error, self._context))
+
+    def _reached(self) -> DiagnosisContext:
+        return replace(self._context, known=self._context.known | {Known.REACHED})
 
     def _doing(self, what: str) -> None:
         self.run.progress.started(self.workspace.name, what)

@@ -47,7 +47,12 @@ class ZoneRefresh:
             token = services.token(AZURE_DEVOPS)
             self.context = replace(self.context, object_id=token.object_id)
             self.run = run = self._begin(
-                self.settings, services, services.heads(token), token=token, context=self.context
+                self.settings,
+                services,
+                services.heads(token),
+                token=token,
+                context=self.context,
+                admin=self._clouds.admin,
             )
         except BaseException as error:  # noqa: BLE001  # a defect must not stop the other zones
             self.failure = diagnose(error, self.context)

@@ -13,7 +13,7 @@ from git_refresh.model.repository import BUILT_IN
 from git_refresh.model.schedule import accepts
 from git_refresh.model.values import GUID, Problem, Zone
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, REVOKE_IT, looks_like_secret, redact
-from git_refresh.output.shell import LIST_OPTIONS, Command
+from git_refresh.output.shell import UNTYPED, Invocation
 from git_refresh.output.text import closest
 from git_refresh.settings.entries import (
     LACKING_NOTHING,
@@ -67,8 +67,8 @@ class Settings:
     """The whole list, where these are only a part of it."""
     general_notes: tuple[Problem, ...] = ()
     """What is written in another form than its own, and taken for what it certainly means, outside of the entries."""
-    options: Command = LIST_OPTIONS
-    """The options with which a command of ours reads the same settings: the file that was typed, and the hosts that its user allowed."""
+    invocation: Invocation = UNTYPED
+    """How a command that reads the same settings is typed."""
 
     @property
     def work_s(self) -> float:

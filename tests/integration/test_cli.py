@@ -489,7 +489,7 @@ def test_without_any_settings_it_says_how_to_give_them(cli: Cli) -> None:
     for command in ("check", "plan", "run"):
         done = cli(command)
         assert done.returncode == 2
-        assert "name a file that contains them: --settings workspaces.json" in done.stdout + done.stderr
+        assert "name a file that contains them: --settings FILE" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

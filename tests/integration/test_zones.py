@@ -451,25 +451,3 @@ def test_a_run_killed_at_foreign_sign_in_leaves_the_next_one_unharmed(
     assert [folder.head for folder in fleet.workspaces[2].folders] == [
         repository.head() for repository in fleet.repositories[2:]
     ]
-
-
-# A laptop
-
-
-def test_on_a_laptop_check_skips_a_federated_workspace_and_a_run_refuses(
-    cloud: Cloud, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    trust(fleet.workspaces[0], cloud.identity)
-    answer = json.dumps({"accessToken": cloud.identity.token(DEVOPS_RESOURCE), "expires_on": 2**31})
-    (tmp_path / "az").write_text(f"#!/bin/sh\ncat <<'EOF'\n{answer}\nEOF\n")
-    (tmp_path / "az").chmod(0o755)
-    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    environ = {**os.environ, **settings(fleet, {}), "REFRESH_SCHEDULE": "0 */15 * * * *"}
-    report = run(environ)
-    assert codes(report) == ["azure_cli_no_exchange"]
-    done = warm.run("check", "--json", environ=environ)
-    lines = {(line["layer"], line["subject"]): line for line in json.loads(done.stdout)["checks"]}
-    assert lines["workspace", "data-0"]["status"] == "skipped"
-    assert "cannot be exchanged" in lines["workspace", "data-0"]["message"]

@@ -27,6 +27,7 @@ from git_refresh.model.values import (
     TokenClaims,
     Zone,
 )
+from git_refresh.run.ports import AdminAccess
 from git_refresh.settings.load import Settings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -191,6 +192,7 @@ class FakeServices:
     asked: list[str] = field(default_factory=list)
     behind: timedelta = timedelta()
     identity: Service = Service.IDENTITY
+    admin: AdminAccess | None = None
 
     def services(self, zone: Zone) -> "FakeServices":
         return self

@@ -15,7 +15,7 @@ from git_refresh.admin import commands
 from git_refresh.cli.main import main
 from git_refresh.failures.diagnosis import DiagnosisContext, _arguments, _values
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN, Row
-from git_refresh.output.shell import Command, fill
+from git_refresh.output.shell import Command, Invocation, fill
 from tests.support.paths import PAGES, ROOT
 from tests.support.shells import Call, paste
 
@@ -35,7 +35,7 @@ FACTS = DiagnosisContext(
     principal_id="7",
     oauth_secret="0a1b",  # an id
     url="https://dev.azure.com/contoso/Data%20Platform/_git/etl",
-    options=Command(" --settings workspaces.json --trust-host devops.contoso.com"),
+    invocation=Invocation(options=Command(" --settings list.json --trust-host devops.contoso.com")),
     command=Command("az ad sp show --id x"),
 )
 _BLOCK = re.compile(r"^( *)```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -142,7 +142,7 @@ def for_others() -> Iterator[tuple[str, str]]:
     yield "let_manage", commands.let_manage(HOST, "repos", "/Repos/it's", GUID, made=True)
     yield "look_up_identity", commands.look_up_identity(GUID)
     yield "consent", commands.consent(GUID, GUID)
-    yield "onboard", commands.onboard(FACTS.options)
+    yield "onboard", commands.onboard(FACTS.invocation)
 
 
 def in_messages() -> Iterator[tuple[str, str]]:

@@ -40,6 +40,7 @@ from git_refresh.model.values import (
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.mask import SecretFilter
 from git_refresh.run.pool import MAX_THREADS, Pool, Priority
+from git_refresh.run.ports import AdminAccess
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
@@ -232,6 +233,7 @@ class Clouds:
     world: World
     deadline: Deadline
     made: dict[Zone, "Services"] = field(default_factory=dict)
+    admin: AdminAccess | None = None
 
     def services(self, zone: Zone) -> "Services":
         return self.made.setdefault(zone, Services(self.world, self.deadline, zone))

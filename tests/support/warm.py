@@ -171,6 +171,7 @@ def _command(
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     sys.argv = [program, *arguments]
+    sys.orig_argv = ["python", "-m", *sys.argv]
     if program == SCRIPT:
         from git_refresh.__main__ import git_refresh  # noqa: PLC0415  # before, it would be in the way of `run_module`
 

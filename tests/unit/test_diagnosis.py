@@ -42,7 +42,7 @@ from git_refresh.failures.failure import (
 from git_refresh.failures.table import CLOSED, OWN, TABLE, UNKNOWN, Known, Row
 from git_refresh.model.clock import Deadline, current_operation
 from git_refresh.output.mask import SecretFilter
-from git_refresh.output.shell import Command
+from git_refresh.output.shell import Command, Invocation
 from tests.support.fakes import FakeClock
 from tests.support.paths import PACKAGE
 
@@ -770,6 +770,21 @@ CASES = (
         )
     ),
     databricks(
+        "a person who is not in the workspace",
+        "not_workspace_admin",
+        403,
+        403,
+        "Unauthorized access to Org: 1",
+        operation=Operation.LOOK_UP_CALLER,
+        known=proved(Known.AS_ADMIN),
+    ),
+    recognised(
+        "a person who does not administer the workspace",
+        "not_workspace_admin",
+        Service.DATABRICKS,
+        FailureKind.NOT_ADMIN,
+    ),
+    databricks(
         "a principal that is not in the workspace",
         "not_in_workspace",
         403,
@@ -1425,7 +1440,7 @@ def test_what_happened_is_one_sentence(failure: tuple[Any, ...], said: str) -> N
 
 def test_a_rejected_sign_in_does_not_first_ask_to_rotate_a_valid_secret() -> None:
     remedy = explain(by_name("a wrong OAuth secret"), FACTS).remedy
-    assert remedy.index(FACTS.client_id) < remedy.index("git_refresh rotate")
+    assert remedy.index(FACTS.client_id) < remedy.index("git-refresh rotate")
 
 
 def test_what_is_not_known_stays_in_capitals() -> None:
@@ -1518,7 +1533,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a wrong OAuth secret",
-            ".venv/bin/python -m git_refresh rotate databricks-oauth-secret --settings workspaces.json --apply",
+            "git-refresh rotate databricks-oauth-secret --apply",
         ),
         (
             "a principal that is not in the workspace",
@@ -1540,6 +1555,7 @@ def test_a_refusal_with_its_status_as_code_shows_it_once() -> None:
 
 REFUTES: dict[Known, tuple[str, ...]] = {
     Known.SIGNED_IN_ELSEWHERE: ("OAuth secret", r"\brotate\b", "federation policy", "policy of service"),
+    Known.AS_ADMIN: ("service principal is not assigned", r"\bonboard\b"),
     Known.REACHED: ("does not resolve", r"Check host\b"),
     Known.TOKEN_STORED: ("has expired", "no Git credential", "store a valid token"),
     Known.TOKEN_ACCEPTED: ("may not read", "Basic", "url is wrong", "disabled"),
@@ -1554,6 +1570,7 @@ MEETS: dict[Known, Callable[[Case], bool]] = {
         case.operation in {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
         and not re.search("TOKEN_(AUDIENCE|SUBJECT)_INVALID", case.body)
     ),
+    Known.AS_ADMIN: lambda case: "Unauthorized access to Org" in case.body,
     Known.TOKEN_ACCEPTED: lambda case: "credentials" in case.body or "Remote repo" in case.body,
 }
 """Of which failures a run can prove it, where that is not all of Databricks' and the network's."""
@@ -1605,9 +1622,11 @@ GRANTED = {
     "options", ["", " --settings lists/prod.json", " --settings 'a b.json' --trust-host x.y"]
 )
 def test_a_remedy_begins_with_onboard_and_the_file_in_use(row: Row, options: str) -> None:
-    known = texts._filled(row, "", texts._values(replace(FACTS, options=Command(options))), "`")
+    known = texts._filled(
+        row, "", texts._values(replace(FACTS, invocation=Invocation(options=Command(options)))), "`"
+    )
     first, *_ = known.remedy.split("`")[1::2]
-    assert first == f".venv/bin/python -m git_refresh onboard{options} --apply"
+    assert first == f"git-refresh onboard{options} --apply"
 
 
 STORES = [row for row in (*TABLE, *OWN) if "az keyvault secret set " in row.remedy]

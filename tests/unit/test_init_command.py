@@ -94,7 +94,8 @@ def test_the_next_commands_begin_as_this_one_did(
     monkeypatch.chdir(tmp_path)
     arguments = ["init", *FORMS["an address and a repository"]]
     done = CliRunner().invoke(main, arguments, prog_name=program)
-    assert f"  {program} check workspaces.json --offline\n" in done.stdout
+    assert f"  {program} check --offline\n" in done.stdout
+    assert f"  {program} plan" in done.stdout
 
 
 def test_a_vault_is_given_for_the_secret_in_it(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_without_a_vault_a_service_principal_is_federated_by_a_policy(
     assert json.loads(file.read_text())["WORKSPACE_DEFAULTS"] == {"auth": "federated", "client_id": CLIENT_ID}
     assert "has to have a federation policy" in done.stdout
     assert f"onboard --settings {file} --apply\n" in done.stdout
-    assert " plan " not in done.stdout, "from a laptop it cannot work"
+    assert f"plan --settings {file}" in done.stdout
 
 
 IDENTITY = "5a1e0000-0000-4000-8000-000000000002"

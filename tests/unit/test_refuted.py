@@ -70,7 +70,7 @@ def test_a_secret_that_signs_in_elsewhere_is_never_to_be_rotated(
     error = errors(report)[refusing]
     assert error is not None
     assert "rotate" not in str(error)
-    assert " onboard --settings workspaces.json --apply" in error.remedy
+    assert " onboard --apply" in error.remedy
 
 
 class Told(NullProgress):

@@ -135,7 +135,7 @@ def test_a_remedy_s_commands_are_what_they_are_whatever_values_they_have(
     drawn = {
         each.name: data.draw(hostile)
         for each in fields(DiagnosisContext)
-        if each.name not in {"command", "options"}
+        if each.name not in {"command", "invocation"}
     }
     context = DiagnosisContext(**{name: value or "x" for name, value in drawn.items()})  # type: ignore[arg-type]  # no commands among them
     known = diagnosis._values(context)

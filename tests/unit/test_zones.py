@@ -20,6 +20,7 @@ from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GitFolder, Registration, StoredCredential, Token, TokenClaims, Zone
 from git_refresh.output.log import RedactingLogger
+from git_refresh.run.ports import AdminAccess
 from git_refresh.run.refresh import refresh
 from git_refresh.run.report import Report
 from git_refresh.settings.load import Settings, load
@@ -53,6 +54,7 @@ class FakeClouds:
 
     workspaces: dict[str, FakeWorkspace]
     made: dict[Zone, Identity] = field(default_factory=dict)
+    admin: AdminAccess | None = None
 
     def services(self, zone: Zone) -> Identity:
         return self.made.setdefault(zone, Identity(zone, self.workspaces))
