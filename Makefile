@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
+.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements dist clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -84,5 +84,11 @@ requirements: install ## pin anew what is deployed, what the command line uses, 
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
 	  --constraint requirements.txt --constraint requirements-cli.txt --group dev -o requirements-dev.txt
 
+dist: install ## what a release has, into dist/: the wheel of the command line, the zip file to deploy, and their checksums
+	rm -rf dist
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --offline --out-dir dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/pipelines/package.sh "$(CURDIR)/dist/databricks-git-refresh-app.zip"
+	cd dist && rm -f .gitignore && sha256sum -- *.whl *.zip > SHA256SUMS
+
 clean: ## remove what the targets above have made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants dist

@@ -88,6 +88,7 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         ".github",
         ".vscode",
         "mutants",
+        "dist",
         "local.settings.json",
         "azure.yaml",
         "workspaces.json",
