@@ -31,7 +31,7 @@ PYTHON = (ROOT / ".python-version").read_text().strip()
 
 
 def scripts(job: dict[str, Any]) -> str:
-    return "\n".join(step.get("run", "") for step in job.get("steps", []))
+    return "\n".join(step["run"] for step in job.get("steps", []) if "run" in step)
 
 
 def test_an_action_is_pinned_by_one_commit_here_and_in_what_is_copied() -> None:
@@ -168,7 +168,9 @@ def test_a_bug_s_form_asks_for_what_a_diagnosis_needs() -> None:
     assert {"version", "codes", "check", "run", "secrets"} <= asked.keys()
     (consent,) = asked["secrets"]["attributes"]["options"]
     assert consent["required"] is True
-    assert yaml.safe_load((GITHUB / "ISSUE_TEMPLATE/config.yml").read_text()) == {"blank_issues_enabled": False}
+    assert yaml.safe_load((GITHUB / "ISSUE_TEMPLATE/config.yml").read_text()) == {
+        "blank_issues_enabled": False
+    }
 
 
 def test_files_that_forms_and_workflows_name_exist() -> None:
