@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.cli.main import main
 from localcloud import Cloud, Fleet, play, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
@@ -23,7 +24,7 @@ from tests.support import setup_paths, warm
 from tests.support.paths import ROOT
 
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-OURS = ".venv/bin/python -m git_refresh "
+OURS = "git-refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
 EDITOR = "editor"
@@ -113,6 +114,9 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     tools.mkdir()
     for name in (*NEEDS_AZURE, EDITOR):
         (tools / name).write_text(STAND_IN)
+        (tools / name).chmod(0o755)
+    for name, does in {"pipx": "", "git-refresh": 'exec .venv/bin/python -m git_refresh "$@"'}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{does}\n")
         (tools / name).chmod(0o755)
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
@@ -249,7 +253,8 @@ def test_the_readme_s_list_is_right(copy: Path) -> None:
 
 def test_a_settings_file_has_one_name_on_every_page() -> None:
     texts = [*PAGES.values(), *((ROOT / name).read_text() for name in OTHER_PAGES)]
-    given = {name for text in texts for name in re.findall(r"git_refresh [^|`\n]*?([\w./@-]+\.json)\b", text)}
+    ours = rf"git[-_]refresh (?:{'|'.join(main.commands)}) [^|>`\n]*?([\w./@-]+\.json)\b"
+    given = {name for text in texts for name in re.findall(ours, text)}
     assert given == {"workspaces.json"}
     set_by_az = {name for text in texts for name in re.findall(r"--settings @(\S+\.json)", text)}
     assert set_by_az == {"app-settings.json"}

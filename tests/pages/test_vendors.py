@@ -32,6 +32,8 @@ def _why(words: tuple[str, ...]) -> str:
             vendors.check(words)
         elif words[:3] == OURS:
             parse(shlex.join(words[3:]))
+        elif words[0] == "git-refresh":
+            parse(shlex.join(words[1:]))
     except (vendors.RefusedError, click.UsageError, ValueError) as error:
         return f"{shlex.join(words)}: {error}"
     return ""
@@ -152,7 +154,7 @@ def test_a_command_in_a_message_exists_with_its_options(text: str) -> None:
         ("databricks service-principals create --json '{'", "Expecting"),
         ("func azure functionapp publish --python", "takes 1 to 1"),
         ("azd env get-values NAME", "no such command"),
-        (".venv/bin/python -m git_refresh onboard --aply", "No such option"),
+        ("git-refresh onboard --aply", "No such option"),
         ("read -rs X; az keyvault secret set --vault-name v --name n --valeu $X", "no option"),
     ],
 )
