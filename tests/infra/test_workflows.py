@@ -61,7 +61,7 @@ def test_a_workflow_has_no_rights_and_each_job_only_its_own(name: str) -> None:
 PUBLISHES = {"contents": "write", "id-token": "write", "attestations": "write"}
 
 
-def test_the_one_job_that_writes_runs_no_code_of_this_repository_or_of_packages() -> None:
+def test_the_job_that_writes_runs_no_code_of_the_repository_or_packages() -> None:
     writing = [name for name, job in JOBS.items() if job["permissions"] != {"contents": "read"}]
     assert writing == ["release.yml publish"]
     steps = RELEASE["jobs"]["publish"]["steps"]
@@ -137,7 +137,7 @@ def test_a_release_is_tested_named_as_its_tag_and_has_its_files() -> None:
     assert created[created.index("--") + 1 :] == ["*.whl", "*.zip", "SHA256SUMS"]
 
 
-def test_what_make_dist_writes_is_neither_published_with_the_app_nor_committed() -> None:
+def test_what_make_dist_writes_is_neither_published_nor_committed() -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\ndist: ")[2].partition("\n\n")[0]
     assert set(re.findall(r"--out-dir (\w+)|/(\w+)/[\w-]+\.zip", recipe)) == {("dist", ""), ("", "dist")}
     for file in (".gitignore", ".funcignore"):
