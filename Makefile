@@ -3,19 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements clean
+.PHONY: help install run test check lint format types mutants fuzz simulate soak bench docs snapshots audit requirements dist clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 install: .venv/installed ## prepare .venv with all that the other targets need
 
-.venv/installed: requirements.txt requirements-dev.txt tools/kql/package-lock.json tools/azurite/package-lock.json .python-version
+.venv/installed: requirements.txt requirements-cli.txt requirements-dev.txt tools/kql/package-lock.json tools/azurite/package-lock.json .python-version
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
 	  echo "This project needs Python 3.13, and $(PYTHON) is $$($(PYTHON) -V). Say which to use: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test ! -L .venv || { echo ".venv is a symbolic link: what it leads to would be emptied. Remove the link first." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-cli.txt -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	$(BIN)/python -m tools.npm
 	@touch $@
@@ -76,13 +76,19 @@ snapshots: install ## write what infra/ deploys, for the tests: after a change o
 audit: install ## look up what is deployed among the known vulnerabilities (asks a public service)
 	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict --progress-spinner off
 
-requirements: install ## pin anew what is deployed, and what the tests and the command line use, from pyproject.toml
+requirements: install ## pin anew what is deployed, what the command line uses, and what the tests use, from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 \
-	  --python-platform x86_64-manylinux_2_28 pyproject.toml -o requirements.txt
+	  --python-platform x86_64-manylinux_2_28 --group app -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
-	  --constraint requirements.txt --group dev -o requirements-dev.txt
+	  --constraint requirements.txt pyproject.toml -o requirements-cli.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-version 3.13 --universal \
-	  --constraint requirements.txt --constraint requirements-dev.txt --group cli -o requirements-cli.txt
+	  --constraint requirements.txt --constraint requirements-cli.txt --group dev -o requirements-dev.txt
+
+dist: install ## what a release has, into dist/: the wheel of the command line, the zip file to deploy, and their checksums
+	rm -rf dist
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --offline --out-dir dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/pipelines/package.sh "$(CURDIR)/dist/databricks-git-refresh-app.zip"
+	cd dist && rm -f .gitignore && sha256sum -- *.whl *.zip > SHA256SUMS
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants dist

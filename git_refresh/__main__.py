@@ -43,7 +43,7 @@ def git_refresh() -> None:
         if missing.name not in {"click", "rich"}:
             raise
         sys.exit(
-            f"The command line needs {missing.name}, which is not deployed with the app: run it where `make install` was run."
+            f"The command line needs {missing.name}, which is not deployed with the app. Install the command line: docs/setup.md, step 0."
         )
     # A canceled pipeline sends SIGTERM: it says what was done, as Ctrl-C does. Who has ignored it keeps that.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -30,7 +30,7 @@ _INTRO = """\
 # Ten tasks, as typed
 
 For admins who edit the list of workspaces. Each command was run after `az login`, on an embedded cloud with three workspaces.
-`git-refresh` is [.venv/bin/git-refresh](setup.md#5-try-it-from-a-laptop). `…` stands for further lines.
+[How to install `git-refresh`](setup.md#0-what-you-need). `…` stands for further lines.
 """
 
 

@@ -49,7 +49,7 @@ from git_refresh.model.schedule import Schedule
 from git_refresh.model.values import RESOURCE_MANAGER, Problem, json_of
 from git_refresh.model.waiting import pause
 from git_refresh.output.redact import escape_unprintable
-from git_refresh.output.shell import Command, command
+from git_refresh.output.shell import NO_COMMAND, Command, command
 from git_refresh.output.text import count, first_of
 from git_refresh.settings.load import SettingsError, load
 from git_refresh.settings.names import SETTINGS
@@ -69,12 +69,11 @@ RESTART = timedelta(minutes=1)
 """How long a restart takes at most."""
 ALERT_RULES = "ar-git-refresh-"
 """How the names of the alert rules of infra/ begin."""
-_DEFAULT_FILE = Path("workspaces.json")
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
 @click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
-@click.argument("file", type=options.FILE, required=False, metavar="[FILE]")
+@options.list_argument
 @app_options(required=True)
 @click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
 @click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
@@ -91,7 +90,7 @@ _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 @options.json_option
 @options.output_options
 def deploy(  # noqa: PLR0913  # one for each option
-    file: Path | None,
+    workspaces: Path | None,
     app: AppName,
     trust_host: tuple[str, ...],
     *,
@@ -113,7 +112,7 @@ def deploy(  # noqa: PLR0913  # one for each option
     Exit codes: 0 nothing to do, shown or set; 1 something failed, or with --wait the run; 2 wrong settings or usage, nothing was set;
     3 with --exit-code, there is something to deploy.
     """
-    file = _file(file, previous=previous)
+    file = _file(workspaces, previous=previous)
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
     if wait and not applies:
@@ -128,7 +127,7 @@ def deploy(  # noqa: PLR0913  # one for each option
 
         services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
         try:
-            work = _Work(services, given, app, _typed(file, app))
+            work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
             if applies and report.result == "different":
@@ -156,9 +155,9 @@ def _file(file: Path | None, *, previous: bool) -> Path | None:
         if file is not None:
             raise click.UsageError("--previous takes the place of FILE; write one of them")
         return None
-    if file is None and not _DEFAULT_FILE.exists():
-        raise click.UsageError(f"name FILE: there is no {_DEFAULT_FILE} here")
-    return file or _DEFAULT_FILE
+    if file is None and not options.LIST.exists():
+        raise click.UsageError(f"name FILE: there is no {options.LIST} here")
+    return file or options.LIST
 
 
 def _given(file: Path | None) -> FileSettings:
@@ -170,6 +169,7 @@ def _given(file: Path | None) -> FileSettings:
     if file is None:
         return FileSettings({}, ())
     given = read_settings(file)
+    options.tell_what_is_used([file], given.values, environment=False)
     where = "stdin" if str(file) == "-" else escape_unprintable(str(file))
     if not given.values.keys() & SETTINGS.keys():
         raise SettingsError([Problem(where, "contains none of this app's settings")])
@@ -179,13 +179,14 @@ def _given(file: Path | None) -> FileSettings:
     return given
 
 
-def _typed(file: Path | None, named: AppName) -> Command:
+def _typed(file: Path | None, named: AppName, *, previous: bool) -> Command:
     """The command as it was typed, without what it is to do."""
-    parts = [command(" {file}", file=str(file)) if file else Command(" --previous")]
+    parts = [command(" {file}", file=str(file))] if file else []
+    parts += [Command(" --previous")] if previous else []
     parts.append(command(" --app {app}", app=named.name))
     parts += [command(" --resource-group {group}", group=named.group)] if named.group else []
     parts += [command(" --subscription {id}", id=named.subscription)] if named.subscription else []
-    return Command(".venv/bin/python -m git_refresh deploy" + "".join(parts))
+    return Command(str(options.invocation(NO_COMMAND).of("deploy")) + "".join(parts))
 
 
 Result = Literal["same", "different", "deployed", "failed", "interrupted"]
@@ -268,7 +269,7 @@ class _Work:
     def look(self, *, previous: bool) -> DeployReport:
         """Work out what is to be done. Changes nothing."""
         named = self.named
-        context = DiagnosisContext(app=named.name, group=named.group, subscription=named.subscription)
+        context = named.context()
         app = None
         try:
             app = self.services.find_app(named.name, named.subscription, named.group)
@@ -445,7 +446,7 @@ _MOST_NAMED = 5
 
 
 def _context(app: "FunctionApp") -> DiagnosisContext:
-    return DiagnosisContext(app=app.name, group=app.group, subscription=app.subscription_id)
+    return AppName(app.name, app.group, app.subscription_id).context()
 
 
 def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from git_refresh.admin.values import DiagnosedError
+from git_refresh.cli import options
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, RESOURCE_MANAGER, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
+from git_refresh.output.shell import NO_COMMAND
 from git_refresh.output.text import first_of
 from git_refresh.settings.load import SettingsError
 
@@ -42,6 +44,13 @@ class AppName:
     """Empty: the only app of the subscription that infra/ has created."""
     group: str = ""
     subscription: str = ""
+
+    def context(self) -> DiagnosisContext:
+        """Return what is known of the app before it is found."""
+        invocation = options.invocation(NO_COMMAND)
+        return DiagnosisContext(
+            app=self.name, group=self.group, subscription=self.subscription, invocation=invocation
+        )
 
 
 class _Named(click.ParamType[str]):
@@ -76,9 +85,9 @@ def app_options(
             name: str | None,
             group: str | None,
             subscription: str | None,
-            **options: object,
+            **others: object,
         ) -> None:
-            command(*arguments, app=AppName(name or "", group or "", subscription or ""), **options)
+            command(*arguments, app=AppName(name or "", group or "", subscription or ""), **others)
 
         for option in (
             click.option(
@@ -119,7 +128,7 @@ def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
     """
     from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
 
-    context = DiagnosisContext(app=named.name, group=named.group, subscription=named.subscription)
+    context = named.context()
     with closing(AdminServices(Deadline.after(_LIMIT_S, SystemClock()), os.environ, logger)) as services:
         try:
             app = _app(named, services)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import options, render
-from git_refresh.cli.findings import code_style, fold, place_of
+from git_refresh.cli.findings import TROUBLESHOOTING, code_style, fold, place_of
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, Row
 from git_refresh.output.redact import redact
@@ -80,7 +80,8 @@ def _show(section: str, row: Row, out: Console) -> None:
         fold(Text("  "), Text(f"The service says: {diagnosis.message}", "dim"), out)
     fold(Text("  "), Text(diagnosis.cause), out, diagnosis.commands)
     fold(Text("  "), Text.assemble(("→ ", "bold"), diagnosis.remedy), out, diagnosis.commands)
-    out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
+    if TROUBLESHOOTING.exists():
+        out.print(Text.assemble("  ", (place_of(row.code), style)), soft_wrap=True)
 
 
 def _list(out: Console) -> None:

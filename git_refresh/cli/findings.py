@@ -244,6 +244,7 @@ def tally(statuses: Sequence[Status]) -> str:
 
 
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
+"""In a checkout alone."""
 
 
 def place_of(code: str) -> str:
@@ -254,7 +255,7 @@ def place_of(code: str) -> str:
 def code_style(code: str, out: Console) -> Style:
     """How a code is shown: dim, and where the terminal can follow links, as one to its section.
 
-    The command line runs from a checkout, so the link leads to the very page that was made from its table, without a network.
+    In a checkout, the link leads to the very page that was made from its table, without a network.
     """
     follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and TROUBLESHOOTING.exists()
     return Style(dim=True, link=f"{TROUBLESHOOTING.as_uri()}#{code}" if follows else None)

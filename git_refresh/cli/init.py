@@ -19,7 +19,9 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
 
-_SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
+SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
+"""In a checkout alone: a wheel has none, and its place on one laptop means nothing to others who have the list."""
+
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _WAYS = ("federated", "oauth_secret", "managed_identity")
@@ -218,7 +220,7 @@ def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
         **({"branch": answers["branch"]} if answers["branch"] else {}),
     }
     return {
-        "$schema": _schema_from(output),
+        **({"$schema": _schema_from(output)} if SCHEMA.exists() else {}),
         "REFRESH_SCHEDULE": SETTINGS["REFRESH_SCHEDULE"].example,
         **({"AZURE_CLIENT_ID": answers["identity"]} if answers["identity"] else {}),
         **({"KEY_VAULT_URL": answers["vault"]} if answers["vault"] else {}),
@@ -236,11 +238,11 @@ def _path(url: str) -> str:
 
 
 def _schema_from(output: Path) -> str:
-    """The schema in this checkout, as the file names it."""
+    """The schema in this checkout, as a file names it."""
     try:
-        relative = os.path.relpath(_SCHEMA, output.resolve().parent)
+        relative = os.path.relpath(SCHEMA, output.resolve().parent)
     except ValueError:  # another drive of Windows
-        return _SCHEMA.as_uri()
+        return SCHEMA.as_uri()
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 

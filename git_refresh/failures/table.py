@@ -790,7 +790,7 @@ _LOGS = (
         remedy="Usually temporary. Run the command again in a minute."),
     row("logs_too_large", Match(LOGS, {FailureKind.TOO_LARGE}),
         cause="The log lines of this time are too many for one response.",
-        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
+        remedy="Choose a shorter time: `{program} runs --app {app} --since 6h`"),
 )
 
 _ANY = (
@@ -1278,11 +1278,11 @@ OWN = (
     row("logs_incomplete",
         message="{what}",
         cause="The logs of this time are too much for one query.",
-        remedy="Choose a shorter time: `.venv/bin/python -m git_refresh runs --app {app} --since 6h`"),
+        remedy="Choose a shorter time: `{program} runs --app {app} --since 6h`"),
     row("stored_token_expired",
         message="{what}.",
         cause="The logs show no later run that stored a token in {host}. Pulls and jobs fail there until a run does.",
-        remedy="Check what failed: `.venv/bin/python -m git_refresh runs --app {app} --failed`"),
+        remedy="Check what failed: `{program} runs --app {app} --failed`"),
     row("grant_refused",
         message="{happened}",
         cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
@@ -1402,7 +1402,7 @@ OWN = (
     row("run_not_seen",
         message="No run with the new settings was seen yet.",
         cause="None was due, or its log lines have not arrived yet. The settings are set.",
-        remedy="Read the logs again in some minutes: `.venv/bin/python -m git_refresh runs --app {app} --since 3h`"),
+        remedy="Read the logs again in some minutes: `{program} runs --app {app} --since 3h`"),
     row("app_settings_changed",
         message="The app settings of {app} are not the ones that were shown. Nothing was set.",
         cause="Another admin or a deployment has changed them since.",

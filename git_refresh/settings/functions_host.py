@@ -145,7 +145,10 @@ def _quoted(text: str) -> str:
 
 
 HOST_JSON = Path(__file__).parents[2] / "host.json"
-"""Deployed beside function_app.py."""
+"""Deployed beside function_app.py. A wheel has none: there the command line goes by `FUNCTION_TIMEOUT`."""
+
+FUNCTION_TIMEOUT = "00:10:00"
+"""As in the host.json that this version is deployed with."""
 
 ENDING_S = 5
 """Seconds that a run may go on after its budget, see docs/reliability.md."""
@@ -192,6 +195,8 @@ def overrides_timeout(name: str) -> bool:
 def _in_file() -> str:
     try:
         content = json.loads(HOST_JSON.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return FUNCTION_TIMEOUT
     except (OSError, ValueError):
         return ""  # the host itself says what is wrong with it
     return str(content.get("functionTimeout", "")) if isinstance(content, dict) else ""

@@ -368,7 +368,6 @@ def test_both_pull_in_the_same_way() -> None:
     for option in (
         "--require-hashes",
         "--only-binary :all:",
-        "--requirement requirements.txt",
         "--requirement requirements-cli.txt",
     ):
         assert option in install
@@ -551,7 +550,7 @@ def test_rotation_has_its_own_identity_and_signs_in_after_installation() -> None
 def test_no_secret_is_used_to_rotate_one_and_packages_are_pinned(text: str) -> None:
     test_no_secret_is_used(text)
     (line,) = re.findall(r"^.* pip install .*$", text, re.MULTILINE)
-    for option in ("--require-hashes", "--only-binary :all:", "--requirement requirements.txt"):
+    for option in ("--require-hashes", "--only-binary :all:", "--requirement requirements-cli.txt"):
         assert option in line
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.cli.main import main
 from localcloud import Cloud, Fleet, play, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
@@ -23,7 +24,7 @@ from tests.support import setup_paths, warm
 from tests.support.paths import ROOT
 
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-OURS = ".venv/bin/python -m git_refresh "
+OURS = "git-refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
 EDITOR = "editor"
@@ -116,6 +117,8 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     for name in (*NEEDS_AZURE, EDITOR, "git-refresh"):
         (tools / name).write_text(STAND_IN)
         (tools / name).chmod(0o755)
+    (tools / "pipx").write_text("#!/bin/sh\n")
+    (tools / "pipx").chmod(0o755)
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
     answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED), "OWN_CLIENT_ID": cloud.identity.client_id}
@@ -246,11 +249,8 @@ def test_the_readme_s_list_is_right(copy: Path) -> None:
 
 def test_a_settings_file_has_one_name_on_every_page() -> None:
     texts = [*PAGES.values(), *((ROOT / name).read_text() for name in OTHER_PAGES)]
-    given = {
-        name
-        for text in texts
-        for name in re.findall(r"(?:git_refresh|git-refresh) [^|`\n]*?([\w./@-]+\.json)\b", text)
-    }
+    ours = rf"git[-_]refresh (?:{'|'.join(main.commands)}) [^|>`\n]*?([\w./@-]+\.json)\b"
+    given = {name for text in texts for name in re.findall(ours, text)}
     assert given == {"workspaces.json"}
     set_by_az = {name for text in texts for name in re.findall(r"--settings @(\S+\.json)", text)}
     assert set_by_az == {"app-settings.json"}

@@ -16,7 +16,9 @@ PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
 def uses_of_ours() -> Iterator[tuple[str, str]]:
     for page in PLACES:
         for arguments in re.findall(
-            r"(?:python -m git_refresh|bin/git-refresh) ([^\n`|>#;]*)", page.read_text()
+            r"(?:python -m git_refresh|(?:^ *(?:\$ )?|`|\| |/)git-refresh) ([^\n`|>#;]*)",
+            page.read_text(),
+            re.MULTILINE,
         ):
             yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' ".')
 

@@ -157,7 +157,7 @@ def test_manual_grants_come_in_the_order_of_their_dependencies() -> None:
         "## The OAuth secret",
         "## Can Manage on the folders",
         "## See that it is all there",
-        "git_refresh check ",
+        "git-refresh check ",
     )
     assert "functionapp " + "publish" not in BY_HAND
 

@@ -154,7 +154,7 @@ def test_a_command_in_a_message_exists_with_its_options(text: str) -> None:
         ("databricks service-principals create --json '{'", "Expecting"),
         ("func azure functionapp publish --python", "takes 1 to 1"),
         ("azd env get-values NAME", "no such command"),
-        (".venv/bin/python -m git_refresh onboard --aply", "No such option"),
+        ("git-refresh onboard --aply", "No such option"),
         ("read -rs X; az keyvault secret set --vault-name v --name n --valeu $X", "no option"),
     ],
 )

@@ -8,6 +8,7 @@ PACKAGE = ROOT / "git_refresh"
 RECORDED = ROOT / "tests/recorded"
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),

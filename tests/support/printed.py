@@ -110,7 +110,7 @@ def _simple(line: str) -> Iterator[str]:
     words: list[str] = []
     for word in [*lexer, ";"]:
         if set(word) <= set("();<>|&"):
-            if words and words[0].rpartition("/")[2] in {*PROGRAMS, "python"}:
+            if words and words[0].rpartition("/")[2] in {*PROGRAMS, "python", "git-refresh"}:
                 yield shlex.join(words)
             words = []
         else:
@@ -180,6 +180,8 @@ def parse(arguments: str) -> None:
     Raises:
         click.UsageError: there is no such command or option, or too much is given.
     """
+    if arguments in {option for parameter in main.params for option in parameter.opts}:
+        return
     name, *rest = shlex.split(arguments)
     command = main.commands.get(name)
     if command is None:

@@ -16,7 +16,7 @@ SHELLS = {
 }
 """How each is started to read lines as in a terminal."""
 INSTALLED = [name for name in SHELLS if shutil.which(name)]
-STAND_INS = ("az", "azd", "func", "databricks", "jq", "curl", "make", "git", "editor", "git-refresh")
+STAND_INS = ("az", "azd", "func", "databricks", "jq", "curl", "make", "git", "editor", "git-refresh", "pipx")
 _STAND_IN = """\
 #!/bin/sh
 printf '%s\\0' "$(($# + 2))" "${0##*/}" "$@" "$DATABRICKS_HOST $DATABRICKS_ACCOUNT_ID" >> "$CALLS"

@@ -33,29 +33,31 @@ def closure(requirements: list[str]) -> set[str]:
     return found
 
 
-def test_requirements_txt_pins_all_dependencies_of_pyproject_toml() -> None:
-    pinned = pins("requirements.txt")
-    for text in PROJECT["project"]["dependencies"]:
+SOURCES = {
+    "requirements.txt": PROJECT["dependency-groups"]["app"],
+    "requirements-cli.txt": PROJECT["project"]["dependencies"],
+    "requirements-dev.txt": PROJECT["dependency-groups"]["dev"],
+}
+
+
+@pytest.mark.parametrize(("file", "ranges"), SOURCES.items(), ids=SOURCES)
+def test_a_requirements_file_pins_all_that_pyproject_toml_asks_for(file: str, ranges: list[str]) -> None:
+    pinned = pins(file)
+    for text in ranges:
         requirement = Requirement(text)
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, (
             f"make requirements: {text}"
         )
-    assert set(pinned) == closure(PROJECT["project"]["dependencies"]), "make requirements"
+    assert set(pinned) == closure(ranges), "make requirements"
 
 
-def test_the_tests_run_with_exactly_what_is_deployed() -> None:
-    for file in ("requirements.txt", "requirements-dev.txt", "requirements-cli.txt"):
+def test_what_is_deployed_the_command_line_and_the_tests_share_their_pins() -> None:
+    for file in SOURCES:
         for name, pin in pins(file).items():
             assert version(name) == pin, f"make install: {name}"
 
 
-def test_the_command_line_needs_only_its_own_requirements_file_more() -> None:
-    needed = closure(PROJECT["dependency-groups"]["cli"])
-    assert set(pins("requirements-cli.txt")) == needed, "make requirements"
-    assert entries("requirements-cli.txt").items() <= entries("requirements-dev.txt").items()
-
-
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-cli.txt"])
+@pytest.mark.parametrize("file", SOURCES)
 def test_every_requirement_has_hashes_and_names_no_index(file: str) -> None:
     for requirement, hashes in entries(file).items():
         assert hashes, f"make requirements: {requirement}"
@@ -86,6 +88,7 @@ def test_only_the_product_is_published(*, boundary: bool) -> None:
         ".github",
         ".vscode",
         "mutants",
+        "dist",
         "local.settings.json",
         "azure.yaml",
         "workspaces.json",

@@ -64,10 +64,9 @@ def test_the_limit_is_a_time_span_as_net_reads_it_or_none(timeout: object, most:
     assert most == 3600 or problems(REFRESH_TIMEOUT_SECONDS=str(most + 1))
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", "\xff"])
-def test_without_a_limit_that_can_be_read_nothing_is_said(content: str | None, host: Path) -> None:
-    if content is not None:
-        host.write_bytes(content.encode("latin-1"))
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\xff"])
+def test_without_a_limit_that_can_be_read_nothing_is_said(content: str, host: Path) -> None:
+    host.write_bytes(content.encode("latin-1"))
     assert not problems(REFRESH_TIMEOUT_SECONDS="3600")
 
 
