@@ -29,9 +29,9 @@ MAX_PAGES = 50
 MAX_SUBSCRIPTIONS = 30
 """Subscriptions that are searched for an app that is not in the chosen one."""
 
-READS_AFTERWARDS = 4
+READS_AFTERWARDS = 3
 """How often app settings are read after they were set, until they are the ones that were set."""
-BETWEEN_READS_S = 2.0
+BETWEEN_READS_S = 1.0
 DATE_PRECISION = timedelta(seconds=1)
 """Of the `Date` of a response, which has no fractions of a second."""
 
@@ -72,7 +72,7 @@ class _Resource(Response):
 class _List[T](Response):
     """A page of a list."""
 
-    value: list[T] = Field(default_factory=list, max_length=5_000)
+    value: list[T] = Field(max_length=5_000)
     nextLink: Annotated[str, Field(max_length=4_096)] = ""  # noqa: N815  # Resource Manager's name
 
 
@@ -84,9 +84,7 @@ class _Subscription(Response):
 class _Settings(Response):
     """`StringDictionary`: of every name that the app has, whoever set it."""
 
-    properties: dict[str, Annotated[str, Field(strict=True)]] = Field(
-        default_factory=dict, max_length=10_000, repr=False
-    )
+    properties: dict[str, Annotated[str, Field(strict=True)]] = Field(max_length=10_000, repr=False)
 
 
 class _RuleProperties(Response):

@@ -215,6 +215,8 @@ class DeployReport:
     error: Diagnosis | None = None
     run: History | None = None
     """The first run with these settings."""
+    stopped_waiting: bool = False
+    """Whether the wait for it was interrupted."""
     wrong_usage: bool = False
     """Whether the error is in what was typed."""
 
@@ -242,7 +244,7 @@ class DeployReport:
 
     def exit_code(self, *, applies: bool, tells_changes: bool) -> int:
         """The code of the command."""
-        if self.result == "interrupted":
+        if self.result == "interrupted" or self.stopped_waiting:
             return INTERRUPTED
         if self.result == "deployed":  # with --wait the run can fail, or be missing
             return FAILED if self.error or (self.run and self.run.result == "failed") else 0
@@ -403,7 +405,7 @@ class _Work:
                         return replace(done, error=finding("run_not_seen", context))
                     pause(clock, POLL_S)
         except KeyboardInterrupt:
-            return replace(done, error=finding("run_not_seen", context))
+            return replace(done, error=finding("run_not_seen", context), stopped_waiting=True)
         except ServiceError as error:
             return replace(done, error=diagnose(error, context))
         return replace(done, run=run)

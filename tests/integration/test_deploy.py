@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from git_refresh.admin import resource_manager
 from git_refresh.cli import deploy as deploy_command
 from git_refresh.cli.main import main
+from git_refresh.clients import rest
 from git_refresh.settings.names import PREVIOUS, SET_BY_DEPLOY
 from localcloud import Cloud, Fault, faults, seed
 from localcloud.authority import OTHER_TENANT
@@ -27,6 +29,7 @@ from localcloud.people import Person
 from localcloud.resource_manager import FunctionApp, throttled
 from tests.support import warm
 from tests.support.admin_laptop import laptop_of
+from tests.support.failure_kinds import ONE_OF_EACH
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -326,6 +329,41 @@ def test_a_refusal_is_reported_with_its_code(stage: Stage, action: faults.Action
     assert (code, report["error"]["code"], stage.app.restarts) == (1, error, 0)
 
 
+@pytest.fixture
+def impatient(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The command in this process, where its calls are given up early."""
+    for name, value in stage.environ.items():
+        monkeypatch.setenv(name, value)
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(rest, "CALL_LIMIT_S", 2.0)
+    monkeypatch.setattr(resource_manager, "BETWEEN_READS_S", 0.0)
+    return stage
+
+
+@pytest.mark.parametrize("route", ["/Microsoft.Web/sites$", "/appsettings/list$", "/appsettings$"])
+@pytest.mark.parametrize("fault", ONE_OF_EACH)
+def test_whatever_azure_answers_the_command_ends_with_a_code(
+    impatient: Stage, fault: str, route: str
+) -> None:
+    impatient.cloud.inject(Fault(faults.NAMED[fault](), service="resource_manager", route=route))
+    typed = ["deploy", str(impatient.file), "--app", APP, "--apply", "--yes", "--json"]
+    done = CliRunner().invoke(main, typed)
+    assert done.exit_code == 1, done.output
+    assert json.loads(done.stdout)["error"]["code"] not in {"internal_error", "unknown"}
+    assert impatient.app.restarts == 0
+
+
+@pytest.mark.parametrize("fault", ONE_OF_EACH)
+def test_alert_rules_that_cannot_be_listed_are_a_note(impatient: Stage, fault: str) -> None:
+    impatient.cloud.inject(
+        Fault(faults.NAMED[fault](), service="resource_manager", route="/scheduledQueryRules$")
+    )
+    done = CliRunner().invoke(main, ["deploy", str(impatient.file), "--app", APP, "--json"])
+    (note,) = json.loads(done.stdout)["notes"]
+    assert (done.exit_code, note["code"] in {"internal_error", "unknown"}) == (0, False)
+
+
 def test_another_operation_in_progress_is_reported(stage: Stage) -> None:
     stage.app.busy = True
     code, report = stage.apply()
@@ -507,12 +545,9 @@ def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) ->
 
 
 @pytest.fixture
-def here(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Logs:
-    """The command in this process, where its patience is shortened, and the logs of the app."""
-    for name, value in stage.environ.items():
-        monkeypatch.setenv(name, value)
-    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
-        monkeypatch.delenv(name)
+def here(impatient: Stage, monkeypatch: pytest.MonkeyPatch) -> Logs:
+    """The logs of the app, at which the command looks often."""
+    stage = impatient
     monkeypatch.setattr(deploy_command, "POLL_S", 0.1)
     group = stage.app.group
     group.assign(stage.admin.object_id, "Log Analytics Reader")

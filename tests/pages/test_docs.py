@@ -1,11 +1,7 @@
 """What the pages say is what the code does."""
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,23 +28,6 @@ def test_every_example_of_the_configuration_page_is_accepted(example: str, tmp_p
     file = tmp_path / "workspaces.json"
     file.write_text(example)
     assert not load(read_settings(file).values, whole=False).problems
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_the_page_s_command_wraps_every_example_as_app_settings(example: str, tmp_path: Path) -> None:
-    (command,) = re.findall(
-        r"^\$ (jq .*) workspaces\.json > app-settings\.json$", CONFIGURATION, re.MULTILINE
-    )
-    written = subprocess.run(
-        ["/bin/sh", "-c", command], input=example, capture_output=True, text=True, check=True
-    )
-    settings: dict[str, Any] = json.loads(written.stdout)
-    assert all(isinstance(value, str) for value in settings.values())
-    assert settings.keys() <= SETTINGS.keys()
-    file = tmp_path / "workspaces.json"
-    file.write_text(example)
-    assert load(settings, whole=False) == load(read_settings(file).values, whole=False)
 
 
 def test_every_setting_and_key_is_on_the_configuration_page() -> None:
