@@ -1,6 +1,7 @@
 """`make run`: from a fleet of which nothing is granted to a job that runs, on the embedded cloud.
 
-`check` is red, an admin types `onboard`, and the app does its job: with a commit and a dead token in between, and a workspace that fails.
+`check` is red, an admin types `onboard` and `deploy`, and the app does its job: with a commit and a dead token in between, and a workspace
+that fails. In the end `runs` shows what has happened, from the app's own logs.
 Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
 the workspaces pull with real Git, and jobs clone with it.
 Nobody wants to watch an hour: the cloud lets every token end when the demo says so.
@@ -12,11 +13,11 @@ import logging
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from localcloud.databricks.workspace import Workspace
 from localcloud.fleet import (
     CLIENT_ID,
     FEDERATED_CLIENT_ID,
+    PAUSE,
     UngrantedFleet,
     ZonedFleet,
     seed_ungranted,
@@ -43,6 +45,8 @@ from localcloud.worker import Worker
 
 APP = Path(__file__).parent.parent
 CHANGED = "/Repos/etl/prod"
+LIST = "workspaces.json"
+SETTINGS = ("--settings", LIST)
 NEXT = """\
 What to try next:
   .venv/bin/python -m localcloud --settings local.settings.json
@@ -58,14 +62,18 @@ class NotAsToldError(Exception):
 
 
 class _Events(logging.Handler):
-    """The app's log lines, which a query would find in Application Insights."""
+    """The app's log lines: of the call in progress, and what the demo shows of them."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.lines: list[tuple[datetime, str, str]] = []
         self.runs: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(
+            (datetime.fromtimestamp(record.created, UTC), record.levelname, record.getMessage())
+        )
         event = json.loads(record.getMessage())
         if event["event"] == "git_refresh.run":
             self.runs.append(event)
@@ -93,7 +101,7 @@ def main() -> None:
         with Cloud() as cloud:
             with waiting("three workspaces and their repositories"):
                 fleet = seed_ungranted(cloud)
-            os.environ.update({**cloud.environment(), **fleet.settings})
+            os.environ.update({**cloud.environment(), **fleet.app.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
             logging.getLogger("git_refresh").propagate = False
@@ -117,9 +125,11 @@ def _tell(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) 
         "exchange, with an identity of data-3's own: nothing is shared with the first two. Nobody has granted it anything yet."
     )
     _let_in(cloud, fleet)
+    _deploy(cloud, fleet)
     job = _job(fleet)
     expect(_run(fleet, job) is not None, "a job cannot clone before there is a credential")
-    states = _fire(fleet, worker, events, "First tick of the timer, through the real Functions worker")
+    fire = partial(_fire, cloud, fleet, worker, events)
+    states = fire("First tick of the timer, through the real Functions worker")
     for workspace, state in zip(fleet.workspaces, states, strict=True):
         expect(state.token is not None, f"{workspace.host} has a credential")
         expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
@@ -143,7 +153,7 @@ def _tell(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) 
     _policies(cloud).clear()
     say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
     before = states
-    states = _fire(fleet, worker, events, "Next tick", failing=broken)
+    states = fire("Next tick", failing=broken)
     for index, workspace in enumerate(fleet.workspaces):
         if workspace is not third:
             expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
@@ -152,22 +162,26 @@ def _tell(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) 
 
     third.federate(FEDERATED_CLIENT_ID, **policy)
     say("That is mended with the command above.")
-    fixed = _fire(fleet, worker, events, "Next tick")[2]
+    fixed = fire("Next tick")[2]
     expect(fixed.token not in {None, states[2].token}, f"{third.host} has a fresh credential")
     expect(fixed.commits[CHANGED] == commits[2], f"{third.host} has {CHANGED} at the new commit")
+    _look_back(cloud, fleet, broken)
 
 
-def _fire(
-    fleet: ZonedFleet, worker: Worker, events: _Events, title: str, failing: str | None = None
+def _fire(  # what every call of it has in common comes first
+    cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events, title: str, failing: str | None = None
 ) -> list[State]:
     before = [state_of(workspace) for workspace in fleet.workspaces]
     events.failures.clear()
-    started = time.monotonic()
+    events.lines.clear()
+    began = datetime.now(UTC)
     with waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
         outcome = worker.fire_timer("refresh_git")
-    took = time.monotonic() - started
+    ended = datetime.now(UTC)
+    logs = cloud.logs.of(fleet.component)
+    logs.invocation("refresh_git", events.lines, began=began, ended=ended, ok=outcome.ok)
     after = [state_of(workspace) for workspace in fleet.workspaces]
-    console.print(_table(f"{title} ({took:.1f} s)", fleet, before, after))
+    console.print(_table(f"{title} ({(ended - began).total_seconds():.1f} s)", fleet, before, after))
     if failing is None:
         expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
     else:
@@ -241,24 +255,54 @@ def _move(old: str | None, new: str) -> Text:
 def _let_in(cloud: Cloud, fleet: UngrantedFleet) -> None:
     """What an admin does once, with her own sign-in."""
     say("An admin types, on a laptop after az login:")
-    red = _type(cloud, fleet, 1, "check", "--quiet")
+    red = _type(cloud, fleet, 1, "check", "--quiet", *SETTINGS)
     console.print(Text(f"  {red[-1]}\n", "red"))
-    told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes")
+    told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes", *SETTINGS)
     for line in sorted(line for line in told[: told.index("")] if line.startswith("  ✓ ")):
         console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
     say(f"  and check follows by itself: {next(line for line in told if ' checks: ' in line)}")
 
 
+def _deploy(cloud: Cloud, fleet: UngrantedFleet) -> None:
+    """Set the list in the app, which has none yet: from then on it has these settings, and is not paused."""
+    expect("WORKSPACES" not in fleet.app.settings, "the app has no list yet")
+    told = _type(cloud, fleet, 0, "deploy", LIST, "--app", fleet.app.name, "--apply", "--yes")
+    _print(line for line in told if line.startswith(("+", "~", "Set:")))
+    expect(fleet.app.restarts == 1, "the app has restarted")
+    expect(all(rule.enabled for rule in fleet.app.group.alert_rules), "its alerts are on")
+    os.environ.pop(PAUSE, None)
+    os.environ.update(fleet.app.settings)
+
+
+def _look_back(cloud: Cloud, fleet: UngrantedFleet, broken: str) -> None:
+    """What whoever is on call reads the next morning."""
+    say("What has happened? Whoever is on call types:")
+    told = _type(cloud, fleet, 0, "runs", "--app", fleet.app.name)
+    _print(told)
+    rows = [line for line in told if line.startswith("20")]
+    failed = [row for row in rows if " failed " in row]
+    expect((len(rows), len(failed)) == (3, 1), "there were three runs, and one failed")
+    expect(any(broken in line for line in told), f"{broken} is named")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
+    console.print()
+
+
 def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
     """A command of ours on her laptop; for what the app may do, `check` asks as the app's identities, as in Azure."""
     az = fleet.admin.sign_in(cloud.directory / "laptop")
+    (az / LIST).write_text(json.dumps(dict(fleet.settings)), encoding="utf-8")
     own = {name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")}
-    environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az) | own
+    kept = {name: value for name, value in os.environ.items() if name not in fleet.app.settings}
+    environ = laptop({**kept, **cloud.environment()}, az) | own | {"PYTHONPATH": str(APP)}
     console.print(Text(f"$ git-refresh {' '.join(arguments)}", "bold"))
     with waiting("the command"):
         done = subprocess.run(  # noqa: S603  # this interpreter, and words of ours
             [sys.executable, "-m", "git_refresh", *arguments],
-            cwd=APP,
+            cwd=az,
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -52,7 +52,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "Monitoring Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
     "Log Analytics Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
 }
-"""What each built-in role may, as far as something here asks for it. None of the others may list app settings or change alert rules."""
+"""What each built-in role may, as far as something here asks for it: Website Contributor reads no alert rules, and Reader no app settings."""
 
 _VERSIONS = {
     "subscriptions": ("2019-11-01", "2020-01-01", "2021-01-01", "2022-12-01"),
@@ -219,7 +219,7 @@ class Component(Resource):
             "Application_Type": "web",
             "InstrumentationKey": key,
             "CreationDate": "2026-11-02T08:00:00.0000000+00:00",
-            "TenantId": self.group.subscription.id.rpartition("/")[2],
+            "TenantId": self.group.subscription.tenant_id,
             "provisioningState": "Succeeded",
             "SamplingPercentage": 100.0,
             "WorkspaceResourceId": f"{self.group.id}/providers/microsoft.operationalinsights/workspaces/log-{self.name}",

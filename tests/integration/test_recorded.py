@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, override
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import requests
 from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
+from git_refresh.admin.logs import AppLogs
 from git_refresh.admin.organization import (
     DEVOPS_GRAPH_ORIGIN,
     DEVOPS_ORIGIN,
@@ -19,6 +21,7 @@ from git_refresh.admin.organization import (
     Member,
     Organization,
 )
+from git_refresh.admin.resource_manager import AlertRule, FunctionApp, ResourceManager, Subscription
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -36,7 +39,7 @@ from git_refresh.model.hosts import NO_HOSTS
 from git_refresh.model.repository import parse_repository
 from git_refresh.model.values import AZURE_DEVOPS, Ref, Token
 from git_refresh.output.mask import SecretFilter
-from localcloud import Cloud, Fault
+from localcloud import Cloud, Fault, faults
 from localcloud.authority import (
     DATABRICKS_RESOURCE,
     DEVOPS_RESOURCE,
@@ -59,6 +62,17 @@ URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 SECRET = "databricks-oauth-secret"
 OBJECT_ID = "5a1e0000-0000-4000-8000-0000000000a2"
 MEMBER = Member("aad.NWEx", "5a1e0000-0000-4000-8000-0000000000a3", False, frozenset())
+SUBSCRIPTION = "5a1e0000-0000-4000-8000-0000000000b1"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-git-refresh"
+COMPONENT_ID = f"{GROUP}/providers/Microsoft.Insights/components/appi-git-refresh-a1b2"
+APP = FunctionApp(
+    f"{GROUP}/providers/Microsoft.Web/sites/func-git-refresh-a1b2",
+    "func-git-refresh-a1b2",
+    "rg-git-refresh",
+    SUBSCRIPTION,
+)
+RULE_NAME = "ar-git-refresh-run-failed-a1b2"
+RULE_ID = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/rg-git-refresh/providers/microsoft.insights/scheduledqueryrules/{RULE_NAME}"
 SERVICES = {
     "devops": "devops",
     "keyvault": "keyvault",
@@ -107,6 +121,14 @@ class Hasty(SystemClock):
     def sleep(self, seconds: float) -> None: ...
 
 
+class SignedIn(Identity):
+    """A person with a token for whatever she asks for."""
+
+    @override
+    def token(self, resource: str) -> Token:
+        return Token(SecretStr("admin-token"), datetime.now(UTC) + timedelta(hours=1))
+
+
 class Clients:
     """The product's own clients, each new, as they reach the embedded cloud."""
 
@@ -147,6 +169,12 @@ class Clients:
 
     def admin_vault(self) -> AdminVault:
         return AdminVault(VAULT, self.identity(), self._network)
+
+    def manager(self) -> ResourceManager:
+        return ResourceManager(self._rest(Service.RESOURCE_MANAGER, MANAGER))
+
+    def logs(self) -> AppLogs:
+        return AppLogs(DiagnosisContext(component=COMPONENT_ID), SignedIn(None, self._network), self._network)
 
     def _rest(self, service: Service, origin: str) -> Rest:
         token = SecretStr("admin-token")
@@ -216,9 +244,55 @@ READ = {
         lambda clients: clients.identity().token(AZURE_DEVOPS).value.get_secret_value(),
         "opaque-access-token-0001",
     ),
+    "resourcemanager_sites": Replay(
+        lambda clients: clients.manager().app(APP.name.upper(), SUBSCRIPTION), APP
+    ),
+    "resourcemanager_site": Replay(
+        lambda clients: clients.manager().app(APP.name, SUBSCRIPTION, APP.group), APP
+    ),
+    "resourcemanager_not_found": Replay(
+        lambda clients: clients.manager().app(APP.name, SUBSCRIPTION, APP.group), None
+    ),
+    "resourcemanager_app_settings": Replay(
+        lambda clients: clients.manager().app_settings(APP),
+        {"REFRESH_SCHEDULE": "0 */15 * * * *", "KEY_VAULT_URL": VAULT},
+    ),
+    "resourcemanager_alert_rules": Replay(
+        lambda clients: clients.manager().alert_rules(APP), [AlertRule(RULE_ID, RULE_NAME, enabled=False)]
+    ),
+    "resourcemanager_alert_rule_changed": Replay(
+        lambda clients: clients.manager().enable(AlertRule(RULE_ID, RULE_NAME)), None
+    ),
+    "resourcemanager_component": Replay(lambda clients: clients.manager().component_id(APP), COMPONENT_ID),
     "databricks_scim_not_found": Replay(lambda clients: clients.admin_workspace().scim.client_id(7), None),
 }
+
+
+def settings_of(clients: Clients) -> object:
+    return clients.manager().app_settings(APP)
+
+
+def saved(clients: Clients) -> None:
+    clients.manager().set_app_settings(APP, {})
+
+
+def last_run(clients: Clients) -> object:
+    return clients.logs().last_run(timedelta(days=1))
+
+
+READ["resourcemanager_app_settings_saved"] = Replay(saved, None)
 REFUSED = {
+    "resourcemanager_forbidden": Replay(settings_of, "app_settings_forbidden"),
+    "resourcemanager_wrong_tenant": Replay(settings_of, "azure_wrong_tenant"),
+    "resourcemanager_expired": Replay(settings_of, "azure_sign_in_rejected"),
+    "resourcemanager_busy": Replay(saved, "app_update_in_progress"),
+    "resourcemanager_throttled": Replay(settings_of, "azure_throttled"),
+    "logs_forbidden": Replay(last_run, "logs_forbidden", "/query$"),
+    "logs_not_found": Replay(last_run, "logs_not_found", "/query$"),
+    "logs_path_not_found": Replay(last_run, "logs_not_found", "/query$"),
+    "logs_syntax_error": Replay(last_run, "unknown", "/query$"),
+    "logs_table_unknown": Replay(last_run, "logs_empty", "/query$"),
+    "logs_unauthenticated": Replay(last_run, "logs_wrong_tenant", "/query$"),
     "devops_organization_stopped": Replay(head, "devops_organization_deactivated"),
     "devops_unauthorized_empty": Replay(head, "devops_refusal_unexplained"),
     "devops_unauthorized_empty_list": Replay(head, "devops_refusal_unexplained"),
@@ -252,9 +326,9 @@ REFUSED = {
     "databricks_forbidden": Replay(refused_folder, "permission_denied"),
     "databricks_private_link": Replay(refused_folder, "workspace_private_link"),
 }
-TOGETHER = {"devops_entitlement", "devops_descriptor", "devops_groups"}
+TOGETHER = {"devops_entitlement", "devops_descriptor", "devops_groups", "resourcemanager_subscriptions"}
 """Of several requests of one step: these have tests of their own."""
-NOT_READ = {name for name in NAMES if name.startswith(("resourcemanager_", "logs_"))}
+NOT_READ = {"resourcemanager_components", "logs_rows"}
 """Only the embedded cloud is compared with these."""
 
 
@@ -335,6 +409,16 @@ def test_the_readers_of_a_project_are_found(cloud: Cloud, clients: Clients) -> N
     cloud.inject(groups.fault("/groups$"))
     found = clients.organization().readers("Data Platform", "5a1e0000-0000-4000-8000-0000000000a1")
     assert found == groups.body["value"][1]["descriptor"]
+
+
+def test_the_next_page_of_subscriptions_is_read(cloud: Cloud, clients: Clients) -> None:
+    page = Recorded.load("resourcemanager_subscriptions")
+    first = page.fault(None)
+    first.times = 1
+    cloud.inject(first)
+    cloud.inject(Fault(faults.status(200, {"value": []}), service="resource_manager"))
+    assert clients.manager().subscriptions() == [Subscription(SUBSCRIPTION, "Data Platform")]
+    assert [request.query.get("$skiptoken") for request in cloud.requests[-2:]] == [None, "1"]
 
 
 # The embedded cloud's own answers
