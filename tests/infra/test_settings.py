@@ -15,7 +15,11 @@ LIST = "WORKSPACES"
 
 def test_a_new_app_without_a_list_is_paused() -> None:
     first = CASES["first"]
-    assert (first[PAUSE], LIST in first, first["KEY_VAULT_URL"]) == ("true", False, "https://kv-new.example")
+    assert (first[PAUSE], LIST in first, first["KEY_VAULT_URL"]) == (
+        "true",
+        False,
+        "https://kv-new.vault.azure.net",
+    )
     assert CASES["second"] == first
 
 
@@ -25,7 +29,7 @@ def test_a_deployment_with_a_list_ends_the_first_pause(case: str) -> None:
 
 
 def test_a_deployment_that_is_given_no_settings_keeps_them() -> None:
-    own = {"REFRESH_SCHEDULE": "0 0 * * * *", "AZURE_CLIENT_ID": "made again"}
+    own = {"REFRESH_SCHEDULE": "0 0 * * * *", "AZURE_CLIENT_ID": "5a1e0000-0000-4000-8000-000000000003"}
     assert CASES["fromFreshCheckout"] == RUNNING | own
 
 
@@ -34,8 +38,8 @@ def test_a_deployment_that_is_given_no_settings_keeps_them() -> None:
     [
         ("withList", {LIST: '["https://adb-2.2.azuredatabricks.net"]'}),
         ("withTimeout", {"REFRESH_TIMEOUT_SECONDS": "540"}),
-        ("vaultByHand", {"KEY_VAULT_URL": "https://kv-hand.example"}),
-        ("vaultGiven", {"KEY_VAULT_URL": "https://kv-given.example"}),
+        ("vaultByHand", {"KEY_VAULT_URL": "https://kv-hand.vault.azure.net"}),
+        ("vaultGiven", {"KEY_VAULT_URL": "https://kv-given.vault.azure.net"}),
         ("vaultEmpty", {}),
         ("pausedByHand", {PAUSE: "1"}),
         ("pausedByHandWithList", {PAUSE: "1"}),

@@ -2,17 +2,17 @@
 import { deployed, waitsForList } from '../../../infra/modules/settings.bicep'
 
 var pause = 'AzureWebJobs.refresh_git.Disabled'
-var initial = { KEY_VAULT_URL: 'https://kv-new.example' }
+var initial = { KEY_VAULT_URL: 'https://kv-new.vault.azure.net' }
 var list = { WORKSPACES: '["https://adb-1.1.azuredatabricks.net"]' }
 var listAndDefaults = union(list, { WORKSPACE_DEFAULTS: '{}' })
 var always = {
   REFRESH_SCHEDULE: '0 */15 * * * *'
   FAN_OUT: 'off'
-  AZURE_CLIENT_ID: 'client'
+  AZURE_CLIENT_ID: '5a1e0000-0000-4000-8000-000000000002'
   AzureWebJobsStorage__accountName: 'storage'
 }
-var hourly = union(always, { REFRESH_SCHEDULE: '0 0 * * * *', AZURE_CLIENT_ID: 'made again' })
-var withAnotherVault = { KEY_VAULT_URL: 'https://kv-given.example' }
+var hourly = union(always, { REFRESH_SCHEDULE: '0 0 * * * *', AZURE_CLIENT_ID: '5a1e0000-0000-4000-8000-000000000003' })
+var withAnotherVault = { KEY_VAULT_URL: 'https://kv-given.vault.azure.net' }
 
 var first = deployed({}, initial, {}, always)
 // As git-refresh deploy leaves it: with the list, and without the pause of the first deployment.
@@ -41,7 +41,7 @@ var cases = {
     always
   )
   withTimeout: deployed(running, initial, { REFRESH_TIMEOUT_SECONDS: '540' }, always)
-  vaultByHand: deployed(union(running, { KEY_VAULT_URL: 'https://kv-hand.example' }), initial, {}, always)
+  vaultByHand: deployed(union(running, { KEY_VAULT_URL: 'https://kv-hand.vault.azure.net' }), initial, {}, always)
   vaultGiven: deployed(running, {}, withAnotherVault, always)
   vaultEmpty: deployed(union(running, { KEY_VAULT_URL: '' }), initial, {}, always)
   pausedByHand: deployed(union(running, { '${pause}': '1' }), initial, {}, always)
