@@ -5,7 +5,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.failures.table import TABLE
+from git_refresh.run.report import WorkspaceReport, alert_after_runs
 from tools.alert_clock import LONGEST_INGESTION, Rule, rules
 from tools.snapshots import read
 
@@ -65,6 +69,23 @@ def table() -> Iterator[str]:
         latest = f"{_brief([one.latest for one in told])}: {told[0].arithmetic[1]}"
         windows, looks = _brief([rule.window for rule in each]), _brief([rule.every for rule in each])
         yield f"| `{name}` | {windows} | {looks} | {told[0].after} | {earliest} | {latest} |"
+
+
+def waits() -> Iterator[str]:
+    """Which failures of a workspace alert after how many runs: the rows of the page, and the codes that can wait."""
+    yield f"| What failed in a workspace | {' | '.join(f'Every {minutes} minutes' for minutes in INTERVALS)} |"
+    yield f"|---|{'---|' * len(INTERVALS)}"
+    for what, stored, temporary in (
+        ("Only Git folders, and each failure is temporary", True, True),
+        ("A Git credential was not stored, and each failure is temporary", False, True),
+        ("Anything else, also next to a temporary failure", True, False),
+    ):
+        error = Diagnosis("", "", "", "", temporary=temporary)
+        report = WorkspaceReport("", "", "failed", error=error, credentials_stored=stored)
+        runs = [alert_after_runs(report, timedelta(minutes=minutes)) for minutes in INTERVALS]
+        yield f"| {what} | {' | '.join('at once' if each == 1 else f'after {each} runs' for each in runs)} |"
+    codes = ", ".join(f"[`{row.code}`](troubleshooting.md#{row.code})" for row in TABLE if row.temporary)
+    yield from ("", f"Temporary: {codes}.")
 
 
 def _brief(minutes: list[int]) -> str:

@@ -77,7 +77,7 @@ def operations() -> str:
 
 def reference() -> str:
     """What there is to look up, with the times of the alerts anew."""
-    return _filled("reference.md", {"alert-times": alerts.table()})
+    return _filled("reference.md", {"alert-times": alerts.table(), "alert-waits": alerts.waits()})
 
 
 def performance() -> str:

@@ -72,7 +72,13 @@ def sources() -> dict[str, str]:
     """Return the SHA-256 of each file that the snapshots are made from, by its path in the repository."""
     infra = ROOT / "infra"
     templates = [infra / "main.bicep", *infra.glob("modules/*.bicep")]
-    files = [*templates, *infra.rglob("*.kql"), infra / "workbook.json", *parameter_files(), *FOLDER.glob("*.bicep")]
+    files = [
+        *templates,
+        *infra.rglob("*.kql"),
+        infra / "workbook.json",
+        *parameter_files(),
+        *FOLDER.glob("*.bicep"),
+    ]
     texts = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in sorted(files)}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
