@@ -28,6 +28,10 @@ _EVENTS = {
 }
 _ARRIVED = 10
 """Minutes that `slice-not-completed` gives the lines of slices to arrive, once the next run is due."""
+_MOST_MAILS = 10
+"""Pairs of workspace and code that have a mail each: `run-failed.kql` makes one of more."""
+_PER_MONTH = 0.05
+"""Dollars for each pair, where a rule looks every 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,20 @@ def waits() -> Iterator[str]:
         yield f"| {what} | {' | '.join('at once' if each == 1 else f'after {each} runs' for each in runs)} |"
     codes = ", ".join(f"[`{row.code}`](troubleshooting.md#{row.code})" for row in TABLE if row.temporary)
     yield from ("", f"Temporary: {codes}.")
+
+
+def mails() -> Iterator[str]:
+    """How many mails a day brings, and what its pairs cost: the rows of the page."""
+    looks = 24 * 60 // deployed()[15]["run-failed"].every
+    yield "| What fails | Mails | Mails when it is resolved | The pairs cost |"
+    yield "|---|---|---|---|"
+    for what, count in (
+        ("One workspace with one code, all day", 1),
+        ("Ten workspaces with one code each, all day", _MOST_MAILS),
+        ("More than ten, all day", 1),
+        (f"The worst: {_MOST_MAILS} others at each of {looks} looks", _MOST_MAILS * looks),
+    ):
+        yield f"| {what} | {count:,} | {count:,} | ${count * _PER_MONTH / 31:.3f} |"
 
 
 def _brief(minutes: list[int]) -> str:

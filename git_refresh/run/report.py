@@ -314,7 +314,7 @@ def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | N
     errors = [error for _, error in workspace.failures()]
     errors += [each.error for each in workspace.additional if each.error is not None]
     stays_valid = workspace.credentials_stored or 2 * interval + MAX_RUN <= MIN_TOKEN_LIFE
-    return 2 if stays_valid and all(error.temporary for error in errors) else 1
+    return 2 if stays_valid and errors and all(error.temporary for error in errors) else 1
 
 
 def _code(problem: Problem) -> str:
