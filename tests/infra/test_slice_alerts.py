@@ -261,6 +261,13 @@ def test_a_workspace_in_a_slice_alerts_with_the_run_that_its_line_says(
         assert 0 <= first - ends[-1] <= told.latest
 
 
+def test_the_line_of_a_run_between_is_given_the_time_to_arrive() -> None:
+    lines = [failing(0, 12, 2), failing(30, 31, 2)]
+    assert failed_rows(lines, 31 + LONGEST_INGESTION - 1) == []
+    assert failed_rows(lines, 31 + LONGEST_INGESTION) == [("1-a", "timeout", 1)]
+    assert failed_rows([*lines, of_workspace(15, "1-a", 26, "ok")], 31 + LONGEST_INGESTION) == []
+
+
 def test_a_workspace_that_was_refreshed_in_a_second_attempt_has_not_failed() -> None:
     lines = [failing(0, 1, 1), of_workspace(0, "1-a", 3, "ok")]
     assert failed_rows(lines, 20) == []
