@@ -20,7 +20,7 @@ from git_refresh.clients.proxies import Flaw, portless_proxy, proxy_problems, pr
 from git_refresh.clients.session import BoundedSession, Network
 from git_refresh.failures.failure import Service
 from git_refresh.model.clock import Clock, Deadline, SystemClock
-from git_refresh.model.schedule import late_by, next_run_after
+from git_refresh.model.schedule import interval, late_by, next_run_after
 from git_refresh.model.values import AZURE_DEVOPS, Problem, Secret, Token, Zone
 from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.output.mask import SecretFilter
@@ -299,7 +299,8 @@ def run_scheduled(
     def run() -> Report:
         clock = SystemClock()
         now = clock.now()
-        due = next_run_after(now, schedule_status, environ.get("REFRESH_SCHEDULE"))
+        schedule = environ.get("REFRESH_SCHEDULE")
+        due = next_run_after(now, schedule_status, schedule)
         late = lateness(late_by(now, schedule_status), past_due=past_due)
         with closing(connect(load(environ), environ, logger, clock)) as clouds:
             return refresh(
@@ -307,6 +308,7 @@ def run_scheduled(
                 clouds,
                 clouds.deadline,
                 next_run=due,
+                interval=interval(now, due, schedule),
                 logger=logger,
                 notes=late,
                 threads=clouds.threads,

@@ -16,7 +16,7 @@ from uuid import uuid4
 from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, finding, noted
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Clock, SystemClock
-from git_refresh.model.schedule import late_by, next_run_after
+from git_refresh.model.schedule import interval, late_by, next_run_after
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger, log_to_platform
 from git_refresh.run.errors import failure_of, raise_failure
@@ -191,6 +191,7 @@ def _run(
                 clouds.deadline,
                 logger=logger,
                 next_run=due,
+                interval=interval(clock.now(), due, environ.get("REFRESH_SCHEDULE")),
                 slice_=message.slice,
                 notes=notes,
                 threads=clouds.threads,

@@ -139,6 +139,9 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
+@description('Where docs/operations.md can be read, for the links in the alerts. Empty: they name the section alone.')
+param runbookUrl string = ''
+
 @description('Whether the alerts go to nobody, and are seen in the portal alone. Without this, one of alertEmail, alertWebhook and existingActionGroupId is needed.')
 param noRecipient bool = false
 
@@ -375,6 +378,7 @@ module alerts 'modules/alerts.bicep' = {
     email: alertEmail
     webhook: webhook
     existingActionGroupId: existingActionGroupId
+    runbookUrl: runbookUrl
     existingSettings: list(existingSettings, '2025-03-01').properties
     givenSettings: given
   }

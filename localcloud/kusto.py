@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     |(?P<name>mv-expand|[A-Za-z_]\w*)|(?P<sign>==|!=|<=|>=|[-+*/<>=()\[\].,|;])""",
     re.VERBOSE,
 )
+_BEFORE, _SUMS_SO_FAR = "prev()", "row_cumsum()"
+"""Where a row has what these functions need. No column is called so."""
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "!=": 3} | {
     **dict.fromkeys(("<", ">", "<=", ">="), 4),
@@ -108,10 +110,7 @@ class _Query:
     # ---- Rows ----
 
     def pipeline(self) -> Rows:
-        source = self.next()
-        if source not in self.lets and source not in self.tables:
-            raise UnknownTableError(source)
-        rows: Rows = self.lets[source] if source in self.lets else self.tables[source]
+        rows = self.united() if self.takes("union") else self.rows_named()
         while self.takes("|"):
             step = self.next()
             method = getattr(self, f"_{step.replace('-', '_')}", None)
@@ -120,13 +119,30 @@ class _Query:
             rows = method(rows)
         return rows
 
+    def rows_named(self) -> Rows:
+        source = self.next()
+        if source not in self.lets and source not in self.tables:
+            raise UnknownTableError(source)
+        return self.lets[source] if source in self.lets else self.tables[source]
+
+    def united(self) -> Rows:
+        rows = list(self.rows_named())
+        while self.takes(","):
+            rows += self.rows_named()
+        return rows
+
     def _where(self, rows: Rows) -> Rows:
         wanted = self.expression()
         return [row for row in rows if self.value(wanted, row) is True]
 
     def _extend(self, rows: Rows) -> Rows:
         added = list(self.named())
-        return [{**row, **{name: self.value(node, row) for name, node in added}} for row in rows]
+        found: Rows = []
+        sums: dict[str, int] = {}
+        for at, row in enumerate(rows):
+            own = {**row, _BEFORE: rows[at - 1] if at else {}, _SUMS_SO_FAR: sums}
+            found.append({**row, **{name: self.value(node, own) for name, node in added}})
+        return found
 
     def _project(self, rows: Rows) -> Rows:
         kept = list(self.named())
@@ -153,6 +169,14 @@ class _Query:
                 answer[name] = self.value(node, {}, group)
         return answer
 
+    def _distinct(self, rows: Rows) -> Rows:
+        kept = [name for name, _ in self.named()]
+        different = {repr([row.get(name) for name in kept]): row for row in reversed(rows)}
+        return [{name: row.get(name) for name in kept} for row in reversed(different.values())]
+
+    def _count(self, rows: Rows) -> Rows:
+        return [{"Count": len(rows)}]
+
     def _top(self, rows: Rows) -> Rows:
         most = int(self.next())
         self.expect("by")
@@ -163,9 +187,12 @@ class _Query:
         return self._order_by(rows)
 
     def _order_by(self, rows: Rows) -> Rows:
-        by = self.expression()
-        descending = self.next() == "desc"
-        return sorted(rows, key=lambda row: self.value(by, row), reverse=descending)
+        keys: list[tuple[Node, bool]] = []
+        while not keys or self.takes(","):
+            keys.append((self.expression(), self.next() == "desc"))
+        for by, descending in reversed(keys):
+            rows = sorted(rows, key=lambda row, by=by: self.value(by, row), reverse=descending)  # type: ignore[misc]
+        return rows
 
     def _mv_expand(self, rows: Rows) -> Rows:
         ((name, node),) = self.named()
@@ -208,16 +235,20 @@ class _Query:
             sign = self.next()
             if sign == "in":
                 self.expect("(")
-                left = ("in", left, self.rows_below() if self.peek() == "(" else self.arguments())
+                left = ("in", left, self.among())
             else:
                 left = ("sign", sign, left, self.expression(_BINDS[sign]))
         return left
 
-    def rows_below(self) -> list[Node]:
-        """The only column of the rows in `((…))`."""
-        self.expect("(")
-        found = self.pipeline()
-        self.expect(")")
+    def among(self) -> list[Node]:
+        """The values that `in` is given: one by one, or the only column of the rows in `((…))` or of those with a name."""
+        if self.peek() in self.lets:
+            found = self.lets[self.next()]
+        elif self.takes("("):
+            found = self.pipeline()
+            self.expect(")")
+        else:
+            return self.arguments()
         self.expect(")")
         return [("is", value) for row in found for value in row.values()]
 
@@ -281,10 +312,18 @@ class _Query:
                 columns = [[self.value(each, row) for row in group] for each in arguments]
                 return _SUMS[name](group, *columns)
             case "call", name, arguments:
-                return self.call(name, [self.value(each, row, group) for each in arguments])
+                return self.call(name, arguments, row, group)
         raise NotImplementedError(node)
 
-    def call(self, name: str, values: Sequence[Value]) -> Value:
+    def call(self, name: str, arguments: Sequence[Node], row: Row, group: Rows | None) -> Value:
+        if name == "prev":
+            return self.value(arguments[0], row[_BEFORE]) if row[_BEFORE] else None
+        values = [self.value(each, row, group) for each in arguments]
+        if name == "row_cumsum":
+            added, restarts = values
+            sums, key = row[_SUMS_SO_FAR], repr(arguments)
+            sums[key] = added + (0 if restarts is True else sums.get(key, 0))
+            return sums[key]
         if name == "now":
             return self.now
         if name == "ago":
@@ -340,5 +379,6 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "range": lambda first, last: None if last is None else list(range(first, last + 1)),
     "substring": lambda value, start, length: (value or "")[start : start + length],
     "round": lambda value, digits: None if value is None else round(value, digits),
+    "strcat": lambda *values: "".join(map(_text, values)),
     "pack_array": lambda *values: list(values),
 }

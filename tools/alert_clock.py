@@ -1,8 +1,8 @@
 """What an alert rule sees, and when: a clock in minutes that the rules of the template are run on.
 
-A rule looks at fixed times. It sees the rows whose time is in its window, if they have arrived by then. A row of `requests` has the
-time at which its invocation began, one of `traces` the time at which it was written, which is the end of a run; both arrive after the
-run has ended and the row was ingested.
+A rule looks at fixed times. It sees the rows whose time is in its window, if they have arrived by then. A row of `traces` has the time
+at which it was written, which is the end of a run. A row of `requests`, by which a run without a line is known, has the time at which its
+invocation began. Both arrive after the run has ended and the row was ingested.
 """
 
 import re
@@ -17,16 +17,22 @@ LONGEST_RUN = 10
 LATEST_START = 1
 """A run that begins later says so (`late_run`)."""
 LONGEST_INGESTION = 8
+LINE_ARRIVED = 10
+"""Minutes after its end for which the line of a run is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An invocation; minutes."""
+    """An invocation; minutes. What fails is one workspace."""
 
     start: float
     duration: float
     ingestion: float
     ok: bool = True
+    waits: bool = False
+    """Of a failed one: whether the alert waits for a second one (`alert_after_runs`)."""
+    lost: bool = False
+    """Of a failed one: whether it ended without a line."""
 
     @property
     def end(self) -> float:
@@ -51,7 +57,7 @@ class Rule:
 
     def fires(self, now: float, runs: Iterable[Run]) -> bool:
         """Whether a look at this time fires it."""
-        return self.compares(self.rows(run for run in runs if self.sees(now, run)))
+        return self.compares(self.rows(now, [run for run in runs if self.sees(now, run)]))
 
     def sees(self, now: float, run: Run) -> bool:
         """Whether the row of a run has arrived, and its time is in the window."""
@@ -59,27 +65,38 @@ class Rule:
 
     def time(self, run: Run) -> float:
         """The timestamp of a run's row."""
-        return run.start if self.query.startswith("requests ") else run.end
+        return run.start if run.lost else run.end
 
-    def rows(self, seen: Iterable[Run]) -> int:
+    def rows(self, now: float, seen: Sequence[Run]) -> int:
         """How many rows the query gives of those that it sees."""
-        if "git_refresh.queued" in self.query and "successful" not in self.query:
+        logged = sorted((run for run in seen if not run.lost), key=self.time)
+        if "isnotnull(tolong(e.slice))" in self.query or (
+            "git_refresh.queued" in self.query and "successful" not in self.query
+        ):
             return 0  # a run is in one piece here; for those in slices see test_slice_alerts
+        if "row_cumsum" in self.query:
+            pairs = zip([None, *logged], logged, strict=False)
+            failed = any(
+                not run.ok
+                and (
+                    not run.waits
+                    # It was given the time for the line of a run between to arrive.
+                    or (before is not None and not before.ok and run.end + LONGEST_INGESTION <= now)
+                )
+                for before, run in pairs
+            )
+            return int(failed or any(run.lost and run.end + LINE_ARRIVED < now for run in seen))
         if "successful = countif(good)" in self.query:
             least = re.search(r"\| where runs (>=|>) (\d+) and successful == 0$", self.query)
             if least is None:
                 raise ValueError(self.query)
-            runs = list(seen)
-            enough = len(runs) >= int(least[2]) + (least[1] == ">")
-            return int(enough and not any(run.ok for run in runs))
-        if re.search(
-            r"success == false|in \('failed', 'rejected'\)|secret_expires_soon|< \d+$|MaxDequeueCount|OverQuota",
-            self.query,
-        ):
-            return sum(not run.ok for run in seen)
+            enough = len(logged) >= int(least[2]) + (least[1] == ">")
+            return int(enough and not any(run.ok for run in logged))
+        if re.search(r"secret_expires_soon|< \d+$|MaxDequeueCount|OverQuota", self.query):
+            return sum(not run.ok for run in logged)
         if not re.match(r"traces \| where message startswith '\S+ \S+' (?!.*summarize)", self.query):
             raise ValueError(self.query)
-        return sum(1 for _ in seen)
+        return len(logged)
 
     def compares(self, rows: int) -> bool:
         """Whether so many rows fire it."""

@@ -5,7 +5,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
+from git_refresh.failures.diagnosis import Diagnosis
+from git_refresh.failures.table import TABLE
+from git_refresh.run.report import WorkspaceReport, alert_after_runs
 from tools.alert_clock import LONGEST_INGESTION, Rule, rules
 from tools.snapshots import read
 
@@ -24,6 +28,10 @@ _EVENTS = {
 }
 _ARRIVED = 10
 """Minutes that `slice-not-completed` gives the lines of slices to arrive, once the next run is due."""
+_MOST_MAILS = 10
+"""Pairs of workspace and code that have a mail each: `run-failed.kql` makes one of more."""
+_PER_MONTH = 0.05
+"""Dollars for each pair, where a rule looks every 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,37 @@ def table() -> Iterator[str]:
         latest = f"{_brief([one.latest for one in told])}: {told[0].arithmetic[1]}"
         windows, looks = _brief([rule.window for rule in each]), _brief([rule.every for rule in each])
         yield f"| `{name}` | {windows} | {looks} | {told[0].after} | {earliest} | {latest} |"
+
+
+def waits() -> Iterator[str]:
+    """Which failures of a workspace alert after how many runs: the rows of the page, and the codes that can wait."""
+    yield f"| What failed in a workspace | {' | '.join(f'Every {minutes} minutes' for minutes in INTERVALS)} |"
+    yield f"|---|{'---|' * len(INTERVALS)}"
+    for what, stored, temporary in (
+        ("Only Git folders, and each failure is temporary", True, True),
+        ("A Git credential was not stored, and each failure is temporary", False, True),
+        ("Anything else, also next to a temporary failure", True, False),
+    ):
+        error = Diagnosis("", "", "", "", temporary=temporary)
+        report = WorkspaceReport("", "", "failed", error=error, credentials_stored=stored)
+        runs = [alert_after_runs(report, timedelta(minutes=minutes)) for minutes in INTERVALS]
+        yield f"| {what} | {' | '.join('at once' if each == 1 else f'after {each} runs' for each in runs)} |"
+    codes = ", ".join(f"[`{row.code}`](troubleshooting.md#{row.code})" for row in TABLE if row.temporary)
+    yield from ("", f"Temporary: {codes}.")
+
+
+def mails() -> Iterator[str]:
+    """How many mails a day brings, and what its pairs cost: the rows of the page."""
+    looks = 24 * 60 // deployed()[15]["run-failed"].every
+    yield "| What fails | Mails | Mails when it is resolved | The pairs cost |"
+    yield "|---|---|---|---|"
+    for what, count in (
+        ("One workspace with one code, all day", 1),
+        ("Ten workspaces with one code each, all day", _MOST_MAILS),
+        ("More than ten, all day", 1),
+        (f"The worst: {_MOST_MAILS} others at each of {looks} looks", _MOST_MAILS * looks),
+    ):
+        yield f"| {what} | {count:,} | {count:,} | ${count * _PER_MONTH / 31:.3f} |"
 
 
 def _brief(minutes: list[int]) -> str:

@@ -17,7 +17,7 @@ from tools.workbook import workbook as workbook_of
 DOCS = ROOT / "docs"
 
 _PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
-_ON_CALL = ("03-failures-of-the-last-run",)
+_ON_CALL = ("03-failures-of-the-last-run", "14-every-failure-in-this-time-range")
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
@@ -77,7 +77,12 @@ def operations() -> str:
 
 def reference() -> str:
     """What there is to look up, with the times of the alerts anew."""
-    return _filled("reference.md", {"alert-times": alerts.table()})
+    made = {
+        "alert-times": alerts.table(),
+        "alert-waits": alerts.waits(),
+        "alert-mails": alerts.mails(),
+    }
+    return _filled("reference.md", made)
 
 
 def performance() -> str:

@@ -28,6 +28,8 @@ class Diagnosis:
     """The commands in cause and remedy, in order: none of them is folded. Not in the JSON."""
     happened: str = field(default="", compare=False, repr=False)
     """The message of a failed call without what was attempted, for a line whose subject names that. Not in the JSON."""
+    temporary: bool = field(default=False, compare=False, repr=False)
+    """Whether the next run usually succeeds without an action. Not in the JSON."""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} {self.cause} {self.remedy}"
@@ -272,7 +274,7 @@ def _of_certificate(row: Row, failure: ServiceFailure) -> Row:
         return row
     found = next(each for each in CERTIFICATES if re.search(each.pattern, failure.detail, re.IGNORECASE))
     remedy = found.remedy_with_bundle if failure.bundle and found.remedy_with_bundle else found.remedy
-    return replace(row, cause=found.cause, remedy=remedy)
+    return replace(row, cause=found.cause, remedy=remedy, temporary=False)
 
 
 def _network(failure: ServiceFailure) -> dict[str, str]:
@@ -403,4 +405,6 @@ def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "")
 
     cause, remedy = with_commands(row.cause), with_commands(row.remedy)
     in_order = sorted(dict.fromkeys(commands), key=f"{cause} {remedy}".find)
-    return Diagnosis(row.code, filled(message), cause, remedy, commands=tuple(in_order))
+    return Diagnosis(
+        row.code, filled(message), cause, remedy, commands=tuple(in_order), temporary=row.temporary
+    )

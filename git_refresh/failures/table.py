@@ -112,13 +112,21 @@ class Row:
     """What has happened, in the app's own words, where no service has failed: only in `OWN` rows."""
     cause: str = ""
     remedy: str = ""
+    temporary: bool = False
+    """Whether the next run usually succeeds without an action: an alert waits for it, if the stored token does."""
 
 
 def row(
-    code: str, *matches: Match, seen: str = "", message: str = "", cause: str = "", remedy: str = ""
+    code: str,
+    *matches: Match,
+    seen: str = "",
+    message: str = "",
+    cause: str = "",
+    remedy: str = "",
+    temporary: bool = False,
 ) -> Row:
     """Return a row, with its matches one behind the other."""
-    return Row(code, matches, seen, message, cause, remedy)
+    return Row(code, matches, seen, message, cause, remedy, temporary)
 
 
 _GRANT_DEVOPS = (
@@ -212,7 +220,8 @@ _OTHER_TENANT = (
         + _TRUST),
     row("entra_unreachable", Match(ENTRA, NETWORK),
         cause="The app could not reach Microsoft Entra.",
-        remedy="Usually temporary. If it persists, let the app reach https://login.microsoftonline.com."),
+        remedy="Usually temporary. If it persists, let the app reach https://login.microsoftonline.com.",
+        temporary=True),
 )
 
 _STORAGE = (
@@ -251,7 +260,8 @@ _IDENTITY = (
         "`az login --tenant {tenant}`"),
     row("identity_token_expired", Match((*IDENTITY, *CLI), {FailureKind.LAPSED}),
         cause="The token had expired when the app received it; the platform caches tokens.",
-        remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app."),
+        remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app.",
+        temporary=True),
     row("identity_wrong_tenant", Match((*IDENTITY, *CLI), pattern=r"AADSTS500011"),
         seen="400 …AADSTS500011: The resource principal named … was not found in the tenant…",
         cause="The identity's Entra tenant does not know the service that the token is for.",
@@ -307,7 +317,8 @@ _IDENTITY = (
     row("identity_unavailable", Match(IDENTITY, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK}),
         seen="500",
         cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
-        remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID and restart the app."),
+        remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID and restart the app.",
+        temporary=True),
 )
 
 _KEY_VAULT = (
@@ -380,7 +391,8 @@ _KEY_VAULT = (
         f"{_STORE_SECRET}"),
     row("key_vault_unreachable", Match(VAULT, NETWORK),
         cause="The vault's host name does not resolve, or no TLS connection to it can be made.",
-        remedy="Check KEY_VAULT_URL ({vault}); behind a private endpoint, check the app's virtual network and private DNS zone."),
+        remedy="Check KEY_VAULT_URL ({vault}); behind a private endpoint, check the app's virtual network and private DNS zone.",
+        temporary=True),
 )
 
 _AZURE_DEVOPS = (
@@ -440,7 +452,8 @@ _AZURE_DEVOPS = (
         remedy="Check the names of project and repository in {url}. " + _GRANT_DEVOPS),
     row("devops_unreachable", Match(DEVOPS, NETWORK),
         cause="The app could not reach Azure DevOps. The credential may be fine.",
-        remedy="Usually temporary. If it persists, let the app reach https://dev.azure.com, or see https://status.dev.azure.com."),
+        remedy="Usually temporary. If it persists, let the app reach https://dev.azure.com, or see https://status.dev.azure.com.",
+        temporary=True),
 )
 
 _SIGN_IN = (
@@ -552,12 +565,14 @@ _SIGN_IN = (
     row("workspace_connection_failed",
         Match(DATABRICKS, _UNREACHED, known=(Known.REACHED,)),
         cause="The connection to {host} failed, after others to it succeeded in this run.",
-        remedy="Usually temporary: the next run tries again."),
+        remedy="Usually temporary: the next run tries again.",
+        temporary=True),
     row("workspace_unreachable",
         Match(DATABRICKS, _UNREACHED),
         cause="The workspace's host name does not resolve, or no TLS connection to it can be made.",
         remedy="Check host ({host}); behind Private Link, check the app's virtual network and private DNS zone; behind a proxy of your "
-        "own, HTTPS_PROXY and, for its certificate, REQUESTS_CA_BUNDLE."),
+        "own, HTTPS_PROXY and, for its certificate, REQUESTS_CA_BUNDLE.",
+        temporary=True),
 )
 
 _CREDENTIAL = (
@@ -578,7 +593,8 @@ _CREDENTIAL = (
         Match(DATABRICKS, pattern=_NO_CREDENTIAL, known=(Known.TOKEN_STORED,)),
         seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
         cause="This run stored the Git credential of {principal}, and the workspace does not use it yet.",
-        remedy="Usually temporary: the next run tries again. If it repeats, open a support ticket with Azure Databricks."),
+        remedy="Usually temporary: the next run tries again. If it repeats, open a support ticket with Azure Databricks.",
+        temporary=True),
     row("credential_expired_or_wrong", Match(DATABRICKS, pattern=r"Invalid Git provider credentials"),
         seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
         cause="Azure DevOps refused the stored Git credential: it has expired, or the identity may not read the repository.",
@@ -653,7 +669,8 @@ _FOLDER = (
         Match(DATABRICKS, pattern=r"Remote branch does not exist", known=(Known.REF_SEEN,)),
         seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
         cause="Azure DevOps showed {ref} to the app in this run: it was deleted or renamed since, or the workspace does not see it yet.",
-        remedy="Usually temporary: the next run looks again."),
+        remedy="Usually temporary: the next run looks again.",
+        temporary=True),
     row("ref_not_found",
         Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),
         Match(DATABRICKS, pattern=r"Remote branch does not exist"),
@@ -674,7 +691,8 @@ _FOLDER = (
     row("git_remote_error", Match(DATABRICKS, error_code="GIT_REMOTE_ERROR"),
         seen="GIT_REMOTE_ERROR",
         cause="The workspace could not reach Azure DevOps.",
-        remedy="Usually temporary. If it persists, look at https://status.dev.azure.com."),
+        remedy="Usually temporary. If it persists, look at https://status.dev.azure.com.",
+        temporary=True),
     row("path_protected",
         Match(DATABRICKS, error_code="DIRECTORY_PROTECTED"),
         Match(DATABRICKS, pattern=r"^Top-level folder can only contain repos"),
@@ -691,7 +709,8 @@ _FOLDER = (
     row("clone_incomplete", Match(DATABRICKS, pattern=r"Failed to clone repo"),
         seen="Failed to clone repo. Repo may be incomplete…",
         cause="The workspace could not finish cloning the repository.",
-        remedy="The next run takes the folder over if it is complete. A large repository needs sparse."),
+        remedy="The next run takes the folder over if it is complete. A large repository needs sparse.",
+        temporary=True),
     row("folder_not_found",
         Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
         Match(DATABRICKS, status={404}, operation=_FOLDERS),
@@ -702,11 +721,13 @@ _FOLDER = (
     row("git_operation_timeout", Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),
         seen="PROJECTS_OPERATION_TIMEOUT",
         cause="The Git operation took longer than the workspace allows.",
-        remedy="The next run tries again. If the repository is large, name the directories that you need in sparse."),
+        remedy="The next run tries again. If the repository is large, name the directories that you need in sparse.",
+        temporary=True),
     row("git_operation_failed", Match(DATABRICKS, pattern=r"^There was an error performing the operation"),
         seen="500 …There was an error performing the operation…",
         cause="The workspace's own Git service failed. Settings and credential may be fine.",
-        remedy="If it repeats, open a support ticket with Azure Databricks and quote the request id."),
+        remedy="If it repeats, open a support ticket with Azure Databricks and quote the request id.",
+        temporary=True),
     row("permission_denied",
         Match(DATABRICKS, status={403}),
         Match(DATABRICKS, error_code="PERMISSION_DENIED"),
@@ -809,24 +830,29 @@ _ANY = (
     row("out_of_time", Match(kind={FailureKind.OUT_OF_TIME}),
         cause="The run ran out of time before this was done.",
         remedy="The next run continues. If it repeats, raise REFRESH_TIMEOUT_SECONDS (below host.json's functionTimeout) or "
-        "REFRESH_CONCURRENCY."),
+        "REFRESH_CONCURRENCY.",
+        temporary=True),
     row("timeout", Match(kind={FailureKind.TIMEOUT, FailureKind.LOST}),
         cause="{service} accepted the request but did not answer in time. It may have done what was asked.",
         remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
-        "If it repeats elsewhere, check that the service is up, and the app's network."),
+        "If it repeats elsewhere, check that the service is up, and the app's network.",
+        temporary=True),
     row("connection_lost", Match(kind={FailureKind.RESET}),
         cause="{service} closed the connection before it answered.",
-        remedy="Usually temporary: the next run tries again."),
+        remedy="Usually temporary: the next run tries again.",
+        temporary=True),
     row("throttled",
         Match(status={429}),
         Match(error_code="REQUEST_LIMIT_EXCEEDED"),
         seen="429 REQUEST_LIMIT_EXCEEDED",
         cause="{service} limits requests, and asks for a longer wait than a run has time for.",
-        remedy="Usually temporary. If it persists, let REFRESH_SCHEDULE run less often or lower REFRESH_CONCURRENCY."),
+        remedy="Usually temporary. If it persists, let REFRESH_SCHEDULE run less often or lower REFRESH_CONCURRENCY.",
+        temporary=True),
     row("service_unavailable", Match(status={500, 502, 503, 504}),
         seen="503",
         cause="{service} has a problem of its own.",
-        remedy="Usually temporary. If it persists, open a support ticket there and quote the request id."),
+        remedy="Usually temporary. If it persists, open a support ticket there and quote the request id.",
+        temporary=True),
     row("answer_too_large", Match(kind={FailureKind.TOO_LARGE}),
         cause="{service} sent far more than expected; it was dropped.",
         remedy="Check that {address} is the right address; a proxy may answer in its place."),

@@ -366,6 +366,11 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
     return min(max(now, found), now + _CREDIBLE) if found else now + DEFAULT_INTERVAL
 
 
+def interval(now: datetime, due: datetime, schedule: str | None) -> timedelta:
+    """How much time passes between two runs: the longer of until the next one, which is due then, and until the one after that."""
+    return max(due - now, next_run_after(due, None, schedule) - due)
+
+
 def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
     """Which lengths of time pass between two runs, nights and weekends included; at least one: see `next_run_after`."""
     read = _read(schedule)

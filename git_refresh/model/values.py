@@ -65,7 +65,16 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-_FOR_TEXT = ("kind", "diagnosis", "commands", "in_general", "happened", "about", "whole_layer")
+_FOR_TEXT = (
+    "kind",
+    "diagnosis",
+    "commands",
+    "in_general",
+    "happened",
+    "about",
+    "whole_layer",
+    "temporary",
+)
 
 
 def utc_text(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from git_refresh.failures.diagnosis import DiagnosisContext, diagnose
+from git_refresh.failures.diagnosis import DiagnosisContext, diagnose, noted
 from git_refresh.model.values import Problem, Slice
 from git_refresh.output.log import RedactingLogger
 from git_refresh.run.report import Report, log_nothing_done
@@ -26,7 +26,7 @@ def failure_of(
         problems: tuple[Problem, ...] = tuple(error.problems)
         failure = f"Nothing was run, because the app settings are wrong. {'; '.join(map(str, problems))}"
     except Exception as error:  # noqa: BLE001  # a defect: without this, the run would have no run line
-        problems = (Problem("run", str(diagnose(error, DiagnosisContext()))),)
+        problems = (noted("run", diagnose(error, DiagnosisContext()), "error"),)
         failure = str(problems[0])
     else:
         return "" if report is None or report.result == "ok" else report.summary()

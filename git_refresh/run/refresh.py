@@ -41,6 +41,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     *,
     logger: RedactingLogger,
     next_run: datetime | None = None,
+    interval: timedelta = DEFAULT_INTERVAL,
     slice_: Slice | None = None,
     notes: Sequence[Problem] = (),
     dry_run: bool = False,
@@ -50,8 +51,8 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 ) -> Report:
     """Refresh the whole fleet once. Never raises for what a service does; the report tells.
 
-    Without `next_run`, the next run is due after 15 minutes: a token that ends before is reported as `token_expires_before_next_run`. The
-    logger learns the run's secrets, and the report has passed it too.
+    Without `next_run`, the next run is due after 15 minutes: a token that ends before is reported as `token_expires_before_next_run`. When
+    an alert fires depends on the `interval` between two runs. The logger learns the run's secrets, and the report has passed it too.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
@@ -64,7 +65,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         run_id=run_id,
         dry_run=dry_run,
         progress=RedactingProgress(progress, logger) if progress else None,
-        log=partial(log_workspace, run_id, logger=logger, slice_=slice_),
+        log=partial(log_workspace, run_id, logger=logger, slice_=slice_, interval=interval),
         threads=threads,
         start=start,
     )

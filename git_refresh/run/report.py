@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
+from git_refresh import __version__
 from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.failures.failure import ServiceFailure
+from git_refresh.model.schedule import DEFAULT_INTERVAL
 from git_refresh.model.values import (
     Problem,
     Slice,
@@ -96,6 +98,8 @@ class WorkspaceReport:
     additional: tuple[CredentialReport, ...] = ()
     """The credentials of `additional_principal_ids`."""
     patterns: tuple[PatternReport, ...] = ()
+    credentials_stored: bool = False
+    """Whether the run stored each credential of the workspace."""
 
     def outcome(self) -> Self:
         """It without what the walk has seen: only texts are redacted, and not what the settings are made of."""
@@ -293,13 +297,47 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
     ]
 
 
+MIN_TOKEN_LIFE = timedelta(minutes=60)
+"""For how long a token is assumed to be valid when it is stored: an app registration's are for 60 to 90 minutes."""
+
+MAX_RUN = timedelta(minutes=10)
+"""`functionTimeout` in host.json ends a run then."""
+
+
+def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | None:
+    """Return after how many failed runs of the workspace in a row an alert fires; None if it is `ok`.
+
+    A failure that usually passes waits for a second run, but not where a credential was not stored and the one before expires until then.
+    """
+    if workspace.result == "ok":
+        return None
+    errors = [error for _, error in workspace.failures()]
+    errors += [each.error for each in workspace.additional if each.error is not None]
+    stays_valid = workspace.credentials_stored or 2 * interval + MAX_RUN <= MIN_TOKEN_LIFE
+    return 2 if stays_valid and errors and all(error.temporary for error in errors) else 1
+
+
+def _code(problem: Problem) -> str:
+    """The code of a problem that failed a run: the settings are wrong where the table of failures has no other."""
+    return problem.diagnosis.code if isinstance(problem.diagnosis, Diagnosis) else "invalid_settings"
+
+
+def _code_of_run(report: Report) -> str | None:
+    """Why a run failed in which no workspace did."""
+    if report.result == "ok" or any(workspace.result != "ok" for workspace in report.workspaces):
+        return None
+    return next((_code(problem) for problem in report.problems if problem.severity == "error"), None)
+
+
 def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None = None) -> None:
     """The run's own log line: `git_refresh.run`, with when the next run is due."""
     event = {
         "event": "git_refresh.run",
         "run_id": report.run_id,
         **_part(report.slice),
+        "app_version": __version__,
         "result": report.result,
+        "code": _code_of_run(report),
         "dry_run": report.dry_run,
         "duration_s": round(report.duration_s, 3),
         "next_run": next_run and utc_text(next_run),
@@ -313,10 +351,16 @@ def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None =
 
 
 def log_workspace(
-    run_id: str, workspace: WorkspaceReport, logger: RedactingLogger, slice_: Slice | None = None
+    run_id: str,
+    workspace: WorkspaceReport,
+    logger: RedactingLogger,
+    slice_: Slice | None = None,
+    *,
+    interval: timedelta = DEFAULT_INTERVAL,
 ) -> None:
-    """A workspace's log line: `git_refresh.workspace`, written when it is done."""
+    """A workspace's log line: `git_refresh.workspace`, written when it is done. `interval` is the time between two runs."""
     actions = [folder.action for folder in workspace.folders]
+    alert = alert_after_runs(workspace, interval)
     event = {
         "event": "git_refresh.workspace",
         "run_id": run_id,
@@ -324,6 +368,7 @@ def log_workspace(
         "name": workspace.name,
         "host": workspace.host,
         "result": workspace.result,
+        **({"alert_after_runs": alert} if alert else {}),
         "credential": workspace.credential.action if workspace.credential else None,
         "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
         "failures": [
@@ -341,7 +386,9 @@ def log_nothing_done(
     event = {
         "event": "git_refresh.run",
         **_run_and_slice(slice_),
+        "app_version": __version__,
         "result": "failed",
+        "code": _code(problems[0]) if problems else None,
         "problems": [str(problem) for problem in problems],
     }
     logger.log(event, "problems", ok=False)
@@ -359,6 +406,7 @@ def log_dispatch(
     event = {
         "event": "git_refresh.dispatch",
         "run_id": run_id,
+        "app_version": __version__,
         "slices": slices,
         "workspaces": workspaces,
         "valid_until": utc_text(until),

@@ -128,6 +128,7 @@ class WorkspaceRefresh:
             folders = folder_reports(
                 self.workspace, self.entry.bad_folders, self._folders, late, self._context
             )
+            stored = [self._credential, *self._additional]
             failed = error is not None or self.entry.bad_folders or any(f.action == "failed" for f in folders)
             return WorkspaceReport(
                 self.workspace.name,
@@ -139,6 +140,8 @@ class WorkspaceRefresh:
                 self._refusal or self._failure,
                 tuple(self._additional),
                 tuple(self._patterns),
+                credentials_stored=len(self._additional) == len(self.workspace.additional_principal_ids)
+                and all(each is not None and each.action in {"created", "updated"} for each in stored),
             )
 
     def _refused(self) -> Diagnosis | None:

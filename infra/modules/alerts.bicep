@@ -35,6 +35,9 @@ param webhook string
 @description('Resource id of an existing action group to tell, or empty.')
 param existingActionGroupId string
 
+@description('Address of the runbook, or empty.')
+param runbookUrl string
+
 @description('The settings that the app has now.')
 @secure()
 #disable-next-line use-user-defined-types // secure, so Bicep knows no more of it
@@ -59,18 +62,22 @@ var intervalSeconds = string(refreshIntervalMinutes * 60)
 // Looking more often costs more.
 var often = 'PT15M'
 
+// There is an alert, and a mail, for each pair of their values; its metric value is the number of workspaces.
+var failures = ['workspace', 'code']
+
 // Every threshold, window and severity, and nothing elsewhere. A rule fires when the number of rows that its query finds in
-// the window compares so to the threshold. A stateful rule tells once and is resolved by itself; another tells at every look.
+// the window, or of workspaces in them, compares so to the threshold. A stateful rule tells once and is resolved by itself; another tells at every look.
 var always = [
   {
     name: 'run-failed'
     title: 'git-refresh: a run failed'
-    description: 'See "A run failed" in docs/operations.md.'
+    section: 'A run failed'
     severity: 2
     query: loadTextContent('../queries/alerts/run-failed.kql')
+    dimensions: failures
     operator: 'GreaterThan'
     threshold: 0
-    window: aRun
+    window: twoRuns
     every: often
     stateful: true
   }
@@ -78,7 +85,8 @@ var always = [
     // The dangerous one: nothing is red, nothing is logged, and all tokens run out. No rows count as 0, so silence fires it.
     name: 'no-run'
     title: 'git-refresh: no run'
-    description: 'Is the function enabled, the app started, its storage reachable? See "No run" in docs/operations.md.'
+    description: 'Is the function enabled, the app started, its storage reachable?'
+    section: 'No run'
     severity: 1
     query: loadTextContent('../queries/alerts/no-run.kql')
     operator: 'LessThan'
@@ -91,7 +99,8 @@ var always = [
     // Apart from no-run, so that one workspace that fails for days does not keep the dangerous one from being told.
     name: 'no-successful-run'
     title: 'git-refresh: two runs or more, and no successful one'
-    description: 'It did not go away by itself. See "No successful run" in docs/operations.md.'
+    description: 'It did not go away by itself.'
+    section: 'No successful run'
     severity: 1
     query: replace(loadTextContent('../queries/alerts/no-successful-run.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
@@ -103,7 +112,8 @@ var always = [
   {
     name: 'token-expires-too-soon'
     title: 'git-refresh: the token ends before the next run'
-    description: 'The stored token lives for less than the interval between two runs. See "Token ends too soon" in docs/operations.md.'
+    description: 'The stored token lives for less than the interval between two runs.'
+    section: 'Token ends too soon'
     severity: 2
     query: replace(loadTextContent('../queries/alerts/token-expires-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
@@ -116,7 +126,7 @@ var always = [
     // The app warns from 30 days ahead. Told anew every day, until the secret is rotated.
     name: 'secret-expires-soon'
     title: 'git-refresh: an OAuth secret is near its end'
-    description: 'See "Secret ends soon" in docs/operations.md.'
+    section: 'Secret ends soon'
     severity: 3
     query: loadTextContent('../queries/alerts/secret-expires-soon.kql')
     operator: 'GreaterThan'
@@ -129,7 +139,8 @@ var always = [
     // Nothing is logged any more until the workspace's next day, so of the other rules only no-run fires.
     name: 'log-cap-reached'
     title: 'git-refresh: the log workspace takes no more today'
-    description: 'Alerts are blind until tomorrow. See "Log cap reached" in docs/operations.md.'
+    description: 'Alerts are blind until tomorrow.'
+    section: 'Log cap reached'
     severity: 1
     query: loadTextContent('../queries/alerts/log-cap-reached.kql')
     operator: 'GreaterThan'
@@ -144,9 +155,11 @@ var withQueue = [
     // By its log lines, not by the red invocation: the lines name slice and workspace, and a worker that died is tried again.
     name: 'slice-failed'
     title: 'git-refresh: a slice of a run failed'
-    description: 'Each row is a slice, or a workspace in it. See "A slice failed" in docs/operations.md.'
+    description: 'Each row is a slice, or a workspace in it.'
+    section: 'A slice failed'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-failed.kql')
+    dimensions: failures
     operator: 'GreaterThan'
     threshold: 0
     window: twoRuns
@@ -157,7 +170,8 @@ var withQueue = [
     // A workspace of the list that has no line of its own when its run's time is over. The query waits ten minutes for lines to arrive.
     name: 'slice-not-completed'
     title: 'git-refresh: a slice of a run never ended'
-    description: 'Each row is a workspace that is missing. See "A slice never ended" in docs/operations.md.'
+    description: 'Each row is a workspace that is missing.'
+    section: 'A slice never ended'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-not-completed.kql')
     operator: 'GreaterThan'
@@ -169,7 +183,8 @@ var withQueue = [
   {
     name: 'poison-queue'
     title: 'git-refresh: a slice was given up, since nothing could even start'
-    description: 'A message went to the poison queue. See "Poison queue" in docs/operations.md.'
+    description: 'A message went to the poison queue.'
+    section: 'Poison queue'
     severity: 2
     query: loadTextContent('../queries/alerts/poison-queue.kql')
     operator: 'GreaterThan'
@@ -180,6 +195,12 @@ var withQueue = [
   }
 ]
 var rules = fanOut == 'queue' ? concat(always, withQueue) : always
+
+// A heading's anchor is added: behind a "#", or to an address that ends with "#" or "=".
+func runbook(url string, section string) string =>
+  empty(url)
+    ? 'See "${section}" in docs/operations.md.'
+    : 'Runbook: ${url}${endsWith(url, '#') || endsWith(url, '=') ? '' : '#'}${toLower(replace(section, ' ', '-'))}'
 
 var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)
 var actionGroupIds = !empty(existingActionGroupId)
@@ -222,7 +243,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     kind: 'LogAlert'
     properties: {
       displayName: rule.title
-      description: rule.description
+      description: trim('${rule.?description ?? ''} ${runbook(runbookUrl, rule.section)}')
       severity: rule.severity
       // Quiet until the app has its first list: git-refresh deploy turns them on.
       enabled: !waitsForList(existingSettings, givenSettings)
@@ -237,7 +258,13 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
         allOf: [
           {
             query: rule.query
-            timeAggregation: 'Count'
+            ...(contains(rule, 'dimensions')
+              ? {
+                  timeAggregation: 'Total'
+                  metricMeasureColumn: 'workspaces'
+                  dimensions: map(rule.dimensions, name => { name: name, operator: 'Include', values: ['*'] })
+                }
+              : { timeAggregation: 'Count' })
             operator: rule.operator
             threshold: rule.threshold
             failingPeriods: {

@@ -4,15 +4,25 @@ Time is in whole minutes; a run of one second is one of none. That is exact: a w
 whatever lies between two minutes is earlier than the later one.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.alert_clock import LATEST_START, LONGEST_INGESTION, LONGEST_RUN, Rule, Run
+from localcloud import kusto
+from tools.alert_clock import (
+    LATEST_START,
+    LINE_ARRIVED,
+    LONGEST_INGESTION,
+    LONGEST_RUN,
+    Rule,
+    Run,
+)
 from tools.alerts import INTERVALS, deployed, times
 
 BY_INTERVAL = deployed()
@@ -26,10 +36,19 @@ CORNERS = list(product((0, LATEST_START + LONGEST_RUN), (0, LONGEST_INGESTION)))
 QUIET, SLOW = CORNERS[0], CORNERS[-1]
 
 
-def fleet(interval: int, ends: list[tuple[int, int]], failed: frozenset[int] = frozenset()) -> list[Run]:
+def fleet(
+    interval: int,
+    ends: list[tuple[int, int]],
+    failed: frozenset[int] = frozenset(),
+    *,
+    waits: bool = False,
+) -> list[Run]:
     """Runs at one tick after another, the first at 0; before them ten good ones that end at once."""
     before = [Run(-interval * number, 0, 0) for number in range(10, 0, -1)]
-    after = [Run(interval * at, *end, ok=at not in failed) for at, end in enumerate(ends)]
+    after = [
+        Run(interval * at, *end, ok=at not in failed, waits=waits and at in failed)
+        for at, end in enumerate(ends)
+    ]
     return before + after
 
 
@@ -53,6 +72,18 @@ def called_red(
         runs = fleet(interval, list(ends), failed)
         for now in range(3 * interval, 4 * interval):  # the next run's row is not there yet
             yield from ((rule.name, now) for rule in rules_ if rule.fires(now, runs))
+
+
+def second_missed(rule: Rule, interval: int) -> Iterator[tuple[Run, int]]:
+    """Second failures in a row after which a rule does not fire in the time that the page tells, though the next run is good."""
+    told = times(rule)
+    for ends in product(CORNERS, repeat=2):
+        for phase in range(rule.every):
+            runs = fleet(interval, [*ends, QUIET], frozenset({0, 1}), waits=True)
+            second = runs[11]
+            first = rule.first(phase, 0, runs)
+            if first is None or not told.earliest <= first - second.end < told.latest:
+                yield second, phase
 
 
 def after_silence(rule: Rule, interval: int) -> Iterator[float]:
@@ -95,6 +126,36 @@ def test_one_failed_run_among_good_ones_is_no_lack_of_success(interval: int, fai
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("failed", [{1}, {0, 2}, {1, 3}])
+def test_a_failure_that_passes_by_the_next_run_alerts_nobody(interval: int, failed: set[int]) -> None:
+    """One failed run is no lack of success either: see above."""
+    rule = BY_INTERVAL[interval]["run-failed"]
+    for ends in product(CORNERS, repeat=4):
+        runs = fleet(interval, [*ends, *[QUIET] * 3], frozenset(failed), waits=True)
+        for now in range(0, 6 * interval, interval // 15):
+            assert not rule.fires(now, runs), (ends, now)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_failure_that_stays_alerts_with_the_second_run_in_time(interval: int) -> None:
+    assert next(second_missed(BY_INTERVAL[interval]["run-failed"], interval), None) is None
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_run_without_a_line_alerts_ten_minutes_after_its_end(interval: int) -> None:
+    rule = BY_INTERVAL[interval]["run-failed"]
+    waits = []
+    for late, duration, ingestion, phase in product(
+        range(LATEST_START + 1), (0, LONGEST_RUN), (0, LONGEST_INGESTION), range(rule.every)
+    ):
+        run = Run(late, duration, ingestion, ok=False, lost=True)
+        first = rule.first(phase, run.end, [run])
+        assert first is not None
+        waits.append(first - run.end)
+    assert (min(waits), max(waits)) == (LINE_ARRIVED + 1, LINE_ARRIVED + rule.every)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("name", ["no-run", "no-successful-run"])
 def test_silence_and_lasting_failure_alert_within_the_documented_minutes(name: str, interval: int) -> None:
     rule = BY_INTERVAL[interval][name]
@@ -108,10 +169,11 @@ def test_silence_and_lasting_failure_alert_within_the_documented_minutes(name: s
 @pytest.mark.parametrize("ends", CORNERS)
 def test_a_lasting_failure_stays_fired_and_alerts_once(interval: int, ends: tuple[int, int]) -> None:
     """A rule is resolved when it stops firing, and would then tell anew."""
-    runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)))
-    for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
-        rule = BY_INTERVAL[interval][name]
-        assert all(rule.fires(now, runs) for now in range(5 * interval, 8 * interval)), name
+    for waits in (False, True):
+        runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)), waits=waits)
+        for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
+            rule = BY_INTERVAL[interval][name]
+            assert all(rule.fires(now, runs) for now in range(5 * interval, 8 * interval)), name
 
 
 def test_an_expiring_secret_alerts_every_day() -> None:
@@ -144,9 +206,14 @@ def test_between_the_corners_nothing_is_different(
 
 
 def test_a_window_as_long_as_the_frequency_misses_the_worst_runs() -> None:
-    for window in (15, 30):
-        copy = replace(BY_INTERVAL[15]["run-failed"], window=window)
-        assert next(missed(copy), None) is not None, window
+    copy = replace(BY_INTERVAL[15]["run-failed"], window=15)
+    assert next(missed(copy), None) is not None
+
+
+@pytest.mark.parametrize("interval", [15, 30])
+def test_a_window_of_one_run_misses_a_second_failure(interval: int) -> None:
+    copy = replace(BY_INTERVAL[interval]["run-failed"], window=BY_INTERVAL[interval]["no-run"].window)
+    assert next(second_missed(copy, interval), None) is not None
 
 
 def test_a_window_of_two_intervals_calls_a_good_fleet_red() -> None:
@@ -164,3 +231,54 @@ def test_one_run_without_success_is_not_enough_to_call_a_fleet_red() -> None:
 def test_a_short_window_never_alerts_of_lasting_failure() -> None:
     copy = replace(BY_INTERVAL[15]["no-successful-run"], window=15)
     assert float("inf") in after_silence(copy, 15)
+
+
+# ---- The simulation goes by the query itself ----
+
+START = datetime(2026, 11, 25, tzinfo=UTC)
+FINE, PASSING = {"ok": True}, {"ok": False, "waits": True}
+AT_ONCE, LOST = {"ok": False}, {"ok": False, "lost": True}
+KINDS = st.sampled_from([FINE, FINE, PASSING, PASSING, PASSING, AT_ONCE, LOST])
+TIMES = st.tuples(st.floats(0, LONGEST_RUN), st.floats(0, LONGEST_INGESTION))
+
+
+def tables(runs: Sequence[Run]) -> dict[str, kusto.Rows]:
+    """What the service has of runs of two workspaces, of which one is always well."""
+    traces: kusto.Rows = []
+    requests: kusto.Rows = []
+    for number, run in enumerate(runs):
+        bad = {"result": "failed", "alert_after_runs": 1 + run.waits, "failures": [{"code": "timeout"}]}
+        lines = [
+            {"event": "git_refresh.workspace", "run_id": str(number), "name": "well", "result": "ok"},
+            {"event": "git_refresh.workspace", "run_id": str(number), "name": "ill"}
+            | ({"result": "ok"} if run.ok else bad),
+            {"event": "git_refresh.run", "run_id": str(number), "result": "ok" if run.ok else "failed"}
+            | {"code": None},
+        ]
+        own = {"operation_Id": str(number)}
+        if not run.lost:
+            ended = {"timestamp": START + timedelta(minutes=run.end), **own}
+            traces += [{**ended, "message": json.dumps(line)} for line in lines]
+        request = {
+            "name": "refresh_git",
+            "success": run.ok and not run.lost,
+            "duration": run.duration * 60_000,
+        }
+        requests.append({"timestamp": START + timedelta(minutes=run.start), **own, **request})
+    return {"traces": traces, "requests": requests}
+
+
+@given(
+    interval=st.sampled_from(INTERVALS),
+    drawn=st.lists(st.tuples(KINDS, TIMES), min_size=1, max_size=4),
+    later=st.floats(0, 40),
+)
+def test_the_simulation_of_failed_runs_fires_when_the_query_does(
+    interval: int, drawn: list[tuple[dict[str, bool], tuple[float, float]]], later: float
+) -> None:
+    rule = BY_INTERVAL[interval]["run-failed"]
+    runs = [Run(interval * at, *times_, **kind) for at, (kind, times_) in enumerate(drawn)]
+    look = runs[-1].start + later
+    seen = [run for run in runs if rule.sees(look, run)]
+    rows = kusto.run(rule.query, tables(seen), START + timedelta(minutes=look))
+    assert rule.compares(sum(row["workspaces"] for row in rows)) is rule.fires(look, runs)

@@ -348,9 +348,12 @@ def rules_of_the_docs() -> dict[str, Rule]:
         kind, options = words.split("\0")[:3], words.rstrip("\0").split("\0")[3:]
         assert kind == ["monitor", "scheduled-query", "create"]
         given = dict(zip(options[::2], options[1::2], strict=True))
-        count, alias, operator, than = given["--condition"].split()
         name, _, query = given["--condition-query"].partition("=")
-        assert (count, alias) == ("count", f"'{name}'")
+        condition = re.fullmatch(
+            rf"(?:count|total (\w+) from) '{name}' ([<>]) (\d+)(?: where (.*))?", given["--condition"]
+        )
+        assert condition is not None, given["--condition"]
+        column, operator, than, by = condition.groups("")
         found[given["--name"].removeprefix("git-refresh ")] = (
             int(given["--severity"]),
             iso[given["--window-size"]],
@@ -360,6 +363,8 @@ def rules_of_the_docs() -> dict[str, Rule]:
             " ".join(query.split()),
             given["--auto-mitigate"] == "true",
             given["--scopes"] == "logs",
+            column,
+            tuple(re.findall(r"(?:^| and )(\w+) includes \*", by)),
         )
     return found
 
@@ -374,7 +379,7 @@ def alerts(infra: Infra) -> list[str]:
         for name, (severity, _, _, _, _, query, *_) in given.items():
             if not 0 <= severity <= 4:
                 found.append(f"{name}: the service refuses {severity}")
-            if not re.match(r"(traces|requests|_LogOperation) \|", query) or "INTERVAL" in query:
+            if not re.match(r"(let lines = )?(traces|_LogOperation) \|", query) or "INTERVAL" in query:
                 found.append(f"{name}: {query}")
         if not given["token-expires-too-soon"][5].endswith(f"< {interval * 60}"):
             found.append(f"token-expires-too-soon does not go by {interval} minutes")

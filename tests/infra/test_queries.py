@@ -9,8 +9,8 @@ import pytest
 
 from git_refresh.failures.table import OWN, TABLE, UNKNOWN
 from localcloud import kusto
-from tests.support.fake_fleet import host, run
-from tests.support.fakes import NOW, FakeServices, FakeWorkspace
+from tests.support.fake_fleet import NEW, behind, host, run
+from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 from tests.support.log_lines import RUN, WORKSPACE, Lines, fields, log_lines
 from tests.support.paths import ROOT
 from tests.support.templates import FILES, QUERIES
@@ -125,6 +125,26 @@ def test_failures_that_log_lines_shorten_are_counted_and_explained(
     assert by_code["remedy"]
     (behind,) = {row["failed"] for row in shown("08-git-folders-that-are-behind.kql")}
     assert behind == 5
+
+
+@pytest.mark.parametrize(("minutes", "runs"), [(15, 2), (60, 1)])
+def test_a_credential_that_a_503_keeps_from_being_stored_is_named_in_time(
+    caplog: pytest.LogCaptureFixture, minutes: int, runs: int
+) -> None:
+    """The lines of real runs, and what the mail shows after each."""
+    caplog.set_level("INFO", "git_refresh")
+    every = timedelta(minutes=minutes)
+    query, rows, told = QUERIES["run-failed.kql"], [], []
+    for number in range(3):
+        busy = FakeWorkspace(at=behind(), fail={"credentials": failure(status=503)})
+        services = FakeServices({host(1): busy, host(2): FakeWorkspace(at=behind())}, {"main": NEW})
+        run(services, {"name": "production"}, {}, interval=every)
+        rows += [{"timestamp": NOW + number * every, "message": message} for message in caplog.messages]
+        caplog.clear()
+        later = NOW + number * every + timedelta(minutes=9)
+        told.append(kusto.run(query, {"traces": rows, "requests": []}, later))
+    assert [bool(mails) for mails in told] == [number + 1 >= runs for number in range(3)]
+    assert told[-1] == [{"workspace": "production", "code": "service_unavailable", "workspaces": 1}]
 
 
 def test_the_query_for_secrets_reads_the_words_that_a_run_logs() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from localcloud import kusto
 from tests.support.templates import QUERIES
+from tools import alerts
 from tools.alert_clock import LONGEST_INGESTION, Rule
 from tools.alerts import INTERVALS, deployed, times
 
@@ -70,7 +71,8 @@ def of_workspace(tick: float, name: str, minute: float, result: str = "failed", 
         "result": result,
         "credential": "token_rejected" if result == "failed" else "updated",
         "folders": {"failed": 2} if result == "failed" else {"unchanged": 2},
-        "failures": [],
+        **({"alert_after_runs": 1} if result == "failed" else {}),
+        "failures": [{"location": name, "code": "devops_no_access"}] if result == "failed" else [],
         **also,
     }
 
@@ -95,7 +97,8 @@ def whole(tick: float, minute: float, result: str = "ok", **also: Any) -> Line:
 
 
 def nothing_done(minute: float) -> Line:
-    return minute, {"event": "git_refresh.run", "result": "failed", "problems": ["WORKSPACES: is missing"]}
+    event = {"event": "git_refresh.run", "result": "failed", "code": "invalid_settings"}
+    return minute, {**event, "problems": ["WORKSPACES: is missing"]}
 
 
 def not_done(tick: float, slice_: int, minute: float, code: str, result: str = "dropped") -> Line:
@@ -146,7 +149,7 @@ def answer(query: str, lines: Iterable[Line], now: float, window: float = 10_000
         for minute, event in lines
         if now - window < minute <= now
     ]
-    return kusto.run(query, {"traces": rows}, moment(now))
+    return kusto.run(query, {"traces": rows, "requests": []}, moment(now))
 
 
 def fires(rule: Rule, lines: Iterable[Line], now: float, ingestion: float = 0) -> bool:
@@ -165,10 +168,20 @@ GOOD = ("ok", "ok", "ok")
 # ---- The alerts ----
 
 
-def slice_rows(name: str, lines: Iterable[Line], now: float) -> list[tuple[str, int, str]]:
-    """The run, the slice and the workspace of each row."""
-    rows = answer(BY_INTERVAL[15][name].query, lines, now)
+def slice_rows(lines: Iterable[Line], now: float) -> list[tuple[str, int, str]]:
+    """The run, the slice and the workspace of each row of slices that never ended."""
+    rows = answer(BY_INTERVAL[15]["slice-not-completed"].query, lines, now)
     return sorted((row["run_id"], row["slice"], row["workspace"]) for row in rows)
+
+
+def failed_rows(
+    lines: Iterable[Line], now: float, rule: str = "slice-failed", interval: int = 15
+) -> list[tuple[str, str, int]]:
+    """What the mails show: the workspace, the code and the number of workspaces."""
+    own = BY_INTERVAL[interval][rule]
+    rows = answer(own.query, lines, now, own.window)
+    assert len(rows) <= 10
+    return sorted((row["workspace"], row["code"], row["workspaces"]) for row in rows)
 
 
 def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
@@ -179,15 +192,97 @@ def test_each_slice_and_workspace_that_failed_is_named_and_no_other() -> None:
         nothing_done(45),
     ]
     lines += [not_done(45, 2, 46, "slice_abandoned", "failed"), not_done(45, 1, 46, "slice_too_late")]
-    rows = [(run, slice_) for run, slice_, _ in slice_rows("slice-failed", lines, 50)]
-    assert rows == [("run at 15", 1), ("run at 15", 2), ("run at 45", 2)]
-    assert ("run at 15", 1, "2-b") in slice_rows("slice-failed", lines, 50), "by a workspace's line"
+    assert failed_rows(lines, 50) == [("2-b", "devops_no_access", 1), ("slice 2", "slice_abandoned", 1)]
+    assert failed_rows(lines, 50, "run-failed") == [("whole run", "invalid_settings", 1)]
+
+
+@pytest.mark.parametrize("rule", ["run-failed", "slice-failed"])
+def test_up_to_ten_failures_have_a_mail_each_and_more_have_one(rule: str) -> None:
+    def failed(count: int, codes: int) -> list[tuple[str, str, int]]:
+        lines = [
+            of_workspace(0, f"w{number:02}", 1, failures=[{"code": f"code_{number % codes}"}])
+            for number in range(count)
+        ]
+        if rule == "run-failed":
+            lines = [(minute, {**event, "slice": None}) for minute, event in lines]
+        return failed_rows(lines, 10, rule)
+
+    assert failed(10, 3) == [(f"w{number:02}", f"code_{number % 3}", 1) for number in range(10)]
+    assert failed(11, 3) == [("more than ten", "several codes", 11)]
+    assert failed(1_000, 1) == [("more than ten", "code_0", 1_000)]
+
+
+@pytest.mark.parametrize(("workspaces", "mails"), [(1, 1), (10, 10), (11, 1)])
+def test_what_fails_all_day_has_as_many_mails_as_the_page_says(workspaces: int, mails: int) -> None:
+    """Each look finds the same pairs, so that the alert of none is resolved and fires again."""
+    rule = BY_INTERVAL[15]["slice-failed"]
+    lines = [
+        of_workspace(tick, f"w{w}", tick + 1) for tick in range(0, 24 * 60, 15) for w in range(workspaces)
+    ]
+    told = {frozenset(failed_rows(lines, now)) for now in range(rule.every, 24 * 60, rule.every)}
+    (pairs,) = told
+    assert len(pairs) == mails
+    assert f"all day | {mails} | {mails} |" in "".join(alerts.mails())
+
+
+def failing(tick: float, minute: float, after: int) -> Line:
+    return of_workspace(tick, "1-a", minute, alert_after_runs=after, failures=[{"code": "timeout"}])
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_workspace_in_a_slice_that_fails_in_passing_alerts_nobody(interval: int) -> None:
+    """Its first slice ends with the last second of a run, its lines arrive at any time that there is."""
+    ticks = range(0, 5 * interval, interval)
+    fine = [of_workspace(tick, "1-a", tick + 1, "ok") for tick in ticks]
+    for bad, spread in product(({1}, {0, 2}, {1, 3}), (1, interval - 1)):
+        lines = [
+            failing(tick, tick + spread, 2) if tick // interval in bad else fine[tick // interval]
+            for tick in ticks
+        ]
+        for now in range(0, 6 * interval, interval // 15):
+            for ingestion in (0, LONGEST_INGESTION):
+                assert not fires(BY_INTERVAL[interval]["slice-failed"], lines, now, ingestion)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize(("after", "runs"), [(1, 1), (2, 2)])
+def test_a_workspace_in_a_slice_alerts_with_the_run_that_its_line_says(
+    interval: int, after: int, runs: int
+) -> None:
+    rule = BY_INTERVAL[interval]["slice-failed"]
+    told = times(rule)
+    for early, late, ingestion, phase in product(
+        (0, interval - 1), (0, interval - 1), (0, 8), range(rule.every)
+    ):
+        ends = [early, interval + late][:runs] if runs == 2 else [early]
+        lines = [failing(interval * at, end, after) for at, end in enumerate(ends)]
+        looks = rule.looks(phase, 0, 3 * rule.window)
+        first = next(now for now in looks if fires(rule, lines, now, ingestion))
+        assert 0 <= first - ends[-1] <= told.latest
+
+
+def test_the_line_of_a_run_between_is_given_the_time_to_arrive() -> None:
+    lines = [failing(0, 12, 2), failing(30, 31, 2)]
+    assert failed_rows(lines, 31 + LONGEST_INGESTION - 1) == []
+    assert failed_rows(lines, 31 + LONGEST_INGESTION) == [("1-a", "timeout", 1)]
+    assert failed_rows([*lines, of_workspace(15, "1-a", 26, "ok")], 31 + LONGEST_INGESTION) == []
+
+
+def test_a_workspace_that_was_refreshed_in_a_second_attempt_has_not_failed() -> None:
+    lines = [failing(0, 1, 1), of_workspace(0, "1-a", 3, "ok")]
+    assert failed_rows(lines, 20) == []
+
+
+def test_lines_of_a_version_without_the_field_alert_at_once() -> None:
+    minute, event = of_workspace(0, "1-a", 1)
+    del event["alert_after_runs"]
+    assert failed_rows([(minute, event)], 10) == [("1-a", "devops_no_access", 1)]
 
 
 def test_each_workspace_that_never_ended_is_named_ten_minutes_later() -> None:
     lines = [*in_slices(0, *GOOD), *in_slices(15, "", "failed", ""), not_done(15, 3, 31, "slice_too_late")]
-    assert slice_rows("slice-not-completed", lines, 40) == []
-    assert slice_rows("slice-not-completed", lines, 40.1) == [
+    assert slice_rows(lines, 40) == []
+    assert slice_rows(lines, 40.1) == [
         ("run at 15", number, name) for number in (1, 3) for name in names(number)
     ]
 
@@ -199,12 +294,12 @@ def forged(tick: float, name: str, minute: float, result: str = "ok", slice_: in
 
 def test_one_workspace_of_a_slice_does_not_end_the_others_of_its_slice() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 1)]
-    assert slice_rows("slice-not-completed", lines, 26) == [("run at 0", 1, "1-b")]
+    assert slice_rows(lines, 26) == [("run at 0", 1, "1-b")]
 
 
 def test_a_workspace_refreshed_after_the_next_run_was_due_is_named() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 14.9), *forged(0, "1-b", 15.1)]
-    assert slice_rows("slice-not-completed", lines, 26) == [("run at 0", 1, "1-b")]
+    assert slice_rows(lines, 26) == [("run at 0", 1, "1-b")]
 
 
 def test_a_run_that_was_made_whole_after_its_time_is_no_success() -> None:
@@ -218,7 +313,7 @@ def test_a_workspace_that_left_the_list_in_mid_run_is_not_missed() -> None:
     minute, event = not_done(0, 1, 2, "workspace_not_listed")
     gone: Line = minute, {**event, "names": names(1)}
     runs = [line for tick in (0, 15, 30) for line in in_slices(tick, "", "ok", "ok")]
-    assert slice_rows("slice-not-completed", [*runs, gone], 26) == []
+    assert slice_rows([*runs, gone], 26) == []
     assert fires(BY_INTERVAL[15]["no-successful-run"], runs, 50)
     assert not fires(BY_INTERVAL[15]["no-successful-run"], [*runs, gone], 50)
 
@@ -254,8 +349,8 @@ def test_what_the_timer_has_not_dispatched_is_no_run() -> None:
 def test_a_fleet_without_slices_fires_no_slice_alert() -> None:
     lines = [whole(0, 1), whole(15, 16, "failed"), nothing_done(30)]
     for now in range(100):
-        assert not slice_rows("slice-failed", lines, now)
-        assert not slice_rows("slice-not-completed", lines, now)
+        assert not failed_rows(lines, now)
+        assert not slice_rows(lines, now)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
@@ -434,11 +529,41 @@ def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None
     lines = [*in_slices(0, *GOOD), *in_slices(15, "failed", "failed", "ok"), dispatch(30)]
     lines += [of_workspace(at, f"of {at}", at + 1, failures=[failure]) for at in (0, 15, 30)]
     lines += [of_workspace(15, "another", 17, failures=[{**failure, "location": "b"}])]
-    assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == ["a", "b"]
+    assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == [
+        "1-b",
+        "2-b",
+        "a",
+        "b",
+    ]
     behind = shown("git-folders-that-are-behind", lines, 32)
     assert {row["workspace"]: row["failed"] for row in behind} == dict.fromkeys(
         ("1-b", "2-b", "of 15", "another"), 2
     )
+
+
+def test_every_failure_in_the_time_range_is_shown_also_of_what_could_not_begin() -> None:
+    failure = {"location": "a", "code": "timeout", "message": "m", "cause": "c", "remedy": "r"}
+    short = {"location": "b", "code": "timeout", "message": "m", "count": 4}
+    token = {"code": "token_expires_before_next_run", "problems": ["token: it ends", "clock: a warning"]}
+    lines = [
+        whole(0, 1, "failed", failures=[failure], app_version="1.0.0", code=None),
+        of_workspace(0, "a", 1, failures=[failure]),
+        of_workspace(0, "b", 1, failures=[short]),
+        of_workspace(0, "c", 1, "ok"),
+        whole(15, 16, "failed", **token, app_version="1.0.1"),
+        nothing_done(30),
+        not_done(45, 2, 46, "slice_abandoned", "failed"),
+        not_done(45, 3, 46, "slice_duplicate"),
+    ]
+    rows = shown("every-failure-in-this-time-range", lines, 60)
+    told = [(row["place"], row["places"], row["code"], row["remedy"], row["app_version"]) for row in rows]
+    assert told == [
+        ("whole run", 1, "slice_abandoned", None, None),
+        ("whole run", 1, "invalid_settings", None, None),
+        ("whole run", 1, "token_expires_before_next_run", None, "1.0.1"),
+        ("a", 1, "timeout", "r", "1.0.0"),
+        ("b", 4, "timeout", "r", "1.0.0"),
+    ]
 
 
 def test_a_run_in_slices_is_as_slow_as_from_the_timer_to_its_last_slice() -> None:

@@ -9,7 +9,7 @@ from tests.support.log_lines import DISPATCH, RUN, SLICE, WORKSPACE, Lines, fiel
 from tests.support.log_lines import QUEUED as QUEUED_LINE
 from tests.support.paths import PAGES, ROOT, series
 from tests.support.reference_page import BILLED, MINUTES, REFERENCE, RUNS, SIZES, numbers, row
-from tests.support.templates import INFRA, PLAIN, QUEUED, rules
+from tests.support.templates import INFRA, PLAIN, QUEUED, deployment, rules
 from tools.queries import queries
 
 
@@ -64,9 +64,35 @@ def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
     section = runbook.partition("\n## An alert fired\n")[2].partition("\n## ")[0]
     for name in rules(QUEUED):
         assert f"`{name}`" in section, name
-    named = re.findall(r'See "([^"]+)" in docs/operations\.md', INFRA["modules/alerts.bicep"])
+    named = [re.findall(r'See "([^"]+)" in docs/operations\.md\.$', told) for told in descriptions("queue")]
     assert len(named) == len(rules(QUEUED))
-    assert set(named) <= set(re.findall(r"^### (.+)$", section, re.MULTILINE))
+    assert {title for titles in named for title in titles} <= set(
+        re.findall(r"^### (.+)$", section, re.MULTILINE)
+    )
+    assert all(named)
+
+
+def descriptions(variant: str) -> list[str]:
+    found = deployment(INFRA, variant).of_type("Microsoft.Insights/scheduledQueryRules")
+    return [each["properties"]["description"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("variant", "address"),
+    [
+        (
+            "existing",
+            "https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/operations.md&anchor=",
+        ),
+        ("closed-network", "https://wiki.contoso.com/git-refresh/operations#"),
+        ("closed-network-queue", "https://wiki.contoso.com/git-refresh/operations#"),
+    ],
+)
+def test_with_an_address_every_alert_links_to_its_section(variant: str, address: str) -> None:
+    headings = re.findall(r"^### (.+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    for told in descriptions(variant):
+        assert told.rpartition(f"Runbook: {address}")[2] in anchors, told
 
 
 HERE, CORES = numbers("seconds here"), numbers("of these, seconds of a whole core")

@@ -120,8 +120,11 @@ def template(infra: Infra) -> dict[str, Any]:
     return whole
 
 
-type Rule = tuple[int, str, str, str, int, str, bool, bool]
-"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace."""
+type Rule = tuple[int, str, str, str, int, str, bool, bool, str, tuple[str, ...]]
+"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace.
+
+Then which column is summed up, if rows are not counted, and by which ones there is an alert each.
+"""
 
 
 def rules(deployed: Deployment) -> dict[str, Rule]:
@@ -133,5 +136,10 @@ def rules(deployed: Deployment) -> dict[str, Rule]:
         query = " ".join(one["query"].split())
         (scope,) = rule["scopes"]
         more = (rule["autoMitigate"], "Microsoft.OperationalInsights/workspaces" in scope)
-        found[rule_name(each)] = (rule["severity"], *times, one["operator"], one["threshold"], query, *more)
+        assert one["timeAggregation"] == ("Total" if "metricMeasureColumn" in one else "Count")
+        dimensions = one.get("dimensions", [])
+        assert all((by["operator"], by["values"]) == ("Include", ["*"]) for by in dimensions)
+        split = (one.get("metricMeasureColumn", ""), tuple(by["name"] for by in dimensions))
+        compared = (one["operator"], one["threshold"], query)
+        found[rule_name(each)] = (rule["severity"], *times, *compared, *more, *split)
     return found

@@ -20,3 +20,5 @@ param keyVaultPurgeProtection = false
 param alertWebhook = 'https://hooks.contoso.com/oncall'
 
 param tags = { owner: 'platform' }
+
+param runbookUrl = 'https://wiki.contoso.com/git-refresh/operations'

@@ -8,3 +8,5 @@ param existingActionGroupId = '/subscriptions/00000000-0000-0000-0000-0000000000
 param existingKeyVaultName = 'kv-contoso'
 
 param existingKeyVaultResourceGroup = 'rg-contoso'
+
+param runbookUrl = 'https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/operations.md&anchor='
