@@ -52,7 +52,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "Monitoring Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
     "Log Analytics Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
 }
-"""What each built-in role may, as far as something here asks for it: Website Contributor reads no alert rules, and Reader no app settings."""
+"""What each built-in role may, as far as something here asks for it. Website Contributor reads no alert rules, Reader no app settings."""
 
 _VERSIONS = {
     "subscriptions": ("2019-11-01", "2020-01-01", "2021-01-01", "2022-12-01"),
