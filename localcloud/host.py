@@ -44,11 +44,13 @@ class Host:
     """The host of a fleet's app, which does what is due whenever `step` is called. Close it.
 
     Attributes:
-        runs: how many runs have ended.
+        begun: how many runs have begun.
+        runs: how many of them have ended by themselves.
     """
 
     def __init__(self, cloud: Cloud, fleet: Fleet, started: datetime | None = None) -> None:
         """Start it for the first time, now or earlier: an occurrence since then was missed."""
+        self.begun = 0
         self.runs = 0
         self._cloud = cloud
         self._app = fleet.app
@@ -57,7 +59,6 @@ class Host:
         self._timer: Timer | None = None
         self._run: _Run | None = None
         self._wanted = False
-        self._number = 0
         self._start(started or datetime.now(UTC))
 
     @property
@@ -117,8 +118,8 @@ class Host:
             self._timer = None
 
     def _begin(self, call: Call, now: datetime, *, timed: bool) -> None:
-        self._number += 1
-        log, report = (self._cloud.directory / f"run-{self._number}.{suffix}" for suffix in ("log", "report"))
+        self.begun += 1
+        log, report = (self._cloud.directory / f"run-{self.begun}.{suffix}" for suffix in ("log", "report"))
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environ = kept | self._cloud.environment() | self._app.settings
         with report.open("wb") as output:

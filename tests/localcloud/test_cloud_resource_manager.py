@@ -226,7 +226,9 @@ SAVE: Operation = ("PUT", "/config/appsettings", {"properties": {}})
     ],
 )
 @pytest.mark.parametrize(
-    "where", [lambda app: app, lambda app: app.group, lambda app: app.group.subscription]
+    "where",
+    [lambda app: app, lambda app: app.group, lambda app: app.group.subscription],
+    ids=["app", "group", "subscription"],
 )
 def test_each_role_may_do_this_to_an_app(
     api: Manager,

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -48,6 +47,18 @@ def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+def typed(exports: str, command: str) -> subprocess.CompletedProcess[str]:
+    """A command of ours in a shell that has taken the exports."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{exports}\n{sys.executable} -m git_refresh {command}"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def run(cloud: Cloud, settings: Mapping[str, str], *, dry_run: bool = False) -> Report:
@@ -88,14 +99,7 @@ def test_writes_a_settings_file_that_the_printed_commands_take(tmp_path: Path) -
         process.terminate()
         assert process.stdout is not None
         exports = process.stdout.read()
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"{exports}\n{sys.executable} -m git_refresh {commands[0]} --offline"],
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = typed(exports, f"{commands[0]} --offline")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     content = json.loads(settings.read_text())
     assert content["IsEncrypted"] is False
@@ -330,28 +334,20 @@ def test_a_list_is_deployed_from_nothing_and_its_run_is_shown(tmp_path: Path) ->
         while not exports or "PATH=" not in exports[-1]:
             exports.append(process.stdout.readline())
 
-        def typed(command: str) -> tuple[int, dict[str, Any]]:
-            done = subprocess.run(
-                ["/bin/sh", "-c", f"{''.join(exports)}\n{sys.executable} -m git_refresh {command} --json"],
-                env={"PATH": os.environ["PATH"]},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            return done.returncode, json.loads(done.stdout)
+        def code_of(command: str) -> int:
+            return typed("".join(exports), f"{command} --yes").returncode
 
         assert "without a list yet, and paused" in said
-        assert typed(f"onboard --settings {settings} --apply --yes")[0] == 0
-        assert typed(f"deploy {settings} {app} --apply --yes")[0] == 0
-        assert typed(f"deploy {settings} {app} --exit-code")[0] == 0
+        assert code_of(f"onboard --settings {settings} --apply") == 0
+        assert code_of(f"deploy {settings} {app} --apply") == 0
+        assert code_of(f"deploy {settings} {app} --apply --exit-code") == 0
         (run_now,) = re.findall(r"kill -USR1 (\d+)$", said, re.MULTILINE)
         os.kill(int(run_now), signal.SIGUSR1)
         assert process.stderr is not None
         while "The app has run." not in process.stderr.readline():
             assert process.poll() is None
-        code, shown = typed(f"runs {app}")
-    assert (code, [run["result"] for run in shown["runs"]]) == (0, ["ok"])
+        shown = typed("".join(exports), f"runs {app} --json")
+    assert [run["result"] for run in json.loads(shown.stdout)["runs"]] == ["ok"]
 
 
 def test_everything_is_let_in_for_who_plays(cloud: Cloud) -> None:
