@@ -393,6 +393,7 @@ class _Work:
         )
         try:
             logs = open_logs(self.services, done.app)
+            context = logs.about
             latest = clock.now() + timedelta(seconds=deadline.remaining())
             what = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
             with render.console(stderr=True).status(what):

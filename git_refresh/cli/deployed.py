@@ -124,7 +124,9 @@ def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
         try:
             app = _app(named, services)
             context = replace(context, app=app.name, group=app.group, subscription=app.subscription_id)
-            yield open_logs(services, app)
+            logs = open_logs(services, app)
+            context = logs.about
+            yield logs
         except ServiceError as error:
             raise DiagnosedError(diagnose(error, context)) from None
 
