@@ -28,7 +28,7 @@ from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import Check, CheckReport, failed
-from git_refresh.cli.deployed import AppName, app_options
+from git_refresh.cli.deployed import AppName, app_options, open_logs
 from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.runs import History, show_history
@@ -46,7 +46,7 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.schedule import Schedule
-from git_refresh.model.values import RESOURCE_MANAGER, Problem, json_of
+from git_refresh.model.values import Problem, json_of
 from git_refresh.model.waiting import pause
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import NO_COMMAND, Command, command
@@ -393,11 +393,8 @@ class _Work:
             min(((due - set_at) + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), LONGEST_WAIT_S), clock
         )
         try:
-            component = self._manager.component_id(done.app)
-            if component is None:
-                return replace(done, error=finding("component_not_found", context))
-            person = self.services.token(RESOURCE_MANAGER).object_id
-            logs = self.services.logs(replace(context, component=component, object_id=person))
+            logs = open_logs(self.services, done.app)
+            context = logs.about
             latest = clock.now() + timedelta(seconds=deadline.remaining())
             what = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
             with render.console(stderr=True).status(what):
@@ -407,6 +404,8 @@ class _Work:
                     pause(clock, POLL_S)
         except KeyboardInterrupt:
             return replace(done, error=finding("run_not_seen", context), stopped_waiting=True)
+        except DiagnosedError as error:
+            return replace(done, error=error.diagnosis)
         except ServiceError as error:
             return replace(done, error=diagnose(error, context))
         return replace(done, run=run)

@@ -133,14 +133,26 @@ def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
         try:
             app = _app(named, services)
             context = replace(context, app=app.name, group=app.group, subscription=app.subscription_id)
-            component = services.resource_manager().component_id(app)
-            if component is None:
-                raise DiagnosedError(finding("component_not_found", context))
-            person = services.token(RESOURCE_MANAGER).object_id
-            context = replace(context, component=component, object_id=person)
-            yield services.logs(context)
+            logs = open_logs(services, app)
+            context = logs.about
+            yield logs
         except ServiceError as error:
             raise DiagnosedError(diagnose(error, context)) from None
+
+
+def open_logs(services: "AdminServices", app: "FunctionApp") -> "AppLogs":
+    """Open the logs of an app.
+
+    Raises:
+        ServiceError: Azure cannot be asked.
+        DiagnosedError: the app has no Application Insights component.
+    """
+    context = DiagnosisContext(app=app.name, group=app.group, subscription=app.subscription_id)
+    component = services.resource_manager().component_id(app)
+    if component is None:
+        raise DiagnosedError(finding("component_not_found", context))
+    person = services.token(RESOURCE_MANAGER).object_id
+    return services.logs(replace(context, component=component, object_id=person))
 
 
 def _app(named: AppName, services: "AdminServices") -> "FunctionApp":
