@@ -541,7 +541,7 @@ def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None
     )
 
 
-def test_every_failure_in_the_time_range_is_shown_also_of_what_could_not_begin() -> None:
+def test_every_failure_in_a_time_range_is_shown_also_of_no_run() -> None:
     failure = {"location": "a", "code": "timeout", "message": "m", "cause": "c", "remedy": "r"}
     short = {"location": "b", "code": "timeout", "message": "m", "count": 4}
     token = {"code": "token_expires_before_next_run", "problems": ["token: it ends", "clock: a warning"]}
