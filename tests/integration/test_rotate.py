@@ -167,7 +167,10 @@ def test_a_later_call_deletes_the_previous_secret_after_a_day(
     assert [(each["id"], each["action"]) for each in secret["previous"]] == [(first, "kept")]
     stage.pass_days(1.001)
     done = stage.apply()
-    assert done.stderr.decode() == f"{SECRET_NAME}: deleted the former OAuth secret {first}\n"
+    assert (
+        done.stderr.decode()
+        == f"Settings: the environment.\n{SECRET_NAME}: deleted the former OAuth secret {first}\n"
+    )
     assert f"  - former OAuth secret {first} of " in done.stdout.decode()
     assert [each.id for each in stage.principal.secrets if each is not stage.old] == [second]
     report = stage.report("--apply", "--yes")
@@ -258,6 +261,7 @@ def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
     done = stage.rotate("--apply")
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
+        "Settings: the environment.\n"
         "✗ --apply: there is no terminal to ask on; add --yes to do what rotate shows without --apply\n"
     )
     assert stage.written == []
@@ -288,7 +292,7 @@ def test_a_person_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, wri
 def test_an_unknown_name_is_reported_and_nothing_is_read(stage: Stage, name: str, said: str) -> None:
     done = stage.apply(SECRET_NAME, name)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode() == f'✗ NAME: "{name}" {said}\n'
+    assert done.stderr.decode() == f'Settings: the environment.\n✗ NAME: "{name}" {said}\n'
     assert stage.cloud.requests == []
     assert json.loads(stage.rotate("--json", name).stdout)["problems"][0]["location"] == "NAME"
 
