@@ -297,9 +297,12 @@ def test_it_is_stored_where_the_command_says_so(fleet: Fleet, yes: str) -> None:
 def test_what_is_read_alone_needs_no_yes(fleet: Fleet) -> None:
     for command in ("plan", "check"):
         assert warm.run(command, environ={**os.environ, **fleet.settings}).returncode == 0
-    assert run(fleet, WORKSPACES="[").stderr.decode().startswith("✗ WORKSPACES: is not valid JSON"), (
-        "first things first"
-    )
+    assert (
+        run(fleet, WORKSPACES="[")
+        .stderr.decode()
+        .splitlines()[1]
+        .startswith("✗ WORKSPACES: is not valid JSON")
+    ), "first things first"
 
 
 def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:

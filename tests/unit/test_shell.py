@@ -34,7 +34,7 @@ WITH_HISTORY = "set -o history; set -H\n"
 """As in a terminal, where bash looks for ! in a line first."""
 STAND_INS = """
 called() { printf '%s\\0' $(($# + 1)) "$@" "HOST=$DATABRICKS_HOST"; }
-for name in az databricks git ulimit; do
+for name in az curl databricks git ulimit; do
   eval "$name() { called $name \\"\\$@\\" >&3; echo 42; }"
 done
 jq() { builtin read -r; echo "$REPLY"; }
