@@ -1352,9 +1352,9 @@ OWN = (
         message="Only the deployed app can sign in to {names}.",
         cause="A person's sign-in cannot be exchanged for a token of the service principal (auth federated).",
         remedy="Start the app, in the portal (Function App, refresh_git, Code + Test, Test/Run) or here: "
-        '`curl --fail --request POST "https://$(az functionapp show --name APP --resource-group GROUP --query '
+        '`curl --fail --request POST "https://$(az functionapp show --name {app} --resource-group {group} --query '
         "'properties.defaultHostName || defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: "
-        '$(az functionapp keys list --name APP --resource-group GROUP --query masterKey --output tsv)" --header '
+        '$(az functionapp keys list --name {app} --resource-group {group} --query masterKey --output tsv)" --header '
         "'Content-Type: application/json' --data '{\"input\": \"\"}'`"),
     row("principal_inactive",
         message="Service principal {client_id} is not active in {host}.",

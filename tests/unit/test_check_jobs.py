@@ -700,8 +700,8 @@ def test_a_federated_workspace_is_looked_at_as_the_person_alone() -> None:
     doors = FakeDoors(FakeJobs({1: job()}, stored={70: [OURS]}))
     checks = look(doors=doors, entry=entry)
     assert (findings(checks), doors.used) == ([], ["workspace"])
-    doors.jobs.stored = {}
-    assert findings(look(doors=doors, entry=entry)) == [("warning", "job_credential_missing")]
+    missing = look(doors=doors, entry=entry, workspace=FakeWorkspace())
+    assert findings(missing) == [("warning", "job_credential_missing")]
     doors.shut["workspace"] = refused()
     assert findings(look(doors=doors, entry=entry)) == [("failed", "jobs_forbidden")]
     assert doors.used[-1] == "workspace"
