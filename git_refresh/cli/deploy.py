@@ -31,6 +31,7 @@ from git_refresh.cli.checks import Check, CheckReport, failed
 from git_refresh.cli.deployed import AppName, app_options, open_logs
 from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
+from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.runs import History, show_history
 from git_refresh.cli.shared import (
     CHANGES,
@@ -40,6 +41,7 @@ from git_refresh.cli.shared import (
     exit_with_problems,
     outlet_for,
     put_out,
+    settings_files,
 )
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
@@ -155,9 +157,10 @@ def _file(file: Path | None, *, previous: bool) -> Path | None:
         if file is not None:
             raise click.UsageError("--previous takes the place of FILE; write one of them")
         return None
-    if file is None and not options.LIST.exists():
+    files = settings_files(SettingsSource(file))
+    if not files:
         raise click.UsageError(f"name FILE: there is no {options.LIST} here")
-    return file or options.LIST
+    return files[0]
 
 
 def _given(file: Path | None) -> FileSettings:

@@ -29,6 +29,7 @@ from git_refresh.cli.shared import (
     outlet_for,
     places_of,
     put_out,
+    settings_files,
 )
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
@@ -137,7 +138,7 @@ def onboard(
             executor.interrupted = executor.interrupted or (checked is not None and checked.interrupted)
         finally:
             _tell_made(onboarding.grants)
-            written = _write_made(onboarding.grants, given.source.file)
+            written = _write_made(onboarding.grants, settings_files(given.source))
             services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
@@ -155,12 +156,15 @@ def _tell_made(found: "Sequence[Grant]") -> None:
                 render.say(f"A service principal was made. Its application ID: {grant.client_id}")
 
 
-def _write_made(found: "Sequence[Grant]", file: Path | None) -> Path | None:
+def _write_made(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
     """Write the application ID of the service principal that was made into the file of settings, and return the file if it has it now."""
     for grant in found:
-        if grant.client_id is not None and file is not None and str(file) != "-":
-            with suppress(OSError, UnicodeDecodeError):  # the ID is shown in any case, with where to write it
-                return file if write_client_id(file, grant.client_id) else None
+        for file in files:
+            if grant.client_id is not None and str(file) != "-":
+                with suppress(
+                    OSError, UnicodeDecodeError
+                ):  # the ID is shown in any case, with where to write it
+                    return file if write_client_id(file, grant.client_id) else None
     return None
 
 

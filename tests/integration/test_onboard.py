@@ -21,6 +21,7 @@ from tests.support import warm
 from tests.support.admin_laptop import environ_of
 from tests.support.app import run_app
 from tests.support.embedded_cloud import embedded_cloud
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,15 +50,15 @@ def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
     assert not [path for method, path in asked if method == "DELETE" and "/credentials/secrets/" not in path]
 
 
-def onboard(environ: Mapping[str, str], *options: str) -> tuple[int, dict[str, Any]]:
+def onboard(environ: Mapping[str, str], *options: str, folder: Path = ROOT) -> tuple[int, dict[str, Any]]:
     """What `onboard --json` ends with and prints."""
-    done = warm.run("onboard", "--json", *options, environ=environ)
+    done = warm.run("onboard", "--json", *options, environ=environ, folder=folder)
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done.returncode, json.loads(done.stdout)
 
 
-def apply(environ: Mapping[str, str], *options: str) -> tuple[int, dict[str, Any]]:
-    return onboard(environ, "--apply", "--yes", *options)
+def apply(environ: Mapping[str, str], *options: str, folder: Path = ROOT) -> tuple[int, dict[str, Any]]:
+    return onboard(environ, "--apply", "--yes", *options, folder=folder)
 
 
 def statuses(report: Mapping[str, Any]) -> dict[str, int]:
@@ -293,8 +294,9 @@ def test_a_new_principal_is_made_once_and_its_id_is_what_to_write(
     assert run_app({**os.environ, **fleet.settings, "WORKSPACES": whole["WORKSPACES"]}).result == "ok"
 
 
+@pytest.mark.parametrize("options", [(), ("--settings", "workspaces.json")], ids=["found", "named"])
 def test_a_new_principal_s_id_is_written_into_the_list(
-    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path
+    cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     listless = without_client_id(environ)
     names = {name for name in fleet.settings if name in listless}
@@ -302,13 +304,13 @@ def test_a_new_principal_s_id_is_written_into_the_list(
     file = tmp_path / "workspaces.json"
     file.write_text(json.dumps({n: json.loads(v) if v[0] in "[{" else v for n, v in values.items()}))
     before = file.read_text()
-    code, report = onboard(listless, "--settings", str(file), "--new-principal", "etl refresh")
+    code, report = onboard(listless, *options, "--new-principal", "etl refresh", folder=tmp_path)
     assert (code, file.read_text()) == (0, before)
-    code, report = apply(listless, "--settings", str(file), "--new-principal", "etl refresh")
+    code, report = apply(listless, *options, "--new-principal", "etl refresh", folder=tmp_path)
     assert code == 0, failures(report)
     (made,) = cloud.account.named("etl refresh")
     assert json.loads(file.read_text())["WORKSPACE_DEFAULTS"] == {"client_id": made.client_id}
-    code, report = apply(listless, "--settings", str(file))
+    code, report = apply(listless, *options, folder=tmp_path)
     assert code == 0, failures(report)
 
 
