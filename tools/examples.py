@@ -6,8 +6,9 @@ import os
 import re
 import shlex
 import tempfile
+import time
 from collections.abc import Callable
-from contextlib import chdir
+from contextlib import chdir, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from rich.text import Text
 from git_refresh.cli.main import main
 from localcloud import Cloud, seed
 from localcloud.fleet import APP, CLIENT_ID, ORGANIZATION, SECRET
+from localcloud.host import Host
 
 PAGE, PICTURE = "docs/tasks.md", "docs/images/check.svg"
 LIST = "workspaces.json"
@@ -27,7 +29,7 @@ MAX_LINES, MAX_PICTURE_LINES = 12, 25
 COLUMNS = 100
 _INTRO = """\
 <!-- Made by `make docs` from tools/examples.py. Change it there. -->
-# Ten tasks, as typed
+# Tasks, as typed
 
 For admins who edit the list of workspaces. Each command was run after `az login`, on an embedded cloud with three workspaces.
 [How to install `git-refresh`](setup.md#0-what-you-need). `…` stands for further lines.
@@ -124,6 +126,15 @@ def _removed_principal(laptop: Laptop) -> None:
     workspace.members.principals.remove(workspace.service_principal(CLIENT_ID, SECRET))
 
 
+def _failed_run(laptop: Laptop) -> None:
+    _removed_principal(laptop)
+    with closing(Host(laptop.cloud, laptop.fleet)) as host:
+        host.run_now()
+        while not host.runs:
+            host.step()
+            time.sleep(0.1)
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A command, its purpose, and what is changed before it is run."""
@@ -197,6 +208,13 @@ EXAMPLES = (
         1,
     ),
     Example(
+        "Find out what failed last night",
+        "From the logs of the deployed app. In its last run the service principal was still missing.",
+        f"git-refresh runs --app {APP} --failed",
+        _failed_run,
+        1,
+    ),
+    Example(
         "Look up a code from an alert",
         "Offline. Words in capitals stand for your values.",
         "git-refresh explain secret_expires_soon",
@@ -254,10 +272,11 @@ _CHANGING = {
     "date": re.compile(r"\b20\d\d-\d\d-\d\d\b"),
     "time": re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"),
     "duration": re.compile(r"(?<=[( ])\d+\.\d(?= s\b)"),
-    "minutes": re.compile(r"\b[56]\d(?= minutes\b)"),
+    "minutes": re.compile(r"\b[56]\d(?= min(?:utes)?\b)"),
+    "ago": re.compile(r"\b\d(?= minutes\b)"),
 }
 """All IDs but that of the examples' service principal."""
-_FIXED = {"date": "2027-05-31", "duration": "0.4", "minutes": "64"}
+_FIXED = {"date": "2027-05-31", "duration": "0.4", "minutes": "64", "ago": "3"}
 
 
 def stable(text: str) -> str:

@@ -12,11 +12,11 @@ def test_the_page_of_tasks_has_what_the_commands_print() -> None:
     assert (ROOT / examples.PAGE).read_text(encoding="utf-8") == examples.page(), "make docs"
 
 
-def test_the_page_of_tasks_has_ten_short_examples_of_every_command() -> None:
+def test_the_page_of_tasks_has_a_short_example_of_every_command() -> None:
     page = (ROOT / examples.PAGE).read_text(encoding="utf-8")
     shown = re.findall(r"^\$ (.*)\n((?:(?!```).*\n)*)", page, re.MULTILINE)
     used = {shlex.split(command)[1] for command, _ in shown}
-    assert (len(shown), used) == (10, set(main.commands) - {"schema"})
+    assert used == set(main.commands) - {"schema"}
     assert all(len(output.splitlines()) <= examples.MAX_LINES + 1 for _, output in shown)
 
 
