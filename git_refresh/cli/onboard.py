@@ -35,6 +35,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import escape_unprintable, redact
+from git_refresh.output.shell import NO_COMMAND, Command, command
 from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry, Rejected
@@ -119,7 +120,7 @@ def onboard(
         onboarding = Onboarding(
             settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), executor
         )
-        display = OnboardView(logger, places_of(settings), as_json=as_json)
+        display = OnboardView(logger, places_of(settings), _deploying(given.source.file), as_json=as_json)
         checked = None
         try:
             try:
@@ -146,6 +147,12 @@ def onboard(
     done = OnboardResult(grants, checked, applied=apply_, interrupted=executor.interrupted, written=written)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
+
+
+def _deploying(file: Path | None) -> Command:
+    """The command that deploys the list."""
+    named = command(" {file}", file=str(file)) if file is not None and str(file) != "-" else NO_COMMAND
+    return options.invocation(named).of("deploy{options} --app NAME --apply --wait")
 
 
 def _tell_made(found: "Sequence[Grant]") -> None:
@@ -304,9 +311,11 @@ class OnboardResult:
 class OnboardView:
     """Where people look on; under `--json` nobody does."""
 
-    def __init__(self, logger: RedactingLogger, places: Places, *, as_json: bool) -> None:
+    def __init__(self, logger: RedactingLogger, places: Places, following: Command, *, as_json: bool) -> None:
+        """Keep what the lines are made of; `following` is the command to run when all is granted."""
         self._logger = logger
         self._places = places
+        self._following = following
         self._shows = not as_json
         self._lock = Lock()
         self._status: Status | None = None
@@ -400,6 +409,4 @@ class OnboardView:
                     f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
                 )
             elif done.result == "ok" and not quiet():
-                self._say(
-                    "All is granted. Next, deploy the list: git-refresh deploy --app NAME --apply --wait"
-                )
+                self._say(f"All is granted. Next, deploy the list: {self._following}")

@@ -38,7 +38,7 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import escape_unprintable
-from git_refresh.output.shell import Command
+from git_refresh.output.shell import NO_COMMAND, Command
 from git_refresh.run.report import CredentialReport, FolderReport, Report, WorkspaceReport
 from tests.support.examples import as_often_as
 from tests.support.paths import PACKAGE
@@ -196,7 +196,7 @@ def an_onboarding(text: str) -> None:
         Grant("principal", text, text, text, Command(text), "granted", text, client_id=text),
         Grant("principal", text, text, text, Command(text), "failed", text, error=diagnosis(text)),
     ]
-    display = OnboardView(RedactingLogger(), {text: text}, as_json=False)
+    display = OnboardView(RedactingLogger(), {text: text}, NO_COMMAND, as_json=False)
     display.plan(grants)
     for grant in grants:
         display.given(grant)

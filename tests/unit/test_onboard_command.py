@@ -77,7 +77,7 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
     return made.lacks(code) if code else made.existing(is_=is_there)
 
 
-GRANTED = "All is granted. Next, deploy the list: git-refresh deploy --app NAME --apply --wait"
+GRANTED = "All is granted. Next, deploy the list: deploy"
 ENDS: dict[str, tuple[list[Grant], bool, str]] = {
     "all there, looked at": ([grant(is_there=True)], False, "Nothing is missing."),
     "something to grant": ([grant(is_there=False)], False, "Nothing was granted yet: add --apply."),
@@ -101,6 +101,6 @@ def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureF
     checked = CheckReport((Check("settings", "app settings", "ok", "1 workspace"),)) if applied else None
     done = OnboardResult(tuple(grants), checked, applied=applied, interrupted=False)
     with click.Context(main):
-        OnboardView(RedactingLogger(), {}, as_json=False).end(done)
+        OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).end(done)
     shown = capsys.readouterr().out.splitlines()
     assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said
