@@ -172,7 +172,7 @@ def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, s
         wanted |= kept
     else:
         wanted = {name: value for name, value in wanted.items() if name not in kept}
-    if _waits(existing) and "WORKSPACES" in wanted:
+    if _waits(existing) and wanted.get("WORKSPACES", "").strip():
         del wanted[PAUSE]
     return wanted
 
