@@ -239,6 +239,11 @@ SET = {
         settings(KEY_VAULT_URL="b"),
         {"KEY_VAULT_URL": "b"},
     ),
+    "with an empty list it stays, too": (
+        {**FIRST, "WORKSPACES": ""},
+        settings(KEY_VAULT_URL="b"),
+        {"KEY_VAULT_URL": "b"},
+    ),
     "a pause by hand stays": (
         running(**{PAUSE: "true"}),
         settings(WORKSPACES=[HOST]),
