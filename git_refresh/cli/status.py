@@ -561,10 +561,14 @@ def _show_workspaces(report: StatusReport, out: Console) -> None:
 def _show_logs(logs: AppLogsStatus, out: Console) -> None:
     if logs.error is not None:
         show_finding([Finding("failed", "logs", logs.error.message, logs.error)], out)
-    elif not quiet():
-        newest = logs.stored.tokens.newest_line if logs.stored else None
-        age = f"The newest log line of {logs.app} is from {_at(newest)}. " if newest else ""
-        fold(Text(), Text(f"{age}Lines appear some minutes after a run.", "dim"), out)
+    elif logs.stored is not None and not quiet():
+        tokens = logs.stored.tokens
+        seen = (
+            f"The newest log line of {logs.app} is from {_at(tokens.newest_line)}."
+            if tokens.newest_line
+            else f"The logs of {logs.app} show no run since {_at(tokens.since)}."
+        )
+        fold(Text(), Text(f"{seen} Lines appear some minutes after a run.", "dim"), out)
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:

@@ -1,6 +1,8 @@
 """`status --app`: until when the stored tokens live, by the deployed app's log lines."""
 
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import status as command
@@ -201,3 +204,18 @@ def test_the_newest_line_is_part_of_the_json(stored: StoredLines, ran: Ran) -> N
         "newest_line_at": "2026-11-23T11:55:00Z",
         "error": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("minutes", "since"), [([], "2026-11-22 11:00 UTC"), ([5], "2026-11-23 11:55 UTC")], ids=["none", "one"]
+)
+def test_what_the_logs_show_is_said_with_the_name_of_the_app(
+    stored: StoredLines, ran: Ran, minutes: list[int], since: str
+) -> None:
+    for ago in minutes:
+        ran(ago, 50)
+    tokens = LoggedTokens(stored.stored_tokens(LONGEST_TOKEN), stored.about)
+    out = Console(file=io.StringIO(), width=400)
+    command._show_logs(AppLogsStatus("contoso", tokens), out)
+    assert isinstance(out.file, io.StringIO)
+    assert re.search(rf"\bcontoso\b.* {since}\.", out.file.getvalue())
