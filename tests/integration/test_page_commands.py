@@ -161,7 +161,7 @@ def test_every_printed_command_works_as_printed(
 def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, environ: dict[str, str]) -> None:
     """The commands of the page reach the cloud, and not only themselves."""
     write_own(owned, copy)
-    (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run ")]
+    (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run")]
     warm.run(*shlex.split(command.removeprefix(OURS), comments=True), environ=environ, folder=copy)
     folder = owned.workspaces[1].folder("/Repos/etl/prod")
     assert folder
