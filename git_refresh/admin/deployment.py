@@ -287,7 +287,9 @@ def _summary(entry: Mapping[str, Any]) -> str:
 def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for key in dict.fromkeys((*new, *old)):
         before, after = old.get(key), new.get(key)
-        if key == "folders" and all(isinstance(value, list | None) for value in (before, after)):
+        # An empty list is not the same as none, which takes the folders of the defaults.
+        folders = key == "folders" and all(isinstance(value, list | None) for value in (before, after))
+        if folders and (before or after):
             yield from _folders(place, before or [], after or [])
         elif key not in old or key not in new or _json(before) != _json(after):
             yield _change(

@@ -59,9 +59,16 @@ SAME: dict[str, tuple[object, object]] = {
     "the short form": ([HOST], [{"host": HOST}]),
     "a folder's short form": ([with_(folders=["/a/b"])], [with_(folders=[{"path": "/a/b"}])]),
     "/Workspace in front": ([with_(folders=["/a/b"])], [with_(folders=["/Workspace/a/b"])]),
-    "no folders": ([{"host": HOST}], [{"host": HOST, "folders": []}]),
     "keys in another order": ([ENTRY], [dict(reversed(ENTRY.items()))]),
 }
+
+
+def test_no_folders_instead_of_those_of_the_defaults_is_a_change() -> None:
+    defaults = {"WORKSPACE_DEFAULTS": {"folders": ["/Repos/prod/*"]}}
+    before = running(WORKSPACES=[{"host": HOST}], **defaults)
+    found = deploy(before, settings(WORKSPACES=[{"host": HOST, "folders": []}], **defaults))
+    assert [(each.action, each.key, each.new) for each in found.changes()] == [("added", "folders", "[]")]
+    assert [each.code for _, each in found.left_behind()] == ["pattern_removed"]
 
 
 @pytest.mark.parametrize(("old", "new"), SAME.values(), ids=SAME)
