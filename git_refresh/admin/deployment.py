@@ -106,9 +106,12 @@ class Deployment:
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
+_OF_MANY_PROGRAMS = {"AZURE_CLIENT_ID", "KEY_VAULT_URL", "TRUSTED_HOSTS"}
+
+
 def is_ours(settings: Mapping[str, str]) -> bool:
-    """Whether these are the settings of an app like this one. Many programs read `AZURE_CLIENT_ID`."""
-    return any(name in settings for name in SETTINGS if name != "AZURE_CLIENT_ID")
+    """Return whether these are the settings of an app like this one."""
+    return any(name in settings for name in SETTINGS.keys() - _OF_MANY_PROGRAMS)
 
 
 def is_paused(settings: Mapping[str, str]) -> bool:
@@ -339,7 +342,8 @@ def _pairs(values: Mapping[str, Any]) -> str:
 def _value(key: str, value: object) -> str:
     """A value as JSON. One that could be a secret is not shown, whatever it looks like: its key may say so."""
     text = json.dumps(value, ensure_ascii=False)
-    suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", key, re.IGNORECASE)
+    names = f"{key} {text}" if isinstance(value, dict | list) else key
+    suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", names, re.IGNORECASE)
     return _NO_VALUE if suspicious or looks_like_secret(text) else redact(text)
 
 

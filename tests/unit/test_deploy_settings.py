@@ -199,6 +199,13 @@ def test_no_change_shows_a_secret(key: str, secret: str) -> None:
         assert "***" in found
 
 
+def test_no_change_shows_what_a_key_further_in_calls_a_secret() -> None:
+    secret = with_(database={"password": "hunter2"})
+    found = repr(deploy(running(WORKSPACES=[secret]), settings(WORKSPACES=[ENTRY])).changes())
+    assert "hunter2" not in found
+    assert "***" in found
+
+
 def test_the_repr_of_a_deployment_has_no_setting() -> None:
     assert "canary" not in repr(deploy(running(SOME_KEY="canary"), settings(KEY_VAULT_URL="canary")))
 
@@ -358,7 +365,12 @@ def test_a_list_fits_if_it_can_be_kept_as_the_previous_one(size: int, *, fits: b
 
 @pytest.mark.parametrize(
     ("existing", "ours"),
-    [(FIRST, True), ({"AZURE_CLIENT_ID": "x", "FUNCTIONS_EXTENSION_VERSION": "~4"}, False), ({}, False)],
+    [
+        (FIRST, True),
+        ({"AZURE_CLIENT_ID": "x", "FUNCTIONS_EXTENSION_VERSION": "~4"}, False),
+        ({"KEY_VAULT_URL": "https://fabrikam.vault.azure.net", "TRUSTED_HOSTS": "shop.example"}, False),
+        ({}, False),
+    ],
 )
 def test_an_app_without_settings_of_this_one_is_another(existing: dict[str, str], *, ours: bool) -> None:
     assert is_ours(existing) == ours
