@@ -317,12 +317,6 @@ def read_runs(
     )
 
 
-def read_last_run(rows: Sequence[LineRow], now: datetime) -> LoggedRun | None:
-    """Return the run of the latest line; None: there is none. Of a run in slices only its time is known."""
-    found = read_runs(rows, (), (), now, complete=False).runs
-    return found[0] if found else None
-
-
 def _line(message: str) -> _Line | None:
     try:
         return read(_Line, read_json(message.encode(errors="replace")), SecretFilter())
