@@ -28,7 +28,7 @@ from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import Check, CheckReport, failed
-from git_refresh.cli.deployed import AppName, app_options, open_logs
+from git_refresh.cli.deployed import NAMED_BY_INFRA, AppName, app_options, open_logs
 from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.options import SettingsSource
@@ -337,9 +337,12 @@ class _Work:
         try:
             rules = self._manager.alert_rules(app)
         except ServiceError as error:
+            # A first list whose alerts are off would fail in silence.
+            if deployment.resumes:
+                raise
             yield diagnose(error, context)
             return
-        self._rules = [rule for rule in rules if rule.name.startswith(ALERT_RULES)]
+        self._rules = [rule for rule in rules if _is_of(app, rule)]
         disabled = [rule.name for rule in self._rules if not rule.enabled]
         if not self._rules:
             yield finding("alert_rules_missing", context)
@@ -445,6 +448,14 @@ def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
 
 
 _MOST_NAMED = 5
+
+
+def _is_of(app: "FunctionApp", rule: "AlertRule") -> bool:
+    """Return whether infra/ has created the alert rule, and for this app: then the names end alike."""
+    app_name, name = app.name.casefold(), rule.name.casefold()
+    of_infra = app_name.startswith(NAMED_BY_INFRA)
+    ending = f"-{app_name.removeprefix(NAMED_BY_INFRA)}" if of_infra else ""
+    return name.startswith(ALERT_RULES) and name.endswith(ending)
 
 
 def _context(app: "FunctionApp") -> DiagnosisContext:

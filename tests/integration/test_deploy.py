@@ -533,6 +533,26 @@ def test_where_alert_rules_cannot_be_read_it_is_said(new_stage: Stage) -> None:
     assert (code, [note["code"] for note in report["notes"]]) == (0, ["alert_rules_missing"])
 
 
+def test_the_first_list_is_not_set_while_alert_rules_are_unknown(new_stage: Stage, impatient: Stage) -> None:
+    new_stage.fail(faults.NAMED["answers 503 in plain text"](), "/scheduledQueryRules$")
+    typed = ["deploy", str(impatient.file), "--app", APP, "--apply", "--yes", "--json"]
+    done = CliRunner().invoke(main, typed)
+    assert (done.exit_code, json.loads(done.stdout)["result"]) == (1, "failed")
+    assert (new_stage.written, new_stage.app.settings[PAUSE]) == ([], "true")
+
+
+def test_alert_rules_of_another_app_in_the_group_are_left(new_stage: Stage) -> None:
+    group = new_stage.app.group
+    group.alert_rule(
+        "ar-git-refresh-no-run-fabrikam", scopes=[group.component("appi-git-refresh-fabrikam").id]
+    )
+    other = group.alert_rules[-1]
+    other.enabled = False
+    code, report = new_stage.apply()
+    assert (code, other.enabled, other.name in report["alerts_enabled"]) == (0, False, False)
+    assert all(rule.enabled for rule in group.alert_rules if rule is not other)
+
+
 def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) -> None:
     without_role(new_stage)
     new_stage.app.group.assign(new_stage.admin.object_id, "Website Contributor", "Reader")
