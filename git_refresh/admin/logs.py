@@ -16,6 +16,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.query import LogsQueryClient, LogsQueryResult, LogsTable
 
 from git_refresh.admin.runs import (
+    MAX_STORED_ROWS,
     HostReport,
     HostRow,
     InvocationRow,
@@ -126,7 +127,8 @@ class AppLogs:
     def stored_tokens(self, within: timedelta) -> StoredTokens:
         """Return what the runs of so much time have stored."""
         rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
-        return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line)
+        complete = rows.complete and len(rows.rows) < MAX_STORED_ROWS
+        return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
         """Return the rows that a query finds in so much time up to now.

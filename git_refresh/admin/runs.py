@@ -20,6 +20,9 @@ from git_refresh.output.text import first_of
 MAX_ROWS = 5_000
 """Rows of a query: see `queries/`. With so many there can be earlier ones."""
 
+MAX_STORED_ROWS = 20_000
+"""Rows of `stored-tokens.kql`."""
+
 VISIBLE_AFTER = timedelta(minutes=8)
 """A log line can be queried at the latest so long after it was written (docs/reference.md)."""
 
@@ -269,6 +272,8 @@ class StoredTokens:
     rows: tuple[StoredRow, ...]
     runs: tuple[LoggedRun, ...]
     newest_line: datetime | None
+    complete: bool
+    """Whether the rows are all that there are."""
 
     def latest(self, host: str, *, stored: bool) -> StoredRow | None:
         """Return the latest line of a workspace in which a run stored a token, or stored none."""
