@@ -33,6 +33,7 @@ from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.runs import History, show_history
+from git_refresh.cli.runs import clock as utc_clock
 from git_refresh.cli.shared import (
     CHANGES,
     FAILED,
@@ -48,7 +49,7 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.schedule import Schedule
-from git_refresh.model.values import Problem, json_of
+from git_refresh.model.values import Problem, json_of, utc_text
 from git_refresh.model.waiting import pause
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import NO_COMMAND, Command, command
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 14_400.0
 """Seconds for everything, the answers to the questions included. Each call has a limit of its own, of seconds."""
-LONGEST_WAIT_S = 7_200.0
-"""Seconds that --wait waits at most."""
+MAX_UNTIL_DUE = timedelta(hours=2)
+"""How far away the next run may be that --wait waits for."""
 POLL_S = 20.0
 """Seconds between two looks at the logs."""
 RESTART = timedelta(minutes=1)
@@ -241,7 +242,7 @@ class DeployReport:
             "alerts_enabled": list(self.alerts_enabled),
             "checks": [json_of(check) for check in self.checks],
             "notes": [json_of(note) for note in self.notes],
-            "next_run": self.next_run.isoformat() if self.next_run else None,
+            "next_run": self.next_run and utc_text(self.next_run),
             "run": self.run.runs[0].as_dict() if self.run else None,
             "error": json_of(self.error) if self.error else None,
         }
@@ -394,10 +395,10 @@ class _Work:
             return done
         context, clock = _context(done.app), self.services.deadline.clock
         set_at = self._set_at or clock.now()
-        due = done.next_run or set_at
-        deadline = Deadline.after(
-            min(((due - set_at) + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), LONGEST_WAIT_S), clock
-        )
+        until_due = (done.next_run or set_at) - set_at
+        # If the next one is too far away, only the run that the restart has cut off can follow.
+        until_due = until_due if until_due <= MAX_UNTIL_DUE else timedelta()
+        deadline = Deadline.after((until_due + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), clock)
         try:
             logs = open_logs(self.services, done.app)
             context = logs.about
@@ -634,7 +635,7 @@ def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
                     STYLE["warning"],
                 )
             elif report.next_run is not None:
-                yield f"The next run is at {report.next_run:%H:%M} UTC (REFRESH_SCHEDULE).", ""
+                yield f"The next run is at {utc_clock(report.next_run)} (REFRESH_SCHEDULE).", ""
             if report.result == "different" and not asks:
                 yield "Nothing was set: to do it, add --apply.", ""
 

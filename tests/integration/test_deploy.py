@@ -622,9 +622,29 @@ def test_wait_ends_when_no_run_can_be_expected_any_more(
     stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.trace(line(run_id="old")[2])
-    monkeypatch.setattr(deploy_command, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr(deploy_command, "MAX_UNTIL_DUE", timedelta())
+    monkeypatch.setattr(deploy_command, "LONGEST_RUN", timedelta())
+    monkeypatch.setattr(deploy_command, "VISIBLE_AFTER", timedelta(seconds=0.25))
     code, report = waited(stage)
     assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+@pytest.mark.parametrize("schedule", ["0 0 0 1 1 *", "0 0 0 30 2 *"])
+def test_wait_waits_for_no_run_that_is_not_due_for_hours(
+    stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    here.trace(line(run_id="old")[2])
+    monkeypatch.setattr(deploy_command, "LONGEST_RUN", timedelta())
+    monkeypatch.setattr(deploy_command, "VISIBLE_AFTER", timedelta(seconds=0.2))
+    stage.app.settings["REFRESH_SCHEDULE"] = schedule
+    code, report = waited(stage)
+    assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+def test_the_next_run_is_named_with_its_day(stage: Stage) -> None:
+    stage.app.settings["REFRESH_SCHEDULE"] = "0 0 0 1 1 *"
+    assert b"-01-01 00:00 UTC" in b" ".join(stage.deploy().stdout.split())
+    assert stage.report()[1]["next_run"].endswith("-01-01T00:00:00Z")
 
 
 def test_wait_without_a_role_on_the_logs_says_that_the_settings_are_set(stage: Stage, here: Logs) -> None:
