@@ -4,6 +4,7 @@ Of a run in slices, the timer's line says that it began, and it has ended when e
 when a slice has failed, or when the next run is due: as the alerts judge it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -453,10 +454,10 @@ def _unseen(
     invocations: Iterable[InvocationRow], found: Sequence[LoggedRun], now: datetime
 ) -> Iterator[LoggedRun]:
     """The invocations that failed, and during which no run has written a line."""
-    times = [time for run in found for time in (run.started_at, run.ended_at) if time is not None]
+    times = sorted(time for run in found for time in (run.started_at, run.ended_at) if time is not None)
     for each in invocations:
         ended = each.timestamp + timedelta(milliseconds=max(0.0, min(each.duration, _DAY_S * 1000)))
-        if now >= ended + VISIBLE_AFTER and not any(
-            each.timestamp - _TOLERANCE <= time <= ended + _TOLERANCE for time in times
-        ):
+        first = bisect_left(times, each.timestamp - _TOLERANCE)
+        has_a_line = first < len(times) and times[first] <= ended + _TOLERANCE
+        if now >= ended + VISIBLE_AFTER and not has_a_line:
             yield LoggedRun("", each.timestamp, ended, "failed", failures=_not_completed())
