@@ -324,7 +324,7 @@ class _Work:
             tuple(checks),
             tuple(notes),
             tuple(rule.name for rule in self._to_enable(deployment)),
-            _next_run(deployment, self.services.deadline.clock.now()),
+            _next_run(deployment, self._manager.now()),
             is_paused(deployment.wanted),
         )
 
@@ -385,7 +385,7 @@ class _Work:
             return replace(
                 plan, result="failed", error=diagnose(error, context), alerts_enabled=tuple(enabled)
             )
-        next_run = _next_run(deployment, self.services.deadline.clock.now())
+        next_run = _next_run(deployment, self._set_at)
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
 
     def wait(self, done: DeployReport) -> DeployReport:

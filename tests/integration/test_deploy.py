@@ -19,6 +19,7 @@ from git_refresh.admin import resource_manager
 from git_refresh.cli import deploy as deploy_command
 from git_refresh.cli.main import main
 from git_refresh.clients import rest
+from git_refresh.model.clock import SystemClock
 from git_refresh.settings.names import PREVIOUS, SET_BY_DEPLOY
 from localcloud import Cloud, Fault, faults, seed
 from localcloud.authority import OTHER_TENANT
@@ -639,6 +640,22 @@ def test_wait_waits_for_no_run_that_is_not_due_for_hours(
     stage.app.settings["REFRESH_SCHEDULE"] = schedule
     code, report = waited(stage)
     assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_wrong_clock_of_the_laptop_changes_no_time_of_a_run(
+    stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch, behind: timedelta
+) -> None:
+    class WrongClock(SystemClock):
+        def now(self) -> datetime:
+            return super().now() - behind
+
+    monkeypatch.setattr(deploy_command, "SystemClock", WrongClock)
+    runs_once_set(stage, here)
+    began = datetime.now(UTC)
+    code, report = waited(stage)
+    next_run = datetime.fromisoformat(report["next_run"])
+    assert (code, report["error"], began < next_run <= began + timedelta(minutes=16)) == (0, None, True)
 
 
 def test_the_next_run_is_named_with_its_day(stage: Stage) -> None:
