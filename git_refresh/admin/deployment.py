@@ -27,6 +27,8 @@ _JSON: Mapping[str, type] = {"WORKSPACES": list, "WORKSPACE_DEFAULTS": dict}
 _SAME_AS_UNSET = {"WORKSPACE_DEFAULTS": "{}", "FAN_OUT": "off"}
 """Defaults that are often written."""
 
+_REFERENCE = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+
 Action = Literal["added", "removed", "changed"]
 _KNOWN = {*Workspace.model_fields, *Folder.model_fields}
 _NO_VALUE = "***"
@@ -83,6 +85,15 @@ class Deployment:
     def keeps_previous(self) -> bool:
         """Whether the previous values can be put back afterwards."""
         return all(name in self.wanted for name in PREVIOUS.values())
+
+    def references(self) -> list[str]:
+        """Return the settings whose values Azure alone can resolve, as far as the app has these references already."""
+        kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
+        return [
+            name
+            for name in SET_BY_DEPLOY
+            if (value := self.wanted.get(name, "")) in kept[name] and _REFERENCE.match(value.strip())
+        ]
 
     def too_long(self) -> Iterator[tuple[str, int, int]]:
         """Each changed setting that could not be kept as the previous one later: its name, its bytes, and how many fit."""

@@ -480,11 +480,17 @@ def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
         for name, size, most in deployment.too_long()
         if not any((check.subject, check.status) == (name, "failed") for check in checks)
     ]
+    references = deployment.references()
+    checks = [check for check in checks if check.subject not in references or check.status != "failed"]
+    checks += [Check("settings", name, "warning", _UNCHECKED) for name in references]
     replaced = {check.subject for check in too_long}
     return [
         *(check for check in checks if check.subject not in replaced or check.status == "failed"),
         *too_long,
     ]
+
+
+_UNCHECKED = "is a reference that only Azure can resolve; its value was not checked"
 
 
 def _next_run(deployment: Deployment, now: datetime) -> datetime | None:

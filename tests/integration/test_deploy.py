@@ -161,6 +161,19 @@ def test_previous_puts_back_what_was_there_and_can_be_repeated(stage: Stage) -> 
     assert (code, report["result"], stage.app.restarts) == (0, "same", 2)
 
 
+def test_a_key_vault_reference_stays_and_is_put_back(stage: Stage) -> None:
+    reference = "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/list)"
+    stage.app.settings["WORKSPACES"] = reference
+    assert stage.apply()[0] == 0
+    code, report = stage.apply("--previous", file=False)
+    assert (code, report["result"], stage.app.settings["WORKSPACES"]) == (0, "deployed", reference)
+    assert ("WORKSPACES", "warning") in [(each["subject"], each["status"]) for each in report["checks"]]
+    stage.write(WORKSPACES=reference + " ")
+    del stage.app.settings["PREVIOUS_WORKSPACES"]
+    stage.app.settings["WORKSPACES"] = "[]"
+    assert stage.apply()[0] == 2
+
+
 def test_the_first_list_enables_alerts_first_and_ends_the_pause(new_stage: Stage) -> None:
     rules = new_stage.app.group.alert_rules
     seen: list[bool] = []
