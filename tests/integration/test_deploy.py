@@ -548,7 +548,7 @@ def test_where_alert_rules_cannot_be_read_it_is_said(new_stage: Stage) -> None:
 
 
 def test_the_first_list_is_not_set_while_alert_rules_are_unknown(new_stage: Stage, impatient: Stage) -> None:
-    new_stage.fail(faults.NAMED["answers 503 in plain text"](), "/scheduledQueryRules$")
+    new_stage.fail(faults.status(503, "try later"), "/scheduledQueryRules$")
     typed = ["deploy", str(impatient.file), "--app", APP, "--apply", "--yes", "--json"]
     done = CliRunner().invoke(main, typed)
     assert (done.exit_code, json.loads(done.stdout)["result"]) == (1, "failed")
