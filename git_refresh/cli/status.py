@@ -253,8 +253,8 @@ class LoggedTokens:
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
         """How a workspace's credential stands by the logs; failed if no valid token can be stored."""
         stored, other = (self.tokens.latest(host, stored=each) for each in (True, False))
-        if stored is None and other is None and self.tokens.rows:
-            return StoredToken("warning", f"no run since {_at(self.tokens.since)} knew this workspace")
+        if stored is None and not self.tokens.complete:
+            return StoredToken("warning", "Log Analytics returned only a part of the log lines")
         if stored is None:
             return self._expired(host, f"No run has stored a token since {_at(self.tokens.since)}")
         run = f"the run of {_at(stored.timestamp)}"

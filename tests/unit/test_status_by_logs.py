@@ -145,8 +145,14 @@ def test_a_last_run_that_stored_nothing_is_a_warning_while_the_token_lives(
     assert (found.status, found.expires_at) == ("warning", NOW + 40 * MINUTE)
 
 
-def test_a_workspace_that_no_run_knows_is_a_warning(stored: StoredLines, ran: Ran) -> None:
+def test_a_workspace_that_no_run_reaches_has_failed_beside_others(stored: StoredLines, ran: Ran) -> None:
     ran(5, 50, where=host(2))
+    assert (credential(stored).status, status(stored).result) == ("failed", "failed")
+
+
+def test_a_workspace_that_a_part_of_the_lines_lacks_is_a_warning(stored: StoredLines, ran: Ran) -> None:
+    ran(5, 50, where=host(2))
+    stored.complete = False
     assert (credential(stored).status, credential(stored).expires_at) == ("warning", None)
 
 
