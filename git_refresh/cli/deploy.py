@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,27 +130,26 @@ def deploy(  # noqa: PLR0913  # one for each option
         given = _given(file)
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
 
-        services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
-        try:
+        with closing(AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)) as services:
             work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
+            asks = applies and not yes and report.result == "different"
             if applies and report.result == "different":
                 hosts = work.untrusted(report, trust_host)
-                if yes:
-                    _refuse_untrusted(hosts, work.typed)
-                else:
+                if asks:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
                     _ask(hosts, work.typed, app.name)
+                else:
+                    _refuse_untrusted(hosts, work.typed)
                 report = work.apply(report)
                 if wait and report.result == "deployed":
                     report = work.wait(report)
-        finally:
-            services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     report = logger.redact(report)
-    put_out(logger, as_json, report.as_dict(), lambda: show_deployment(report, render.console()))
+    shown = partial(show_deployment, report, was_shown=asks)
+    put_out(logger, as_json, report.as_dict(), lambda: shown(render.console()))
     sys.exit(report.exit_code(applies=applies, tells_changes=exit_code))
 
 
@@ -546,8 +547,23 @@ def _ask(hosts: Sequence[str], typed: Command, name: str) -> None:
     )
 
 
-def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -> None:
-    """The changes, what stays, what is odd, and what happens next."""
+def show_deployment(
+    report: DeployReport, out: Console, *, asks: bool = False, was_shown: bool = False
+) -> None:
+    """Show the changes, what stays, what is odd, and what happens next; of a plan that was shown, only what came of it."""
+    if not was_shown:
+        _show_plan(report, out)
+    if report.error is not None and report.result != "deployed":
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    for line, style in _ending(report, asks=asks):
+        fold(Text(), Text(line, style), out)
+    if report.error is not None and report.result == "deployed":
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    if report.run is not None:
+        show_history(report.run, out, only_failed=False)
+
+
+def _show_plan(report: DeployReport, out: Console) -> None:
     if report.app is not None and not options.quiet():
         app = report.app
         fold(
@@ -566,14 +582,6 @@ def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -
     if report.checks and (wrong or not options.quiet()):
         render.show_check(CheckReport(report.checks), out)
     show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
-    if report.error is not None and report.result != "deployed":
-        show_finding([Finding("failed", "", report.error.message, report.error)], out)
-    for line, style in _ending(report, asks=asks):
-        fold(Text(), Text(line, style), out)
-    if report.error is not None and report.result == "deployed":
-        show_finding([Finding("failed", "", report.error.message, report.error)], out)
-    if report.run is not None:
-        show_history(report.run, out, only_failed=False)
 
 
 def _show_change(change: Change, out: Console) -> None:
