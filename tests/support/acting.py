@@ -4,25 +4,22 @@ Each command line must be one that its program takes, by `vendors.json`. `sleep`
 """
 
 import json
-import os
-import re
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, override
 
 import requests
 
+from localcloud.authority import DATABRICKS_RESOURCE, MANAGEMENT_RESOURCE, VAULT_RESOURCE
+from localcloud.people import Person
 from tests.support import vendors
-from tests.support.paths import ROOT
 
-DATABRICKS, VAULT, MANAGER = (
-    "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d",
-    "https://vault.azure.net",
-    "https://management.azure.com/",
-)
-"""The resources of tokens. The cloud's own names take a second to import, each time."""
 _API = {
     "git-credentials delete": ("DELETE", "/api/2.0/git-credentials/{0}"),
     "permissions get": ("GET", "/api/2.0/permissions/{0}/{1}"),
@@ -45,17 +42,60 @@ _API = {
 """What the Databricks CLI sends; positional arguments by their number."""
 
 
-def write(folder: Path, signed_in: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Write the stand-ins into a folder, and return a shell's environment with them; `signed_in` has the `az` of a sign-in."""
-    folder.mkdir()
+_STAND_IN = """\
+#!/bin/sh
+for word in {name} "$DATABRICKS_HOST" "$DATABRICKS_ACCOUNT_ID" "$@"; do printf '%s\\0' "$word"; done |
+  curl --silent --fail-with-body --noproxy '*' --data-binary @- http://127.0.0.1:{port}/
+"""
+
+
+@contextmanager
+def shell(folder: Path, person: Person, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment of a shell on a person's laptop, in which the programs are stand-ins that act while this is open."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Typed, person))
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    folder.mkdir(exist_ok=True)
     for name in ("az", "databricks"):
-        script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.support.acting {name} "$@"\n'
-        (folder / name).write_text(script)
+        (folder / name).write_text(_STAND_IN.format(name=name, port=server.server_port))
     (folder / "sleep").write_text("#!/bin/sh\n")
     for file in folder.iterdir():
         file.chmod(0o755)
-    authority = {"CURL_CA_BUNDLE": environ["REQUESTS_CA_BUNDLE"], "SIGNED_IN": str(signed_in / "az")}
-    return {**environ, "PATH": f"{folder}:{environ['PATH']}", **authority}
+    try:
+        yield {
+            **{name: environ[name] for name in ("HTTPS_PROXY", "HOME") if name in environ},
+            "CURL_CA_BUNDLE": environ["REQUESTS_CA_BUNDLE"],
+            "DATABRICKS_HOST": "",
+            "DATABRICKS_ACCOUNT_ID": "",
+            "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin",
+        }
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Typed(BaseHTTPRequestHandler):
+    """One command line that was typed, by a person."""
+
+    def __init__(self, person: Person, *arguments: Any) -> None:
+        self._person = person
+        super().__init__(*arguments)
+
+    def do_POST(self) -> None:  # http.server's name
+        typed = self.rfile.read(int(self.headers["Content-Length"])).decode().split("\0")[:-1]
+        program, host, account, *words = typed
+        try:
+            printed, status = _Program(self._person, host, account).run(program, words), 200
+        except Exception as error:  # noqa: BLE001  # it is what the command prints
+            printed, status = f"{type(error).__name__}: {error}", 500
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(printed.encode())
+
+    @override
+    def log_message(self, format: str, *_: object) -> None:
+        pass
 
 
 def type_in(command: str, environ: Mapping[str, str]) -> None:
@@ -88,89 +128,68 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
     return positional, options
 
 
-def _send(resource: str, method: str, url: str, body: object = None) -> Any:
-    asked = [os.environ["SIGNED_IN"], "account", "get-access-token", "--resource", resource]
-    token = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)["accessToken"]
-    answer = requests.request(
-        method, url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20
-    )
-    if not answer.ok:
-        sys.exit(f"{answer.status_code} {answer.text}")
-    return answer.json() if answer.content else None
+@dataclass(frozen=True)
+class _Program:
+    """A program of a vendor, as a person has started it."""
 
+    person: Person
+    host: str
+    account: str
 
-def _databricks(name: str, words: list[str]) -> Any:
-    positional, options = _options(words)
-    method, path = _API[name]
-    account = f"/api/2.0/accounts/{os.environ.get('DATABRICKS_ACCOUNT_ID')}"
-    url = os.environ["DATABRICKS_HOST"] + path.format(*positional, account=account)
-    if number := options.get("--principal-id"):
-        url += f"?principal_id={number}"
-    body = json.loads(options["--json"]) if "--json" in options else None
-    return _send(DATABRICKS, method, url, body)
+    def run(self, program: str, words: list[str]) -> str:
+        """Do one command line, and return what it prints."""
+        vendors.check([program, *words])
+        name, begin = vendors.command_of([program, *words])
+        positional, options = _options(words[begin - 1 :])
+        match name.split():
+            case _ if program == "databricks":
+                return self._databricks(name, positional, options)
+            case ["rest"]:
+                method = options.get("--method", "get").upper()
+                return self._send(options["--resource"], method, options["--url"], options.get("--body"))
+            case ["account", "get-access-token"]:
+                # Nothing else may print a token.
+                assert options["--query"] == "join('', ['Authorization: Bearer ', accessToken])"
+                return (
+                    f"Authorization: Bearer {self.person.token(options['--resource'], options['--tenant'])}"
+                )
+            case ["keyvault", "secret", verb]:
+                return self._vault_secret(verb, options)
+            case ["functionapp", "config", "appsettings", "set"]:
+                return self._app_setting(options)
+        raise NotImplementedError(name)
 
+    def _send(self, resource: str, method: str, url: str, body: str | None = None) -> str:
+        headers = {
+            "Authorization": f"Bearer {self.person.token(resource)}",
+            "Content-Type": "application/json",
+        }
+        answer = requests.request(method, url, data=body, headers=headers, timeout=20)
+        answer.raise_for_status()
+        if "html" in answer.headers.get("Content-Type", ""):
+            raise ValueError("a sign-in page")
+        return answer.text
 
-def _vault_secret(name: str, options: Mapping[str, str]) -> Any:
-    verb = name.rpartition(" ")[2]
-    method = "POST" if verb == "recover" else "DELETE"
-    folder = "secrets" if verb == "delete" else "deletedsecrets"
-    path = f"{folder}/{options['--name']}{'/recover' if verb == 'recover' else ''}"
-    url = f"https://{options['--vault-name']}.vault.azure.net/{path}?api-version=7.6"
-    return _send(VAULT, method, url)
+    def _databricks(self, name: str, positional: list[str], options: Mapping[str, str]) -> str:
+        method, path = _API[name]
+        url = self.host + path.format(*positional, account=f"/api/2.0/accounts/{self.account}")
+        if number := options.get("--principal-id"):
+            url += f"?principal_id={number}"
+        return self._send(DATABRICKS_RESOURCE, method, url, options.get("--json"))
 
+    def _vault_secret(self, verb: str, options: Mapping[str, str]) -> str:
+        folder = "secrets" if verb == "delete" else "deletedsecrets"
+        path = f"{folder}/{options['--name']}{'/recover' if verb == 'recover' else ''}?api-version=7.6"
+        url = f"https://{options['--vault-name']}.vault.azure.net/{path}"
+        return self._send(VAULT_RESOURCE, "POST" if verb == "recover" else "DELETE", url)
 
-def _app_settings(_: str, options: Mapping[str, str]) -> Any:
-    site = (
-        f"https://management.azure.com/subscriptions/{options['--subscription']}/resourceGroups/"
-        f"{options['--resource-group']}/providers/Microsoft.Web/sites/{options['--name']}/config/appsettings"
-    )
-    version = "?api-version=2025-03-01"
-    there = _send(MANAGER, "POST", f"{site}/list{version}")["properties"]
-    setting, _, value = options["--settings"].partition("=")
-    return _send(MANAGER, "PUT", site + version, {"properties": there | {setting: value}})
-
-
-def _rest(_: str, options: Mapping[str, str]) -> Any:
-    body = json.loads(options["--body"]) if "--body" in options else None
-    return _send(options["--resource"], options.get("--method", "get").upper(), options["--url"], body)
-
-
-def _header(_: str, options: Mapping[str, str]) -> None:
-    """What a query for a header prints: nothing else may print a token."""
-    assert options["--query"] == "join('', ['Authorization: Bearer ', accessToken])"
-    asked = [
-        "account",
-        "get-access-token",
-        "--resource",
-        options["--resource"],
-        "--tenant",
-        options["--tenant"],
-    ]
-    done = subprocess.run([os.environ["SIGNED_IN"], *asked], capture_output=True, check=True)
-    print(f"Authorization: Bearer {json.loads(done.stdout)['accessToken']}")  # noqa: T201  # which curl reads
-
-
-_AZ: Mapping[str, Callable[[str, Mapping[str, str]], Any]] = {
-    "account get-access-token": _header,
-    "rest": _rest,
-    "keyvault secret": _vault_secret,
-    "functionapp config appsettings set": _app_settings,
-}
-
-
-def main(program: str, *words: str) -> None:
-    """Do one command line, and print what it prints."""
-    vendors.check([program, *words])
-    name, begin = vendors.command_of([program, *words])
-    rest = list(words[begin - 1 :])
-    if program == "databricks":
-        printed = _databricks(name, rest)
-    else:
-        act = next(act for known, act in _AZ.items() if re.match(rf"{known}\b", name))
-        printed = act(name, _options(rest)[1])
-    if printed is not None:
-        print(json.dumps(printed))  # noqa: T201  # what it is read by
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def _app_setting(self, options: Mapping[str, str]) -> str:
+        site = (
+            f"{MANAGEMENT_RESOURCE}/subscriptions/{options['--subscription']}/resourceGroups/"
+            f"{options['--resource-group']}/providers/Microsoft.Web/sites/{options['--name']}/config/appsettings"
+        )
+        version = "?api-version=2025-03-01"
+        there = json.loads(self._send(MANAGEMENT_RESOURCE, "POST", f"{site}/list{version}"))
+        setting, _, value = options["--settings"].partition("=")
+        there["properties"][setting] = value
+        return self._send(MANAGEMENT_RESOURCE, "PUT", site + version, json.dumps(there))
