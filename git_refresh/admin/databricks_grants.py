@@ -280,8 +280,9 @@ class DatabricksGrants:
 
     def _account_principal(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
         removal = Removal("principal", "Databricks account", who)
-        if used_by := self._users(view):
-            yield removal.unless_used(used_by)
+        if self._remaining:
+            used_by = self._users(view)
+            yield removal.stays("it is removed with the whole list").unless_used(used_by)
             return
         if view.account_id is None and not view.gone:
             view.account_id = view.api.account_id()

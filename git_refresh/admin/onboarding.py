@@ -55,7 +55,7 @@ _REMOVED_AS: Mapping[GrantKind, RemovalKind] = {
 }
 """Which removal is missing where a grant cannot be read."""
 
-_OFFICER = "whoever is Key Vault Secrets Officer"
+_OFFICER = "a Key Vault Secrets Officer"
 
 
 def _taken(recovery: Recovery, url: str, name: str) -> str:

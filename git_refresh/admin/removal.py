@@ -113,6 +113,4 @@ def of_app(
         return replace(
             removal, affects=("the credentials of all its workspaces: they expire within 24 hours",)
         )
-    return replace(
-        removal, reason="first take their entries out of the list, and keep this one for the other commands"
-    )
+    return replace(removal, reason="First take their entries out of the list.")

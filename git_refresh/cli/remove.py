@@ -157,4 +157,5 @@ def _summary(removals: "Sequence[Removal]", commands: int) -> str:
         f"{stay} that stay" if stay else "",
         f"{unread} not read" if unread else "",
     ]
-    return f"Nothing was removed: run these in this order. {', '.join(filter(None, parts))}."
+    what = "run these in this order" if commands else "nothing is left that could be"
+    return f"Nothing was removed: {what}. {', '.join(filter(None, parts))}."

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +158,11 @@ def test_with_the_principals_removed_too_nothing_is_left(
     assert remove(environ)[1]["commands"] == []
 
 
-def test_it_reads_alone(cloud: Cloud, environ: dict[str, str]) -> None:
-    cloud.requests.clear()
+def test_it_only_reads(cloud: Cloud, environ: dict[str, str]) -> None:
+    before = len(cloud.requests)
     assert remove(environ, "--app", APP)[0] == 0
-    asked = {
-        (request.method, request.path.rpartition("/")[2])
-        for request in cloud.requests
-        if request.method != "GET"
-    }
-    assert asked <= {("POST", "list")}, "which is how app settings are read"
+    asked = {each.path.rpartition("/")[2] for each in cloud.requests[before:] if each.method != "GET"}
+    assert asked == {"list"}, "which is how app settings are read"
 
 
 # A name in the vault that stays taken
@@ -196,32 +193,37 @@ def test_a_name_that_purge_protection_keeps_is_recovered_and_rotated(
 # Some of the list
 
 
-def share(fleet: UngrantedFleet) -> None:
-    """Let the first two workspaces sign in as one principal, with one secret."""
+def listing(fleet: UngrantedFleet, entries: list[dict[str, Any]]) -> UngrantedFleet:
+    """The fleet with this list."""
+    return replace(fleet, settings={**fleet.settings, "WORKSPACES": json.dumps(entries)})
+
+
+def shared(fleet: UngrantedFleet) -> UngrantedFleet:
+    """The fleet whose first two workspaces sign in as one principal, with one secret."""
     first, second, third = json.loads(fleet.settings["WORKSPACES"])
     own = {"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME}
     second = {key: second[key] for key in ("host", "name", "folders")} | own
-    fleet.settings["WORKSPACES"] = json.dumps([first, second, third])
+    return listing(fleet, [first, second, third])
 
 
 def test_what_other_workspaces_use_stays_and_their_check_is_green(
     cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path
 ) -> None:
-    share(fleet)
+    fleet = shared(fleet)
     environ = granted(cloud, fleet, tmp_path)
     code, report = remove(environ, "--only", "data-1")
     assert code == 0, report
     assert kinds(report) == Counter(credential=1, folder=3, workspace=1)
-    shared = those(report, "stays")
-    assert {each["kind"] for each in shared} - {"app"} == {
+    staying = those(report, "stays")
+    assert {each["kind"] for each in staying} - {"app"} == {
         "oauth_secret",
         "vault_secret",
         "project",
         "organization",
         "principal",
     }
-    assert {tuple(each["used_by"]) for each in shared if each["kind"] != "app"} == {("data-2",)}
-    assert not any(each["command"] for each in shared)
+    assert {tuple(each["used_by"]) for each in staying if each["kind"] != "app"} == {("data-2",)}
+    assert not any(each["command"] for each in staying)
     type_in(cloud, environ, tmp_path, report["commands"])
     done = warm.run("check", "--json", "--only", "data-2,data-3", environ=environ)
     assert done.returncode == 0, done.stdout.decode()
@@ -234,8 +236,7 @@ def test_a_project_that_no_other_workspace_names_is_left(
     books = cloud.devops.repository("contoso", "Finance", "books")
     entries = json.loads(fleet.settings["WORKSPACES"])
     entries[0]["folders"].append({"path": "/Repos/books/prod", "url": books.url})
-    fleet.settings["WORKSPACES"] = json.dumps(entries)
-    environ = granted(cloud, fleet, tmp_path)
+    environ = granted(cloud, listing(fleet, entries), tmp_path)
     _, report = remove(environ, "--only", "data-1")
     (project,) = those(report, "remove", "project")
     assert "Finance" in project["description"]
@@ -310,7 +311,12 @@ def test_of_a_workspace_that_is_gone_the_rest_is_shown(
     code, report = remove(environ, "--only", "data-3", "--account-id", cloud.account.id)
     assert (code, report["result"]) == (1, "failed")
     assert kinds(report, "failed") == Counter(workspace=1)
-    assert kinds(report) == Counter(federation_policy=1, organization=1, principal=1)
+    assert kinds(report) == Counter(federation_policy=1, organization=1)
+    code, report = remove(environ, "--account-id", cloud.account.id)
+    assert (code, kinds(report, "failed")) == (1, Counter(workspace=1))
+    assert (kinds(report)["principal"], kinds(report)["federation_policy"]) == (3, 1)
+    _, report = remove(environ)
+    assert "no_account_id" in {each["error"]["code"] for each in those(report, "failed")}
 
 
 def test_what_takes_another_person_has_the_command_for_them(cloud: Cloud, environ: dict[str, str]) -> None:
