@@ -40,6 +40,7 @@ class KeyVault:
     Attributes:
         firewalled: the vault's firewall turns every caller away.
         lag: seconds until reading shows what was stored through the API.
+        purge_protection: nobody can purge what was deleted.
         deletion_s: seconds, some 4 in Azure, in which a deleted secret is neither there nor in `deletedsecrets`; none ends those under way.
         page: how many versions are listed at once, unless somebody asks for fewer.
     """
@@ -55,6 +56,7 @@ class KeyVault:
         self._authority = authority
         self.lag = 0.0
         self.deletion_s = 4.0
+        self.purge_protection = False
         self.page = 25
         self._readers = {reader}
         self._writers: set[str] = set()
@@ -127,7 +129,9 @@ class KeyVault:
             web.put("/secrets/{name}", self._put),
             web.patch("/secrets/{name}/", self._patch),
             web.patch("/secrets/{name}/{version}", self._patch),
+            web.delete("/secrets/{name}", self._delete),
             web.get("/deletedsecrets/{name}", self._get_deleted),
+            web.delete("/deletedsecrets/{name}", self._purge),
             web.post("/deletedsecrets/{name}/recover", self._recover),
         ]
 
@@ -190,12 +194,37 @@ class KeyVault:
         known = self._deleted.get(name.lower())
         if known is None or self._being_deleted(name):
             raise _not_found(name)
-        recovery = {
+        return web.json_response({**self._shown(name, known[-1]), **self._recovery(name)})
+
+    def _recovery(self, name: str) -> dict[str, Any]:
+        return {
             "recoveryId": f"{self.url}/deletedsecrets/{name}",
             "deletedDate": int(time.time()),
             "scheduledPurgeDate": int(time.time()) + 90 * 86_400,
         }
-        return web.json_response({**self._shown(name, known[-1]), **recovery})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._authorize(request, "delete")
+        name = request.match_info["name"]
+        if self._being_deleted(name):
+            raise _conflict("Secret is currently being deleted.", "ObjectIsBeingDeleted")
+        latest = self._find(name, None)
+        self.delete(name)
+        return web.json_response({**self._shown(name, latest), **self._recovery(name)})
+
+    async def _purge(self, request: web.Request) -> web.Response:
+        """Unrecorded: the text of the refusal."""
+        self._authorize(request, "purge")
+        name = request.match_info["name"]
+        if self._being_deleted(name):
+            raise _conflict("Secret is currently being deleted.", "ObjectIsBeingDeleted")
+        if name.lower() not in self._deleted:
+            raise _not_found(name)
+        if self.purge_protection:
+            text = "Operation purge is not allowed because purge protection is enabled for this vault."
+            raise _forbidden(text, "ForbiddenByPolicy")
+        del self._deleted[name.lower()]
+        return web.Response(status=204)
 
     async def _recover(self, request: web.Request) -> web.Response:
         self._authorize(request, "recover")
@@ -212,7 +241,7 @@ class KeyVault:
             "enabled": secret.enabled,
             "created": secret.created,
             "updated": secret.created,
-            "recoveryLevel": "Recoverable+Purgeable",
+            "recoveryLevel": "Recoverable" if self.purge_protection else "Recoverable+Purgeable",
             "recoverableDays": 90,
         }
         attributes |= {"exp": secret.expires} if secret.expires else {}

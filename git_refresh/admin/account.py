@@ -31,6 +31,7 @@ class _Oidc(Response):
 
 
 class _Policy(Response):
+    policy_id: Word = ""
     oidc_policy: _Oidc = _Oidc()
 
 
@@ -77,13 +78,18 @@ class AdminAccount:
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
         """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
+        return bool(self.policy_ids(principal_id, issuer, subject))
+
+    def policy_ids(self, principal_id: int, issuer: str, subject: str) -> list[str]:
+        """Return the IDs of these policies: one, unless more were written manually."""
         what, path = Operation.LIST_POLICIES.of(), self._policies(principal_id)
-        return any(
-            (each.oidc_policy.issuer, each.oidc_policy.subject) == (issuer, subject)
-            and AUDIENCE in each.oidc_policy.audiences
+        return [
+            each.policy_id
             for page in self._rest.pages(what, path, _Policies, most=MAX_POLICY_PAGES)
             for each in page.policies
-        )
+            if (each.oidc_policy.issuer, each.oidc_policy.subject) == (issuer, subject)
+            and AUDIENCE in each.oidc_policy.audiences
+        ]
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
         """Write that policy, by an id made of the subject: two admins at once write one."""

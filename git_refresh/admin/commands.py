@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from urllib.parse import quote
+from typing import Literal
+from urllib.parse import quote, urlsplit
 
 from git_refresh.admin.account import AS_USER, policy, policy_id
+from git_refresh.admin.deployment import PAUSE
 from git_refresh.admin.organization import entitlement
 from git_refresh.admin.workspace import can_manage
 from git_refresh.clients.scim import ADD_WORKSPACE_ACCESS, principal_body
@@ -50,9 +52,11 @@ def _project_id(organization: str, project: str) -> Command:
 
 def put_into_group(organization: str, member: str, group: str) -> Command:
     """The command that puts a member into a group, both by their descriptors."""
-    path = f"{quote(organization)}/_apis/graph/memberships/{quote(member)}/{quote(group)}"
-    url = f"https://vssps.dev.azure.com/{path}?api-version=7.1-preview.1"
-    return command("az rest --method put --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url)
+    return command(
+        "az rest --method put --resource {resource} --url {url}",
+        resource=AZURE_DEVOPS,
+        url=_membership(organization, member, group),
+    )
 
 
 def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
@@ -82,6 +86,136 @@ def entitle(host: str, principal_id: int | str) -> Command:
         host=host,
         principal_id=principal_id,
         content=json.dumps(ADD_WORKSPACE_ACCESS),
+    )
+
+
+def delete_credential(host: str, credential_id: int, principal_id: int) -> Command:
+    """The command that deletes a Git credential of a service principal."""
+    return command(
+        "DATABRICKS_HOST={host} databricks git-credentials delete {credential_id} --principal-id {principal_id}",
+        host=host,
+        credential_id=credential_id,
+        principal_id=principal_id,
+    )
+
+
+_OTHERS = (
+    "{access_control_list: [.access_control_list[] | select(.service_principal_name != $name) "
+    "| del(.all_permissions, .display_name) + (.all_permissions[] | select(.inherited | not) | {permission_level})]}"
+)
+"""With jq: the permissions on an object as they are to be set, but for those of one principal. Inherited ones are not set."""
+
+
+def take_permission(host: str, kind: str, id_: int, name: str) -> Command:
+    """The command that sets the permissions on a folder again, without a principal's. No API removes a single one."""
+    return command(
+        'DATABRICKS_HOST={host} databricks permissions set {kind} {id} --json "$(DATABRICKS_HOST={host} databricks permissions get '
+        '{kind} {id} --output json | jq --arg name {name} {others})"',
+        host=host,
+        kind=kind,
+        id=id_,
+        name=name,
+        others=_OTHERS,
+    )
+
+
+def delete_oauth_secret(host: str, principal_id: int, secret_id: str) -> Command:
+    """The command that deletes an OAuth secret of a service principal."""
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {secret_id}",
+        host=host,
+        principal_id=principal_id,
+        secret_id=secret_id,
+    )
+
+
+def on_vault_secret(verb: Literal["delete", "purge", "recover"], vault_url: str, name: str) -> Command:
+    """The command that deletes, purges or recovers a secret in Key Vault."""
+    vault = (urlsplit(vault_url).hostname or "").partition(".")[0]
+    return command(
+        f"az keyvault secret {verb} --vault-name {{vault}} --name {{name}} --output none",
+        vault=vault,
+        name=name,
+    )
+
+
+def delete_policy(account_id: str, number: int, id_: str) -> Command:
+    """The command that deletes a federation policy."""
+    return command(
+        "{account} databricks account service-principal-federation-policy delete {number} {id}",
+        account=_in_account(account_id),
+        number=number,
+        id=id_,
+    )
+
+
+def unassign(account_id: str, workspace_id: str, number: int) -> Command:
+    """The command that takes an account's principal out of a workspace."""
+    return command(
+        "{account} databricks account workspace-assignment delete {workspace_id} {number}",
+        account=_in_account(account_id),
+        workspace_id=workspace_id,
+        number=number,
+    )
+
+
+def delete_principal(host: str, number: int) -> Command:
+    """The command that takes a service principal out of a workspace, as its admin."""
+    return command(
+        "DATABRICKS_HOST={host} databricks service-principals delete {number}", host=host, number=number
+    )
+
+
+def delete_from_account(account_id: str, number: int) -> Command:
+    """The command that deletes a service principal, wherever it is assigned."""
+    return command(
+        "{account} databricks account service-principals delete {number}",
+        account=_in_account(account_id),
+        number=number,
+    )
+
+
+def leave_organization(organization: str, storage_key: str, tenant: str) -> Command:
+    """The command that takes a member out of an organization, with its access level and memberships."""
+    path = f"{quote(organization)}/_apis/serviceprincipalentitlements/{quote(storage_key)}"
+    return _delete(f"https://vsaex.dev.azure.com/{path}?api-version=7.1-preview.1", tenant)
+
+
+def leave_group(organization: str, member: str, group: str, tenant: str) -> Command:
+    """The command that takes a member out of a group, both by their descriptors."""
+    return _delete(_membership(organization, member, group), tenant)
+
+
+def _delete(url: str, tenant: str) -> Command:
+    """A request to Azure DevOps; in a tenant, with a token of that one, which `az rest` does not take."""
+    if not tenant:
+        return command(
+            "az rest --method delete --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url
+        )
+    return command(
+        "az account get-access-token --tenant {tenant} --resource {resource} --query {header} --output tsv | "
+        "curl --fail --silent --show-error --request DELETE --header @- {url}",
+        tenant=tenant,
+        resource=AZURE_DEVOPS,
+        header="join('', ['Authorization: Bearer ', accessToken])",
+        url=url,
+    )
+
+
+def _membership(organization: str, member: str, group: str) -> str:
+    path = f"{quote(organization)}/_apis/graph/memberships/{quote(member)}/{quote(group)}"
+    return f"https://vssps.dev.azure.com/{path}?api-version=7.1-preview.1"
+
+
+def pause(app: str, group: str, subscription_id: str) -> Command:
+    """The command that stops the timer of a function app."""
+    return command(
+        "az functionapp config appsettings set --name {app} --resource-group {group} --subscription {subscription} "
+        "--settings {setting} --output none",
+        app=app,
+        group=group,
+        subscription=subscription_id,
+        setting=f"{PAUSE}=true",
     )
 
 

@@ -1,7 +1,7 @@
 """What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -11,15 +11,19 @@ from git_refresh.admin.account import AdminAccount
 from git_refresh.admin.devops_grants import named
 from git_refresh.admin.directory import ServicePrincipal
 from git_refresh.admin.grants import Grant
+from git_refresh.admin.removal import Removal, remaining, users
 from git_refresh.admin.services import ACCOUNTS_ORIGIN, AdminServices
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.admin.workspace import AdminWorkspace, FoundObject
-from git_refresh.clients.scim import Principal
+from git_refresh.clients.scim import WORKSPACE_ACCESS, Principal
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError
 from git_refresh.model.clock import poll
-from git_refresh.output.shell import Command, Invocation
+from git_refresh.model.values import Zone
+from git_refresh.output.shell import Command
+from git_refresh.run.decide import describe_owner, is_ours, own_credential
 from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings
 from git_refresh.settings.models import Folder, Workspace
 
 ACCOUNT_ADMIN = "an account admin of Databricks"
@@ -48,6 +52,8 @@ class FolderTarget:
     """None: the directory has to be made, or it could not be looked at."""
     managed: bool = False
     failure: ServiceError | None = None
+    above: str | None = None
+    """The directory that had to be managed before this Git folder was created in it."""
 
 
 @dataclass(slots=True)
@@ -62,6 +68,8 @@ class WorkspaceSnapshot:
     principal: Principal | None
     targets: Sequence[FolderTarget]
     context: DiagnosisContext
+    gone: bool = False
+    """Whether nothing of it could be read."""
 
     @property
     def workspace_id(self) -> str | None:
@@ -79,10 +87,14 @@ class DatabricksGrants:
         services: AdminServices,
         identity: ServicePrincipal,
         account_id: str | None,
-        invocation: Invocation,
+        settings: Settings,
+        zone: Zone,
     ) -> None:
         self._services = services
-        self._invocation = invocation
+        self._settings = settings
+        self._zone = zone
+        self._invocation = settings.invocation
+        self._remaining = remaining(settings)
         self._identity = identity
         self._account_id = account_id
         self._clock = services.deadline.clock
@@ -96,7 +108,7 @@ class DatabricksGrants:
         """One workspace, looked at; or why that could not be done. Never raises for what a service does."""
         workspace = entry.workspace
         managed = workspace.auth == "managed_identity"
-        client_id = (self._identity.client_id if managed else workspace.client_id or "").lower()
+        client_id = self._client_id(workspace)
         context = DiagnosisContext(
             host=workspace.host,
             client_id=client_id,
@@ -115,6 +127,25 @@ class DatabricksGrants:
             return _membership(workspace, client_id, context, who, command).failed(error)
         context = replace(context, account_id=account_id or "")
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
+
+    def gone(self, entry: Entry) -> WorkspaceSnapshot | None:
+        """Return a workspace that could not be looked at, for what belongs to it elsewhere; None if there is no token for Databricks."""
+        workspace = entry.workspace
+        account_id = self._account_id or (self._accounts[0] if len(self._accounts) == 1 else None)
+        client_id = self._client_id(workspace)
+        try:
+            rest = self._services.rest(Service.DATABRICKS, workspace.host)
+        except ServiceError:
+            return None
+        api = AdminWorkspace(workspace.host, rest)
+        context = DiagnosisContext(
+            host=workspace.host,
+            client_id=client_id,
+            principal=f"service principal {client_id}",
+            account_id=account_id or "",
+            invocation=self._invocation,
+        )
+        return WorkspaceSnapshot(workspace, client_id, api, account_id, None, (), context, gone=True)
 
     def _targets(
         self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
@@ -143,7 +174,22 @@ class DatabricksGrants:
         elif place is None or not place.folder:
             return None
         managed = place is not None and principal is not None and api.manages(place, principal)
-        return FolderTarget(path, place, managed or path == _SHARED)
+        created = path == folder.key and folder.url is not None
+        above = path.rpartition("/")[0] if created else None
+        return FolderTarget(path, place, managed or path == _SHARED, above=above)
+
+    def _client_id(self, workspace: Workspace) -> str:
+        """Return the application ID that the app signs in as; that of a managed identity of another zone is the zone's."""
+        own = self._settings.zone(workspace).identity
+        if workspace.auth != "managed_identity":
+            own = workspace.client_id
+        elif own == self._zone.identity:
+            own = self._identity.client_id
+        return (own or "").lower()
+
+    def _users(self, view: WorkspaceSnapshot) -> tuple[str, ...]:
+        """Return the remaining workspaces of the list with the same service principal."""
+        return users(self._remaining, lambda entry: self._client_id(entry.workspace) == view.client_id)
 
     # The service principal
 
@@ -166,6 +212,7 @@ class DatabricksGrants:
             ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
             who, command = ACCOUNT_ADMIN, commands.assign(*ids, view.client_id)
         grant = _membership(workspace, view.client_id, view.context, who, command)
+        grant = replace(grant, undo=partial(self._leave, view))
         if principal is None and managed:
             return replace(grant, do=partial(self._add_identity, view))
         if principal is None and view.workspace_id is None:
@@ -187,7 +234,67 @@ class DatabricksGrants:
             context=view.context,
             keys=grant.keys,
             do=partial(view.api.scim.add_workspace_access, principal.id),
+            undo=grant.undo,
         )
+
+    def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+        """The Git credential that runs have stored, the principal in the workspace and, with the last workspace, in the account."""
+        principal, workspace = view.principal, view.workspace
+        who = f"service principal {view.client_id}"
+        if principal is not None:
+            yield from self._credential(view, principal.id, who)
+            left = sorted(principal.groups - {"users"})
+            affects = [f"its membership of {', '.join(left)}"] if left else []
+            if others := sorted(principal.entitlements - {WORKSPACE_ACCESS}):
+                affects.append(f"its entitlements {', '.join(others)}")
+            removal = Removal("workspace", workspace.name, f"{who}: in the workspace", affects=tuple(affects))
+            if workspace.auth == "managed_identity":
+                command = commands.delete_principal(workspace.host, principal.id)
+                yield replace(removal, required_role=workspace_admin(workspace), command=command)
+            elif view.workspace_id is None:
+                raise DiagnosedError(finding("no_workspace_id", view.context))
+            else:
+                account, number = self._in_account(view)
+                command = commands.unassign(account.id, view.workspace_id, number)
+                yield replace(removal, required_role=ACCOUNT_ADMIN, command=command)
+        yield from self._account_principal(view, who)
+
+    def _credential(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
+        """The Git credential that a run keeps for a service principal."""
+        workspace = view.workspace
+        found = own_credential(view.api.credentials(number), workspace.git_username)
+        if found is None:
+            return
+        removal = Removal(
+            "credential",
+            workspace.name,
+            f"{who}: Git credential {found.id}",
+            workspace_admin(workspace),
+            commands.delete_credential(workspace.host, found.id, number),
+            affects=(f"jobs and Git folders of {workspace.name} that act as {who}",),
+        )
+        if is_ours(found, workspace.git_username):
+            yield removal
+        else:
+            yield removal.stays(f"runs have only updated it: {describe_owner(found, workspace.git_username)}")
+
+    def _account_principal(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
+        removal = Removal("principal", "Databricks account", who)
+        if self._remaining:
+            used_by = self._users(view)
+            yield removal.stays("it is removed with the whole list").unless_used(used_by)
+            return
+        if view.account_id is None and not view.gone:
+            view.account_id = view.api.account_id()
+        account = self._account(view)
+        number = account.principal_id(view.client_id)
+        if number is None:
+            return
+        affects = ["workspaces outside of the list that it is in, with its roles and permissions there"]
+        if view.workspace.auth != "managed_identity":
+            affects.append("its application ID: a new principal gets another one, which the list then needs")
+        command = commands.delete_from_account(account.id, number)
+        yield replace(removal, required_role=ACCOUNT_ADMIN, command=command, affects=tuple(affects))
 
     def _add_identity(self, view: WorkspaceSnapshot) -> None:
         try:
@@ -271,6 +378,7 @@ class DatabricksGrants:
             context=view.context,
             keys=(("federation_policy", view.client_id, subject),),
             do=partial(self._trust, view),
+            undo=partial(self._distrust, view),
         ).checked(partial(self._trusts, view))
 
     def _trust(self, view: WorkspaceSnapshot) -> None:
@@ -284,6 +392,30 @@ class DatabricksGrants:
             if not poll(self._clock, lambda: self._trusts(view), bool):
                 raise
 
+    def _distrust(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+        account = self._account(view)
+        number = account.principal_id(view.client_id)
+        if number is None:
+            return
+        identity = self._zone.identity
+        others = users(
+            self._remaining,
+            lambda entry: (
+                entry.workspace.auth == "federated"
+                and self._client_id(entry.workspace) == view.client_id
+                and self._settings.zone(entry.workspace).identity == identity
+            ),
+        )
+        for id_ in account.policy_ids(number, self._issuer, self._identity.object_id):
+            yield Removal(
+                "federation_policy",
+                "Databricks account",
+                f"service principal {view.client_id}: federation policy {id_} of {named(self._identity)}",
+                ACCOUNT_ADMIN,
+                commands.delete_policy(account.id, number, id_),
+                affects=("workspaces outside of the list that the identity signs in to as this principal",),
+            ).unless_used(others)
+
     def _trusts(self, view: WorkspaceSnapshot) -> bool:
         account, number = self._in_account(view)
         return account.trusts(number, self._issuer, self._identity.object_id)
@@ -296,6 +428,8 @@ class DatabricksGrants:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             command = commands.show_principal(view.workspace.host, number)
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
+            who = f"service principal {number} (additional_principal_ids)"
+            grant = replace(grant, undo=partial(self._credential, view, number, who))
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
@@ -334,6 +468,7 @@ class DatabricksGrants:
                 context=replace(view.context, path=target.path),
                 keys=(("folder", workspace.host, target.path, view.client_id),),
                 do=partial(self._let_manage, view, target),
+                undo=partial(self._take, view, target),
                 needs=(needs,),
             )
             yield self._folder(grant, target)
@@ -346,6 +481,24 @@ class DatabricksGrants:
         if _is_somebodys(target.path):
             return grant.lacks("grant_too_broad")
         return grant.skipped(grant.blocked) if grant.blocked else grant
+
+    def _take(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
+        """What was granted on this very place, or on the directory above before it was created."""
+        if target.failure is not None:
+            raise target.failure
+        workspace, above = view.workspace, target.above
+        at_above = view.api.at(above) if above and above != _SHARED else None
+        for path, place in ((target.path, target.place), (above or "", at_above)):
+            if place is None or not place.folder or path == _SHARED:
+                continue
+            if name := view.api.granted(place, view.client_id):
+                yield Removal(
+                    "folder",
+                    workspace.name,
+                    f"service principal {view.client_id}: Can Manage on {path}",
+                    workspace_admin(workspace),
+                    commands.take_permission(workspace.host, view.api.kind_of(place), place.id, name),
+                )
 
     def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
         place = target.place or view.api.make_directory(target.path)

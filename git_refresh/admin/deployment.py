@@ -134,6 +134,11 @@ def _waits(settings: Mapping[str, str]) -> bool:
     return is_paused(settings) and not settings.get("WORKSPACES", "").strip()
 
 
+def listed_hosts(settings: Mapping[str, str]) -> set[str]:
+    """Return the addresses of the workspaces in an app's list."""
+    return set(_by_host(_parsed(settings)))
+
+
 def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
     """Return what deploying the settings of a file does. What the file does not have stays.
 

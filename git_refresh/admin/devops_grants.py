@@ -1,6 +1,6 @@
 """What is granted in Azure DevOps: the identity in each organization, with Basic access, among the readers of projects."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from git_refresh.admin.organization import (
     Member,
     Organization,
 )
+from git_refresh.admin.removal import Removal, users
 from git_refresh.admin.services import AdminServices
 from git_refresh.failures.diagnosis import DiagnosisContext
 from git_refresh.failures.failure import Service, ServiceError
@@ -58,9 +59,19 @@ def named(identity: ServicePrincipal) -> str:
 class DevOpsGrants:
     """What one identity needs in the organizations of one tenant."""
 
-    def __init__(self, services: AdminServices, identity: ServicePrincipal, tenant: str) -> None:
-        """Make the look-ups for one identity; `tenant` is that of the organizations, if it is another than one's own."""
+    def __init__(
+        self, services: AdminServices, identity: ServicePrincipal, tenant: str, remaining: list[Entry]
+    ) -> None:
+        """Make the look-ups for one identity.
+
+        Args:
+            services: asked with the caller's own sign-in.
+            identity: the member.
+            tenant: that of the organizations, if it is another than one's own.
+            remaining: of the list's entries that are not removed, those with this member.
+        """
         self._services = services
+        self._remaining = remaining
         self._identity = identity
         self._tenant = tenant
 
@@ -70,7 +81,8 @@ class DevOpsGrants:
         if first.origin != BUILT_IN:
             grant = self._membership(first, [repository.project for repository in repositories.values()])
             why = f"it is on {first.origin}, which this command does not know: do it there by hand"
-            return [grant.skipped(why)]
+            removal = Removal("organization", grant.location, grant.description, status="skipped", reason=why)
+            return [replace(grant.skipped(why), undo=lambda: [removal])]
         ids: dict[str, str] = {}
         failed: list[Grant] = []
         api = None
@@ -92,6 +104,7 @@ class DevOpsGrants:
         if member is None:
             keys = (*grant.keys, *(self._key(first, project) for project in ids))
             return [replace(grant, keys=keys, do=partial(self._let_in, api, ids)), *failed]
+        grant = replace(grant, undo=partial(self._leave, api, member, first, ids))
         if member.blocked:
             return [grant.lacks("member_cannot_sign_in", status=member.blocked), *failed]
         readers = [
@@ -99,7 +112,7 @@ class DevOpsGrants:
             for repository in repositories.values()
             if repository.project in ids
         ]
-        return [self._licence(api, member, first), *readers, *failed]
+        return [replace(self._licence(api, member, first), undo=grant.undo), *readers, *failed]
 
     def _membership(self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ()) -> Grant:
         organization = repository.organization
@@ -112,6 +125,35 @@ class DevOpsGrants:
             context=self._facts(repository),
             keys=(self._key(repository),),
         )
+
+    def _leave(
+        self, api: Organization, member: Member, repository: Repository, ids: Mapping[str, str]
+    ) -> Iterator[Removal]:
+        """Out of the organization; out of the Readers of single projects, if others need the membership."""
+        location = f"Azure DevOps {api.name}"
+        who = _ADMINISTRATOR.format(organization=api.name)
+        groups = api.groups(member)
+        readers = {project: api.readers(project, id_) for project, id_ in ids.items()}
+        others = [name for group, name in groups.items() if group not in readers.values()]
+        place = place_of(repository)
+        used_by = users(self._remaining, lambda entry: place in projects_of([entry]))
+        yield Removal(
+            "organization",
+            location,
+            f"{named(self._identity)}: a member",
+            who,
+            commands.leave_organization(api.name, member.storage_key, self._tenant),
+            affects=(f"its membership of {_and(others)}",) if others else (),
+        ).unless_used(used_by)
+        for project, group in readers.items() if used_by else ():
+            if group in groups:
+                yield Removal(
+                    "project",
+                    location,
+                    f"{named(self._identity)}: in the Readers of {project}",
+                    f"a project administrator of {project}, or {who}",
+                    commands.leave_group(api.name, member.descriptor, group, self._tenant),
+                ).unless_used(users(self._remaining, partial(_names, place, project)))
 
     def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
         """As a new member; one whom another admin has let in meanwhile keeps its access level."""
@@ -184,6 +226,11 @@ class DevOpsGrants:
             for origin in (DEVOPS_ORIGIN, ENTITLEMENTS_ORIGIN, DEVOPS_GRAPH_ORIGIN)
         )
         return Organization(organization, devops, entitlements, graph)
+
+
+def _names(place: tuple[str, str], project: str, entry: Entry) -> bool:
+    """Whether an entry names a project."""
+    return project.lower() in projects_of([entry]).get(place, {})
 
 
 def _and(names: list[str]) -> str:

@@ -1,10 +1,11 @@
 """A permission that a run needs, with its state, and the command for another person who can grant it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
+from git_refresh.admin.removal import Removal
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.failures.diagnosis import (
     Diagnosis,
@@ -68,6 +69,8 @@ class Grant:
     """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
     """Gives it, once or more often; raises `ServiceError` or `DiagnosedError`."""
+    undo: Callable[[], Iterable[Removal]] | None = field(default=None, repr=False)
+    """Reads what of it exists, complete or not, and returns what removes it; raises as `do` does. None: there is nothing to read."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
     """One of these must exist before; in the state of the look-up."""
 

@@ -1,9 +1,9 @@
-"""The permissions that a list needs: checked first, then granted step by step. Nothing is ever taken away.
+"""The permissions that a list needs: checked first, then granted step by step. Nothing is ever taken away, only shown how.
 
 Every step can be repeated after an interrupt. The settings decide who gets a permission: a workspace's folders lead to no grant.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -14,16 +14,20 @@ from git_refresh.admin.databricks_grants import DatabricksGrants, WorkspaceSnaps
 from git_refresh.admin.devops_grants import DevOpsGrants, Projects, place_of, projects_of
 from git_refresh.admin.directory import EntraDirectory, ServicePrincipal
 from git_refresh.admin.grants import Grant, Granted, GrantKind, Key
+from git_refresh.admin.removal import ORDER, Removal, RemovalKind, remaining, users
 from git_refresh.admin.rotation.decide import RotationTarget, targets_of
 from git_refresh.admin.rotation.work import Rotation
 from git_refresh.admin.services import MICROSOFT_GRAPH_ORIGIN, AdminServices
 from git_refresh.admin.values import DiagnosedError
+from git_refresh.admin.values import place_of as place_of_secret
+from git_refresh.admin.vault import Recovery
 from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import POLL_PAUSE_S, READ_LAG_S, poll
 from git_refresh.model.repository import read_remote
 from git_refresh.model.values import KEY_VAULT, Zone
+from git_refresh.output.shell import command
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
@@ -37,6 +41,30 @@ _WAVES: tuple[frozenset[GrantKind], ...] = (
     _ONE_BY_ONE,
     frozenset({"folder"}),
 )
+
+
+_REMOVED_AS: Mapping[GrantKind, RemovalKind] = {
+    "organization": "organization",
+    "project": "project",
+    "principal": "workspace",
+    "workspace_access": "workspace",
+    "manager": "credential",
+    "federation_policy": "federation_policy",
+    "oauth_secret": "vault_secret",
+    "folder": "folder",
+}
+"""Which removal is missing where a grant cannot be read."""
+
+_OFFICER = "a Key Vault Secrets Officer"
+
+
+def _taken(recovery: Recovery, url: str, name: str) -> str:
+    """What blocks the name of a deleted secret."""
+    days = f" for {recovery.days} days" if recovery.days else ""
+    return (
+        f"the vault has purge protection, so the name stays taken{days}: before onboard or rotate uses it again, run "
+        f"`{commands.on_vault_secret('recover', url, name)}`"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +93,7 @@ class Onboarding:
         self.grants: list[Grant] = []
         """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
         self._principals: dict[tuple[Key, ...], int] = {}
+        self._removing = False
 
     def plan(self, new_principal: str | None = None) -> None:
         """Look at every right that the list needs; or at a service principal that is to be created, by its name."""
@@ -82,6 +111,37 @@ class Onboarding:
         for zone, own in self._settings.zones().items():
             found += self._zone(zone, [entry for entry in own.entries if isinstance(entry, Entry)])
         return found
+
+    def removals(self) -> list[Removal]:
+        """Return what removes all that exists of these permissions, in the order in which to run it. Never raises for a service's failure.
+
+        What other workspaces of `settings.listed` use stays.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted.
+        """
+        self._removing = True
+        found: dict[tuple[str, ...], Removal] = {}
+        for grant in self.look():
+            for removal in self._removals(grant):
+                found.setdefault((removal.kind, removal.location, removal.description), removal)
+        return sorted(found.values(), key=lambda removal: ORDER.index(removal.kind))
+
+    def _removals(self, grant: Grant) -> Iterator[Removal]:
+        failed = grant
+        if grant.undo is not None:
+            failed = replace(grant, error=None)
+            try:
+                yield from grant.undo()
+            except Exception as error:  # noqa: BLE001  # a defect must not stop the others
+                failed = grant.failed(error)
+        if (diagnosis := failed.error) is not None:
+            if diagnosis.code == "grant_refused":
+                again = self._settings.invocation.of("onboard{options} --remove")
+                context = replace(grant.context, who=grant.required_role, command=again)
+                diagnosis = finding("grant_refused", context, happened=diagnosis.message)
+            kind = _REMOVED_AS.get(grant.kind, "principal")
+            yield Removal(kind, grant.location, grant.description, status="failed", error=diagnosis)
 
     def apply_all(self, given: Callable[[Grant], None]) -> None:
         """Grant all that is planned: first memberships, then sign-ins, then folders; at many places at once.
@@ -160,18 +220,24 @@ class Onboarding:
         if isinstance(member, Grant):
             yield member
         else:
-            devops = DevOpsGrants(self._services, member, zone.devops.tenant_id if zone.devops else "")
+            tenant = zone.devops.tenant_id if zone.devops else ""
+            devops = DevOpsGrants(self._services, member, tenant, self._with_member(zone))
             for repositories in projects.values():
                 yield from devops.look(repositories)
-        yield from self._databricks(identity, entries, projects)
+        yield from self._databricks(zone, identity, entries, projects)
+
+    def _with_member(self, zone: Zone) -> list[Entry]:
+        """Return the entries that are not removed, and whose Azure DevOps is called as the same member."""
+        own = zone.devops or zone.identity
+        zones = [(entry, self._settings.zone(entry.workspace)) for entry in remaining(self._settings)]
+        return [entry for entry, other in zones if (other.devops or other.identity) == own]
 
     def _databricks(
-        self, identity: ServicePrincipal, entries: Sequence[Entry], projects: Projects
+        self, zone: Zone, identity: ServicePrincipal, entries: Sequence[Entry], projects: Projects
     ) -> Iterator[Grant]:
-        databricks = DatabricksGrants(
-            self._services, identity, self._given.account_id, self._settings.invocation
-        )
+        databricks = DatabricksGrants(self._services, identity, self._given.account_id, self._settings, zone)
         seen: list[WorkspaceSnapshot] = []
+        lost: list[Entry] = []
         looked_at = self._executor.each(entries, databricks.see)
         if self._executor.interrupted:
             raise KeyboardInterrupt
@@ -182,10 +248,13 @@ class Onboarding:
                 context = DiagnosisContext(host=entry.workspace.host)
                 late = Grant("principal", entry.name, "look at the workspace", context=context)
                 yield view or late.lacks("check_timed_out")
+                lost.append(entry)
         principals = databricks.principals(seen)
+        gone = [*filter(None, map(databricks.gone, lost))] if self._removing else []
+        principals |= databricks.principals(gone) if gone else {}
         yield from principals.values()
-        yield from databricks.policies(seen)
-        yield from self._secrets(seen, principals)
+        yield from databricks.policies([*seen, *gone])
+        yield from self._secrets([*seen, *gone], principals)
         for view in seen:
             yield from databricks.managed(view)
             yield from databricks.folders(view, principals[view.workspace.name])
@@ -274,6 +343,7 @@ class Onboarding:
             keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
+        grant = replace(grant, undo=partial(self._take_secret, target, views))
         if target.shared_by:
             return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
@@ -320,6 +390,65 @@ class Onboarding:
         return Granted(
             reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
         )
+
+    def _take_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
+        """The OAuth secrets that versions of ours name, and the secret in Key Vault with them."""
+        url = self._settings.key_vault_url or ""
+        name, vault = target.name, self._services.vault(url)
+        location = f"Key Vault {url.removeprefix('https://')}"
+        used_by = users(
+            remaining(self._settings),
+            lambda entry: (
+                entry.workspace.oauth is not None
+                and entry.workspace.oauth.secret_name.lower() == name.lower()
+            ),
+        )
+        recovery = vault.recovery(name)
+        if recovery is None:
+            return
+        versions = [] if recovery.deleted else vault.versions(name)
+        for view in {view.client_id: view for view in reversed(views) if view.principal}.values():
+            ids = {version.stored_by_us(view.client_id, place_of_secret(url, name)) for version in versions}
+            yield from self._oauth_secrets(view, ids, used_by)
+        if not any(view.principal for view in views) and versions:
+            why = "no workspace that can be read has the principal; they are deleted with it"
+            what = f"OAuth secrets of service principal {target.client_id}"
+            yield Removal("oauth_secret", "Databricks account", what, status="skipped", reason=why)
+        what = f'the secret "{name}"'
+        removal = Removal("vault_secret", location, what, _OFFICER, affects=("whatever else reads it",))
+        if not recovery.deleted:
+            yield replace(
+                removal,
+                command=commands.on_vault_secret("delete", url, name),
+                reason="" if recovery.purgeable else _taken(recovery, url, name),
+            ).unless_used(used_by)
+        removal = replace(removal, description=f"{what}, deleted", affects=("its recovery",))
+        if recovery.purgeable and not used_by:
+            purge = commands.on_vault_secret("purge", url, name)
+            # az does not wait until the deletion has ended, which takes seconds.
+            yield replace(
+                removal, command=purge if recovery.deleted else command("sleep 20 && {purge}", purge=purge)
+            )
+        elif recovery.deleted:
+            yield removal.stays(_taken(recovery, url, name))
+
+    def _oauth_secrets(
+        self, view: WorkspaceSnapshot, ours: Collection[str | None], used_by: tuple[str, ...]
+    ) -> Iterator[Removal]:
+        assert view.principal is not None  # noqa: S101  # of a principal that was seen
+        host, number = view.workspace.host, view.principal.id
+        for secret in self._services.oauth_secrets(host).list(number):
+            removal = Removal(
+                "oauth_secret",
+                view.workspace.name,
+                f"service principal {view.client_id}: OAuth secret {secret.id}",
+                workspace_admin(view.workspace),
+                commands.delete_oauth_secret(host, number, secret.id),
+            )
+            if secret.id in ours:
+                yield removal.unless_used(used_by)
+            else:
+                yield removal.stays("no command of this product made it for this secret in Key Vault")
 
     # What the list does not name
 

@@ -58,12 +58,21 @@ class _Subject(Response):
 
     descriptor: Descriptor
     displayName: Annotated[Word | None, WrapValidator(or_nothing)] = None  # noqa: N815  # Azure DevOps' names, here and below
+    principalName: Annotated[Word | None, WrapValidator(or_nothing)] = None  # noqa: N815
     originId: Word = ""  # noqa: N815
     isDeletedInOrigin: bool = False  # noqa: N815
 
 
 class _Subjects(Page):
     value: Annotated[tuple[_Subject, ...], Field(max_length=5000)] = ()
+
+
+class _Membership(Response):
+    containerDescriptor: Descriptor  # noqa: N815
+
+
+class _Memberships(Response):
+    value: Annotated[tuple[_Membership, ...], Field(max_length=5000)] = ()
 
 
 class _Licence(Response):
@@ -225,6 +234,17 @@ class Organization:
             if group.displayName == READERS:
                 return group.descriptor
         raise self._graph.unexpected(what)
+
+    def groups(self, member: Member) -> dict[str, str]:
+        """Return the groups that a member is in itself: their full names, by descriptor."""
+        what, path = (
+            Operation.LIST_GROUPS.of(self.name),
+            f"{self._path}/graph/memberships/{member.descriptor}",
+        )
+        found = self._graph.get(what, path, _Memberships, _VERSION | {"direction": "up"})
+        names = {each.descriptor: each.principalName or "" for each in self._subjects(what, "groups")}
+        containers = [each.containerDescriptor for each in found.value]
+        return {container: names.get(container) or container for container in containers}
 
     def put_into(self, member: Member, group: str, project: str) -> None:
         """Put a member into a group. Doing it twice changes nothing."""

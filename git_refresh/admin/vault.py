@@ -1,12 +1,13 @@
 """Key Vault, read and written by an admin: a secret's versions with their tags, and a new one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
 from typing import Annotated
 
-from azure.keyvault.secrets import SecretProperties
+from azure.keyvault.secrets import DeletedSecret, SecretProperties
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr
 
 from git_refresh.admin.values import Current, Version
@@ -53,6 +54,16 @@ class _Properties(Response):
     tags: Annotated[dict[Word, Word], BeforeValidator(_readable)] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Whether a secret was deleted, and how long its name stays taken after it is."""
+
+    deleted: bool
+    purgeable: bool
+    """Whether the vault has no purge protection."""
+    days: int | None
+
+
 class AdminVault(KeyVault):
     """The same vault with an admin's own sign-in: it also lists and stores versions."""
 
@@ -63,7 +74,7 @@ class AdminVault(KeyVault):
             ServiceError: it cannot be read, is disabled, or was deleted and can be recovered, so that its name is taken.
         """
         found = none_if_missing(lambda: self._read_version(name, None))
-        if found is None and self._was_deleted(name):
+        if found is None and self._deleted(name):
             what = Operation.STORE_SECRET.of(name)
             raise ServiceError(
                 ServiceFailure(Service.KEY_VAULT, what, FailureKind.ANSWER, HTTPStatus.CONFLICT, DELETED)
@@ -119,10 +130,20 @@ class AdminVault(KeyVault):
         what = Operation.READ_FORMER_VERSION if version else Operation.READ_LATEST_VERSION
         return self._call(what.of(name), ask)
 
-    def _was_deleted(self, name: str) -> bool:
+    def recovery(self, name: str) -> Recovery | None:
+        """Return how a secret can be recovered, of one that exists or was deleted; None: its name is free."""
+
+        def first() -> SecretProperties | None:
+            return next(iter(self._client.list_properties_of_secret_versions(name)), None)
+
+        if there := none_if_missing(lambda: self._call(Operation.LIST_VERSIONS.of(name), first)):
+            return _recovery(there, deleted=False)
+        deleted = self._deleted(name)
+        return _recovery(deleted.properties, deleted=True) if deleted else None
+
+    def _deleted(self, name: str) -> DeletedSecret | None:
         what = Operation.FIND_DELETED_SECRET.of(name)
-        found = none_if_missing(lambda: self._call(what, lambda: self._client.get_deleted_secret(name)))
-        return found is not None
+        return none_if_missing(lambda: self._call(what, lambda: self._client.get_deleted_secret(name)))
 
     def _version(self, found: SecretProperties) -> Version:
         answer = {name: getattr(found, name) for name in _Properties.model_fields}
@@ -131,3 +152,13 @@ class AdminVault(KeyVault):
         return Version(
             properties.version, properties.created_on, properties.expires_on, enabled, properties.tags
         )
+
+
+def _recovery(found: SecretProperties, *, deleted: bool) -> Recovery:
+    level, days = found.recovery_level, found.recoverable_days
+    # https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret#deletionrecoverylevel
+    purgeable = isinstance(level, str) and "purgeable" in level.lower()
+    return Recovery(deleted, purgeable, days if isinstance(days, int) and 0 < days < _MAX_DAYS else None)
+
+
+_MAX_DAYS = 1_000

@@ -16,7 +16,7 @@ from git_refresh.clients.rest import Nothing, Rest
 from git_refresh.clients.retry import Retry
 from git_refresh.clients.scim import ADMINS, Principal, ScimClient
 from git_refresh.failures.failure import Operation, ServiceError, none_if_missing
-from git_refresh.model.values import DIRECTORY, GitFolder
+from git_refresh.model.values import DIRECTORY, GitFolder, StoredCredential
 
 MANAGE = "CAN_MANAGE"
 _MANAGER = "roles/servicePrincipal.manager"
@@ -41,6 +41,7 @@ class _Metadata(Response):
 
 class _Level(Response):
     permission_level: Word = ""
+    inherited: bool = False
 
 
 class _Access(Response):
@@ -112,9 +113,7 @@ class AdminWorkspace:
         """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
         if ADMINS in principal.groups:
             return True
-        found = self._at_permissions(
-            place, lambda path: self._rest.get(Operation.READ_PERMISSIONS.of(), path, _Permissions)
-        )
+        found = self._permissions(place)
         own = principal.client_id.lower()
         return any(
             level.permission_level == MANAGE
@@ -122,6 +121,25 @@ class AdminWorkspace:
             if access.service_principal_name.lower() == own or access.group_name in principal.groups
             for level in access.all_permissions
         )
+
+    def granted(self, place: FoundObject, client_id: str) -> str | None:
+        """Return the name by which a principal can manage what is there itself; None if that comes from elsewhere or is missing."""
+        for access in self._permissions(place).access_control_list:
+            own = any(
+                level.permission_level == MANAGE and not level.inherited for level in access.all_permissions
+            )
+            if own and access.service_principal_name.lower() == client_id.lower():
+                return access.service_principal_name
+        return None
+
+    def _permissions(self, place: FoundObject) -> _Permissions:
+        return self._at_permissions(
+            place, lambda path: self._rest.get(Operation.READ_PERMISSIONS.of(), path, _Permissions)
+        )
+
+    def credentials(self, principal_id: int) -> list[StoredCredential]:
+        """Return the Git credentials of a service principal."""
+        return self._git.credentials(principal_id)
 
     def let_manage(self, place: FoundObject, client_id: str) -> None:
         """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +19,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, RESOURCE_MANAGER, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import redact
-from git_refresh.output.shell import NO_COMMAND
+from git_refresh.output.shell import NO_COMMAND, Command, command
 from git_refresh.output.text import first_of
 from git_refresh.settings.load import SettingsError
 
@@ -118,6 +119,12 @@ def app_options(
     return add
 
 
+def deploying(file: Path | None, app: str = "NAME") -> Command:
+    """Return the command that deploys the list."""
+    named = command(" {file}", file=str(file)) if file is not None and str(file) != "-" else NO_COMMAND
+    return options.invocation(named).of("deploy{options} --app {app} --apply --wait", app=app)
+
+
 @contextmanager
 def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
     """Open the logs of the deployed app.
@@ -131,7 +138,7 @@ def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
     context = named.context()
     with closing(AdminServices(Deadline.after(_LIMIT_S, SystemClock()), os.environ, logger)) as services:
         try:
-            app = _app(named, services)
+            app = find(named, services)
             context = replace(context, app=app.name, group=app.group, subscription=app.subscription_id)
             logs = open_logs(services, app)
             context = logs.about
@@ -155,7 +162,14 @@ def open_logs(services: "AdminServices", app: "FunctionApp") -> "AppLogs":
     return services.logs(replace(context, component=component, object_id=person))
 
 
-def _app(named: AppName, services: "AdminServices") -> "FunctionApp":
+def find(named: AppName, services: "AdminServices") -> "FunctionApp":
+    """Return the app that is named, or the only one that infra/ has created.
+
+    Raises:
+        ServiceError: Azure cannot be asked.
+        DiagnosedError: the named app does not exist.
+        SettingsError: none is named, and infra/ has created none or several.
+    """
     if named.name:
         return services.find_app(named.name, named.subscription, named.group)
     found = [

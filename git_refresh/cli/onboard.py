@@ -18,9 +18,12 @@ from git_refresh.cli import ask, options, render
 from git_refresh.cli.check import check_live
 from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
+from git_refresh.cli.deployed import AppName, app_options, deploying
 from git_refresh.cli.files import write_client_id
 from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
 from git_refresh.cli.options import SettingsSource, quiet
+from git_refresh.cli.remove import show_removals
+from git_refresh.cli.scope import only_option
 from git_refresh.cli.shared import (
     allow,
     exit_with_problems,
@@ -35,7 +38,7 @@ from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, Problem
 from git_refresh.output.log import RedactingLogger
 from git_refresh.output.redact import escape_unprintable, redact
-from git_refresh.output.shell import NO_COMMAND, Command, command
+from git_refresh.output.shell import Command
 from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
 from git_refresh.settings.entries import Entry, Rejected
@@ -77,21 +80,33 @@ _NO_OBJECT_ID = Problem(
 )
 @click.option(
     "--new-principal",
-    "name",
     metavar="NAME",
     help="Create a service principal of this name for a list that has no client_id, and write its client_id into the file. Nothing else.",
+)
+@click.option(
+    "--remove",
+    "removes",
+    is_flag=True,
+    help="Show what exists of all this, and the commands that remove it. Nothing is removed.",
+)
+@only_option
+@app_options(
+    "With --remove: whether it still has the workspaces. Default: the only one that infra/ has created."
 )
 @options.settings_option
 @options.json_option
 @options.output_options
-def onboard(
+def onboard(  # noqa: PLR0913  # one for each option
     source: SettingsSource,
     *,
+    removes: bool,
+    only: tuple[str, ...],
+    app: AppName,
     apply_: bool,
     yes: bool,
     object_id: str | None,
     account_id: str | None,
-    name: str | None,
+    new_principal: str | None,
     as_json: bool,
 ) -> None:
     """Grant what the list needs. Without --apply it only looks, and shows what it would do.
@@ -102,35 +117,46 @@ def onboard(
 
     It acts as whoever has typed az login, and nothing is ever taken away. What takes another person is shown with the command to type.
 
-    Exit codes: 0 all is there, or could be granted; 1 something failed or takes somebody else; 2 wrong settings or usage.
+    With --remove it only reads, and prints the commands that take all of this back, in order, each with who else loses by it; with --only,
+    for these workspaces: what others of the list use stays.
+
+    Exit codes: 0 all is there, or could be granted, or with --remove read; 1 something failed or takes somebody else; 2 wrong settings or
+    usage.
     """
     if yes and not apply_:
         raise click.UsageError("--yes needs --apply")
+    if removes and (apply_ or new_principal is not None):
+        raise click.UsageError("--remove goes with neither --apply nor --new-principal")
+    if not removes and (only or app != AppName()):
+        raise click.UsageError("--only, --app, --resource-group and --subscription need --remove")
     logger = outlet_for(as_json=as_json)
     try:
-        _check_options(object_id, account_id, name, asks_blindly=apply_ and as_json and not yes)
+        _check_options(object_id, account_id, new_principal, asks_blindly=apply_ and as_json and not yes)
         given = given_settings(source)
-        settings = allow(_settings(given.values, new=name is not None, object_id=object_id), given.source)
+        settings = allow(
+            _settings(given.values, new=new_principal is not None, object_id=object_id), given.source
+        )
         from git_refresh.admin.onboarding import Onboarding, OnboardOptions  # noqa: PLC0415  # the SDKs take a second: not for --help
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
+        wanted = OnboardOptions(object_id, account_id, _UNKNOWN_ID if new_principal else None)
+        if removes:
+            show_removals(settings, only, app, given.source.file, wanted, logger, as_json=as_json)
         deadline = Deadline.after(BUDGET_S, SystemClock())
         executor = Executor(settings.concurrency, deadline)
         services = AdminServices(deadline, os.environ, logger)
-        onboarding = Onboarding(
-            settings, services, OnboardOptions(object_id, account_id, _UNKNOWN_ID if name else None), executor
-        )
-        display = OnboardView(logger, places_of(settings), _deploying(given.source.file), as_json=as_json)
+        onboarding = Onboarding(settings, services, wanted, executor)
+        display = OnboardView(logger, places_of(settings), deploying(given.source.file), as_json=as_json)
         checked = None
         try:
             try:
                 with display.waiting("Looking …"):
-                    onboarding.plan(name)
+                    onboarding.plan(new_principal)
                 display.plan(onboarding.grants)
-                if apply_ and _give(onboarding, display, yes=yes) and name is None:
+                if apply_ and _give(onboarding, display, yes=yes) and new_principal is None:
                     with display.waiting("Waiting until every grant is visible …"):
                         onboarding.see()
-                if apply_ and name is None:
+                if apply_ and new_principal is None:
                     with display.waiting("Checking …"):
                         checks = check_settings(given.values, (), settings, named=given.named)
                         checked = CheckReport((*checks, *check_live(settings, given.values, logger)))
@@ -147,12 +173,6 @@ def onboard(
     done = OnboardResult(grants, checked, applied=apply_, interrupted=executor.interrupted, written=written)
     put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
-
-
-def _deploying(file: Path | None) -> Command:
-    """The command that deploys the list."""
-    named = command(" {file}", file=str(file)) if file is not None and str(file) != "-" else NO_COMMAND
-    return options.invocation(named).of("deploy{options} --app NAME --apply --wait")
 
 
 def _tell_made(found: "Sequence[Grant]") -> None:

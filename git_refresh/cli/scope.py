@@ -31,6 +31,15 @@ class Scope:
         return bool(self.names or self.paths)
 
 
+only_option = click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME[,NAME]",
+    shell_complete=complete.names,
+    help="Only the workspaces of these names in the list. May be repeated.",
+)
+
+
 def scope_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --only and --folder to a command, which gets both as its `scope`."""
 
@@ -47,13 +56,7 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Only the Git folder at this path of the list, or below one that ends in /*. Workspaces without it are left out; those "
             "with it get their credential too, as in every run. May be repeated.",
         ),
-        click.option(
-            "--only",
-            multiple=True,
-            metavar="NAME[,NAME]",
-            shell_complete=complete.names,
-            help="Only the workspaces of these names in the list. May be repeated.",
-        ),
+        only_option,
     ):
         scoped = option(scoped)
     return scoped

@@ -89,6 +89,7 @@ class Principal:
 
     Attributes:
         entitled: whether it has workspace access, itself or by the group `users`.
+        entitlements: its own.
     """
 
     id: int
@@ -97,6 +98,7 @@ class Principal:
     active: bool
     entitled: bool
     groups: frozenset[str]
+    entitlements: frozenset[str] = frozenset()
 
 
 class ScimClient:
@@ -166,7 +168,10 @@ class ScimClient:
     def _shown(self, found: _Principal) -> Principal:
         groups = frozenset(group.display for group in found.groups if group.display) | {_USERS}
         entitled = _has_access(found.entitlements) or self._users_are_entitled()
-        return Principal(found.id, found.applicationId, found.displayName, found.active, entitled, groups)
+        own = frozenset(each.value for each in found.entitlements)
+        return Principal(
+            found.id, found.applicationId, found.displayName, found.active, entitled, groups, own
+        )
 
     def _users_are_entitled(self) -> bool:
         """Return whether every member of the workspace has workspace access, as is the default."""

@@ -57,6 +57,7 @@ class Operation(StrEnum):
     RAISE_ACCESS_LEVEL = "raise the access level in {}"
     ADD_MEMBER = "let the identity into organization {}"
     FIND_READERS = "look up the Readers of project {}"
+    LIST_GROUPS = "list the groups that the identity is in, in {}"
     ADD_READER = "add the identity to the Readers of project {}"
 
     # A workspace: Git credentials, Git folders, jobs

@@ -147,6 +147,9 @@ class Account:
         client_id = str(uuid5(_NAMESPACE, str(number)))
         return self._keep(AccountPrincipal(number, client_id, name))
 
+    def remove(self, principal: AccountPrincipal) -> None:
+        del self._principals[principal.client_id]
+
     def find(self, client_id: str) -> AccountPrincipal | None:
         return self._principals.get(client_id)
 

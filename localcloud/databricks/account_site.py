@@ -49,9 +49,11 @@ class AccountSite:
             web.get("/.well-known/databricks-config", self._configuration),
             web.get(ACCOUNT + "/scim/v2/ServicePrincipals", self._principals),
             web.get(ACCOUNT + "/scim/v2/ServicePrincipals/{id}", self._principal),
+            web.delete(ACCOUNT + "/scim/v2/ServicePrincipals/{id}", self._delete_principal),
             web.get(ACCOUNT + "/workspaces", self._list_workspaces),
             web.get(assignments, self._assignments),
             web.put(assignments + "/principals/{principal}", self._assign),
+            web.delete(assignments + "/principals/{principal}", self._unassign),
             web.get(policies, self._policies),
             web.post(policies, self._add_policy),
             web.get(policies + "/{policy}", self._policy),
@@ -77,6 +79,21 @@ class AccountSite:
             if each.id == number:
                 return web.json_response(_shown(each))
         raise scim_error(404, f"ServicePrincipal with id {number} not found.")
+
+    async def _delete_principal(self, request: web.Request) -> web.Response:
+        """With its federation policies and OAuth secrets, and out of every workspace."""
+        self._admin(request)
+        number = identifier(request.match_info["id"])
+        known = self._account.by_id(number)
+        if known is None:
+            raise scim_error(404, f"ServicePrincipal with id {number} not found.")
+        for workspace in self._workspaces.values():
+            for each in workspace.service_principals:
+                if each.account is known:
+                    workspace.members.remove(each)
+                    workspace.members.principals.remove(each)
+        self._account.remove(known)
+        return web.json_response({})
 
     async def _list_workspaces(self, request: web.Request) -> web.Response:
         self._admin(request)
@@ -112,14 +129,24 @@ class AccountSite:
             raise _no_principal(number)
         if not permissions:
             if there:
-                members.writing(there)
-                there.assigned = there.admin = False
+                members.remove(there)
             return web.json_response({})
         assigned = members.assign(known) if known else there
         if assigned is None:
             raise _no_principal(number)
         assigned.assigned, assigned.admin = True, "ADMIN" in permissions
         return web.json_response(_assignment(assigned))
+
+    async def _unassign(self, request: web.Request) -> web.Response:
+        """Unrecorded: what is answered for a principal that is not assigned."""
+        self._admin(request)
+        members = self._workspace(request).members
+        number = identifier(request.match_info["principal"])
+        there = members.by_id(number)
+        if there is None or not there.assigned:
+            raise _no_principal(number)
+        members.remove(there)
+        return web.json_response({})
 
     # Federation policies
 

@@ -37,6 +37,7 @@ class Scim:
             web.post(f"{PATH}/ServicePrincipals", self._create),
             web.get(f"{PATH}/ServicePrincipals/{{id}}", self._get),
             web.patch(f"{PATH}/ServicePrincipals/{{id}}", self._patch),
+            web.delete(f"{PATH}/ServicePrincipals/{{id}}", self._delete),
             web.get(f"{PATH}/Groups", self._groups),
         ]
 
@@ -96,6 +97,12 @@ class Scim:
                     principal.active = _truth(value)
                 case _:
                     raise scim_error(400, f"Patch operation {kind} of {attribute} is not supported.")
+        return web.Response(status=204)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """Out of this workspace. Unrecorded: that the account keeps it, and the tree what was granted to it."""
+        self._admin(request)
+        self._sign_in.remove(self.one(request, seen=False))
         return web.Response(status=204)
 
     async def _groups(self, request: web.Request) -> web.Response:

@@ -121,6 +121,12 @@ class SignIn:
         self.principals.append(principal)
         return principal
 
+    def remove(self, principal: ServicePrincipal) -> None:
+        """Take a principal out of the workspace, with its entitlements and its groups here."""
+        self.writing(principal)
+        principal.assigned = principal.admin = False
+        principal.entitlements.clear()
+
     def writing(self, principal: ServicePrincipal) -> None:
         """Say before a principal is changed that reads show it late."""
         self.lag.writing(principal.id, replace(principal, entitlements=set(principal.entitlements)))

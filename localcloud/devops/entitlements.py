@@ -47,6 +47,7 @@ class EntitlementSite:
             web.post(ENTITLEMENTS, self._add),
             web.get(ENTITLEMENTS + "/{id}", self._get),
             web.patch(ENTITLEMENTS + "/{id}", self._patch),
+            web.delete(ENTITLEMENTS + "/{id}", self._delete),
         ]
 
     async def _add(self, request: web.Request) -> web.Response:
@@ -97,6 +98,17 @@ class EntitlementSite:
         changed.license = license_type or changed.license
         changed.groups |= {group.descriptor for group in groups}
         return _done(_entitlement(organization, changed), several=True)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """Out of the organization, with its access level and all its memberships. Unrecorded: the refusal."""
+        organization, caller = member(self._devops, request)
+        found = organization.known_as(request.match_info["id"].lower())
+        if found is None:
+            raise errors.unknown_entitlement(request.match_info["id"])
+        if not organization.administers(caller.object_id):
+            raise errors.may_not_edit(caller.name)
+        organization.remove_member(found.object_id)
+        return web.Response(status=204)
 
 
 def _license(level: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ class GraphSite:
             web.get(_GRAPH + "/memberships/{subject}", self._memberships),
             web.get(membership, self._membership),
             web.put(membership, self._add),
+            web.delete(membership, self._remove),
         ]
 
     async def _service_principals(self, request: web.Request) -> web.Response:
@@ -118,6 +119,17 @@ class GraphSite:
             raise errors.unknown_subject(subject if found is None else container)
         organization.change(found.object_id).groups.add(container)
         return web.json_response(_pair(subject, container), status=201)
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        organization, caller = member(self._devops, request)
+        subject, container = request.match_info["subject"], request.match_info["container"]
+        if not organization.administers(caller.object_id):
+            raise errors.may_not_edit(caller.name)
+        found = organization.known_as(subject)
+        if found is None or not _in(organization, found, container):
+            raise errors.no_membership(subject, container)
+        organization.change(found.object_id).groups.discard(container)
+        return web.Response()
 
 
 def _in(organization: Organization, each: Member, container: str) -> bool:

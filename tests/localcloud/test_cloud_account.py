@@ -330,3 +330,21 @@ def test_another_principals_credential_needs_the_manager_role(
     update = RuleSetUpdateRequest(name=name, etag=etag, grant_rules=rules)
     account.access_control.update_rule_set(name, update)
     assert api("GET", "/git-credentials", params=whose).ok
+
+
+def test_a_principal_leaves_a_workspace_and_then_the_account(
+    session: requests.Session, workspace: Workspace, account: AccountClient, principal: AccountPrincipal
+) -> None:
+    account.workspace_assignment.update(NUMBER, principal.id, permissions=USER)
+    api = Rest(session, workspace, workspace.service_principal(principal.client_id, "secret"))
+    assert api("GET", "/git-credentials").ok
+    account.workspace_assignment.delete(NUMBER, principal.id)
+    assert not api("GET", "/git-credentials").ok
+    with pytest.raises(NotFound):
+        account.workspace_assignment.delete(NUMBER, principal.id)
+    account.workspace_assignment.update(NUMBER, principal.id, permissions=USER)
+    account.service_principals.delete(str(principal.id))
+    assert principal.id not in [each.principal and each.principal.principal_id for each in listed(account)]
+    assert workspace.service_principals == []
+    with pytest.raises(NotFound):
+        account.service_principals.delete(str(principal.id))

@@ -451,3 +451,22 @@ def test_a_member_is_shown_with_a_status_and_signs_in_by_it(
     assert (answer.status_code, answer.json()["accessLevel"]["status"]) == (200, status)
     theirs = calling(session, newcomer.token(DEVOPS_RESOURCE))
     assert theirs("GET", f"{PROJECTS}/Finance").ok == signs_in
+
+
+# Taking somebody out
+
+
+def test_a_member_leaves_a_group_and_then_the_organization(
+    session: requests.Session, call: Call, call_as_bob: Call, newcomer: Identity
+) -> None:
+    key = let_in(call, newcomer, project_id(call))["servicePrincipalEntitlement"]["id"]
+    subject, readers = descriptor_of(call, newcomer), readers_of(call)
+    membership, entitlement = f"{GRAPH}/memberships/{subject}/{readers}", f"{ENTITLEMENTS}/{key}"
+    for url in (membership, entitlement):
+        assert call_as_bob("DELETE", url).status_code == 403
+    assert call("DELETE", membership).ok
+    assert reads(session, newcomer, "Data Platform", "etl") == (404, "ProjectDoesNotExistException")
+    assert call("DELETE", membership).status_code == 404
+    assert call("DELETE", entitlement).status_code == 204
+    assert reads(session, newcomer, "Data Platform", "etl") == (401, "UnauthorizedRequestException")
+    assert call("DELETE", entitlement).status_code == 404

@@ -121,3 +121,23 @@ def test_what_is_stored_may_be_seen_later(writable: KeyVault, client: SecretClie
     client.set_secret("oauth", "new")
     assert client.get_secret("oauth").value == "old"
     assert len(list(client.list_properties_of_secret_versions("oauth"))) == 1
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_a_deleted_secret_is_purged_unless_the_vault_protects_it(
+    writable: KeyVault,
+    client: SecretClient,
+    protected: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    writable.set("oauth", "value")
+    writable.deletion_s, writable.purge_protection = 0, protected
+    level = client.get_secret("oauth").properties.recovery_level or ""
+    client.begin_delete_secret("oauth").wait()
+    assert ("Purgeable" in level) is not protected
+    if protected:
+        with pytest.raises(HttpResponseError, match="purge protection"):
+            client.purge_deleted_secret("oauth")
+        assert client.get_deleted_secret("oauth").name == "oauth"
+    else:
+        client.purge_deleted_secret("oauth")
+        assert client.set_secret("oauth", "new").value == "new"

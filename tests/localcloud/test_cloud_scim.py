@@ -173,3 +173,20 @@ def test_the_errors_are_scim_errors(session: requests.Session, workspace: Worksp
     body = answer.json()
     assert (answer.status_code, body["status"]) == (403, "403")
     assert body["schemas"] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+
+
+def test_a_deleted_principal_stays_in_the_account(
+    cloud: Cloud, admin: WorkspaceClient, someone: WorkspaceClient
+) -> None:
+    made = admin.service_principals.create(
+        display_name="git-refresh", entitlements=[ComplexValue(value="workspace-access")]
+    )
+    assert made.id
+    assert made.application_id
+    with pytest.raises(PermissionDenied):
+        someone.service_principals.delete(made.id)
+    admin.service_principals.delete(made.id)
+    assert list(admin.service_principals.list(filter=f'applicationId eq "{made.application_id}"')) == []
+    assert cloud.account.find(made.application_id) is not None
+    with pytest.raises(NotFound):
+        admin.service_principals.delete(made.id)

@@ -72,7 +72,7 @@ def test_the_reference_has_what_each_command_takes(name: str) -> None:
 
 def test_the_reference_says_which_commands_take_the_options_of_several() -> None:
     page = (ROOT / "docs/reference.md").read_text()
-    for option in ("--quiet", "--only"):
+    for option in ("--quiet", "--folder"):
         takes = (
             name for name, each in sorted(main.commands.items()) if any(option in p.opts for p in each.params)
         )

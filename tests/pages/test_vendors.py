@@ -16,7 +16,9 @@ from tests.support.shells import INSTALLED, STAND_INS, Call
 OURS = ("python", "-m", "git_refresh")
 KNOWN_ELSEWHERE = {"az devops user add", "az databricks workspace list"}
 """Of other extensions, and only named."""
-REMEDIES = [(code, command) for code, command in (*printed.remedies(), *printed.for_others())]
+REMEDIES = [
+    (code, command) for code, command in (*printed.remedies(), *printed.for_others(), *printed.removals())
+]
 
 in_each_shell = pytest.mark.parametrize("shell", INSTALLED)
 

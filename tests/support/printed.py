@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import click
 import yaml
@@ -145,6 +146,24 @@ def for_others() -> Iterator[tuple[str, str]]:
     yield "onboard", commands.onboard(FACTS.invocation)
 
 
+def removals() -> Iterator[tuple[str, str]]:
+    """What `onboard --remove` prints."""
+    yield "delete_credential", commands.delete_credential(HOST, 9, 7)
+    yield "take_permission", commands.take_permission(HOST, "repos", 8, GUID)
+    yield "delete_oauth_secret", commands.delete_oauth_secret(HOST, 7, "0a1b")
+    yield "delete_policy", commands.delete_policy(GUID, 7, "git-refresh-x")
+    yield "unassign", commands.unassign(GUID, "1", 7)
+    yield "delete_principal", commands.delete_principal(HOST, 7)
+    yield "delete_from_account", commands.delete_from_account(GUID, 7)
+    verbs: tuple[Literal["delete", "purge", "recover"], ...] = ("delete", "purge", "recover")
+    for verb in verbs:
+        yield f"{verb} a secret", commands.on_vault_secret(verb, FACTS.vault, "it's")
+    for tenant in ("", GUID):
+        yield "leave_organization", commands.leave_organization("contoso", GUID, tenant)
+        yield "leave_group", commands.leave_group("contoso", "aadsp.x", "vssgp.y", tenant)
+    yield "pause", commands.pause("contoso-git-refresh", "git-refresh", GUID)
+
+
 def in_messages() -> Iterator[tuple[str, str]]:
     """What the other texts of the product name: a program's command, and perhaps options; prose may follow."""
     for file in sorted((ROOT / "git_refresh").rglob("*.py")):
@@ -169,7 +188,7 @@ def all_words() -> Iterator[Sequence[str]]:
     for _, text in (*in_prose(), *in_pipelines(), *in_messages()):
         yield shlex.split(text)
     texts = [pasted(name) for name in WITH_BLOCKS]
-    texts.append("\n".join(text for _, text in (*remedies(), *for_others())))
+    texts.append("\n".join(text for _, text in (*remedies(), *for_others(), *removals())))
     for text in texts:
         yield from (call.words for call in calls(text))
 

@@ -1,6 +1,7 @@
 """What `onboard` prints for somebody else to type: a shell really hands it to the programs as meant, whatever names are in it."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,26 @@ OBJECT_ID = "1b2c3d4e-0000-4000-8000-00000000001d"
 ACCOUNT = "0d26daa6-5e44-4c97-a497-ef015f91254a"
 
 type Typed = Callable[[str], list[list[str]]]
+
+
+ACCESS = {
+    "object_id": "/repos/8",
+    "access_control_list": [
+        {
+            "service_principal_name": CLIENT_ID,
+            "all_permissions": [{"permission_level": "CAN_MANAGE", "inherited": False}],
+        },
+        {
+            "user_name": "bob@contoso.com",
+            "display_name": "Bob",
+            "all_permissions": [
+                {"permission_level": "CAN_RUN", "inherited": False},
+                {"permission_level": "CAN_MANAGE", "inherited": True},
+            ],
+        },
+        {"group_name": "admins", "all_permissions": [{"permission_level": "CAN_MANAGE", "inherited": True}]},
+    ],
+}
 
 
 @pytest.fixture
@@ -133,3 +154,18 @@ def test_a_principal_is_made_with_its_name_and_workspace_access(typed: Typed, na
     assert added == {**made, "applicationId": CLIENT_ID}
     assert made["displayName"] == name
     assert made["entitlements"] == [{"value": "workspace-access"}]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_permissions_are_set_again_without_one_principal_s(tmp_path: Path) -> None:
+    (tmp_path / "access.json").write_text(json.dumps(ACCESS))
+    stand_in = f'#!/bin/sh\ncase "$2" in get) cat {tmp_path}/access.json;; set) echo "$6" > {tmp_path}/set.json;; esac\n'
+    (tmp_path / "databricks").write_text(stand_in)
+    (tmp_path / "databricks").chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(
+        ["/bin/sh", "-c", commands.take_permission(HOST, "repos", 8, CLIENT_ID)], env=environ, check=True
+    )
+    assert json.loads((tmp_path / "set.json").read_text()) == {
+        "access_control_list": [{"user_name": "bob@contoso.com", "permission_level": "CAN_RUN"}]
+    }

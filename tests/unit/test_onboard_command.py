@@ -104,3 +104,25 @@ def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureF
         OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).end(done)
     shown = capsys.readouterr().out.splitlines()
     assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--remove", "--apply"], "--remove goes with neither"),
+        (["--remove", "--new-principal", "git-refresh"], "--remove goes with neither"),
+        (["--only", "adb-1"], "need --remove"),
+        (["--app", "contoso-git-refresh"], "need --remove"),
+    ],
+)
+def test_options_of_removing_go_with_it_alone(options: list[str], said: str) -> None:
+    done = typed("onboard", *options)
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_workspace_that_is_not_in_the_list_is_not_removed(tmp_path: Path) -> None:
+    file = tmp_path / "workspaces.json"
+    file.write_text(json.dumps(LIST))
+    done = typed("onboard", "--settings", str(file), "--remove", "--only", "adb-2", "--json")
+    assert done.exit_code == 2
+    assert [problem["location"] for problem in json.loads(done.stdout)["problems"]] == ["--only"]

@@ -1,0 +1,161 @@
+"""`onboard --remove`: the commands that take back what `onboard` has granted and runs have stored. Nothing is removed here."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from git_refresh.cli import render
+from git_refresh.cli.deployed import AppName, deploying, find
+from git_refresh.cli.findings import MARK, Finding, fold, show_finding
+from git_refresh.cli.scope import Scope, narrow
+from git_refresh.cli.shared import finish, put_out
+from git_refresh.failures.diagnosis import diagnose
+from git_refresh.failures.failure import ServiceError
+from git_refresh.model.clock import Deadline, SystemClock
+from git_refresh.output.log import RedactingLogger
+from git_refresh.output.text import count
+from git_refresh.run.pool import Executor
+from git_refresh.settings.entries import Entry
+from git_refresh.settings.load import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from git_refresh.admin.onboarding import OnboardOptions
+    from git_refresh.admin.removal import Removal
+    from git_refresh.admin.services import AdminServices
+
+_LIMIT_S = 900.0
+"""Seconds for all that is read. Each call has a limit of its own, of seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalReport:
+    """All that exists, in the order in which to remove it."""
+
+    removals: "tuple[Removal, ...]"
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it could be read. An app that nobody has named need not be."""
+        return not self.interrupted and all(
+            removal.status != "failed" and (removal.status != "skipped" or removal.kind == "app")
+            for removal in self.removals
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        return {
+            "version": 1,
+            "result": "ok" if self.complete else "failed",
+            "commands": [removal.command for removal in self.removals if removal.status == "remove"],
+            "removals": [removal.as_dict() for removal in self.removals],
+        }
+
+
+def show_removals(
+    settings: Settings,
+    only: tuple[str, ...],
+    app: AppName,
+    file: Path | None,
+    given: "OnboardOptions",
+    logger: RedactingLogger,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """Read all of it, and show what removes it.
+
+    Raises:
+        SettingsError: a name is not in the list, or the network's settings cannot be used.
+        SystemExit: when it was shown.
+    """
+    from git_refresh.admin.onboarding import Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
+    from git_refresh.admin.services import AdminServices  # noqa: PLC0415
+
+    chosen = narrow(settings, Scope(only))
+    chosen = replace(chosen, listed=settings.entries)
+    deadline = Deadline.after(_LIMIT_S, SystemClock())
+    executor = Executor(settings.concurrency, deadline)
+    services = AdminServices(deadline, os.environ, logger)
+    found: list[Removal] = []
+    try:
+        with render.console(stderr=True).status("Looking …"):
+            found.append(_app(services, app, chosen, file))
+            found += Onboarding(chosen, services, given, executor).removals()
+    except KeyboardInterrupt:
+        executor.interrupted = True
+    finally:
+        services.close()
+    report = logger.redact(RemovalReport(tuple(found), executor.interrupted))
+    put_out(logger, as_json, report.as_dict(), lambda: _show(report, render.console()))
+    finish(ok=report.complete, interrupted=executor.interrupted)
+
+
+def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path | None) -> "Removal":
+    """What the deployed app has of the workspaces. One that nobody has named is looked for, and can be missing."""
+    from git_refresh.admin.removal import Removal, of_app, remaining  # noqa: PLC0415  # as above
+    from git_refresh.admin.values import DiagnosedError  # noqa: PLC0415
+
+    unknown = Removal("app", f"function app {named.name or 'APP'}", "was not looked at", status="skipped")
+    why = "if it is on and has these workspaces, its next run stores their credentials again; add --app NAME"
+    try:
+        app = find(named, services)
+        deployed = services.resource_manager().app_settings(app)
+    except (ServiceError, DiagnosedError, SettingsError) as error:
+        if not named.name:
+            return replace(unknown, reason=why)
+        diagnosis = error.diagnosis if isinstance(error, DiagnosedError) else diagnose(error, named.context())
+        return replace(unknown, status="failed", error=diagnosis)
+    hosts = [entry.workspace.host for entry in chosen.entries if isinstance(entry, Entry)]
+    return of_app(app, deployed, hosts, deploying(file, app.name) if remaining(chosen) else None)
+
+
+def _show(report: RemovalReport, out: Console) -> None:
+    """The commands, numbered; then what stays, and what could not be read."""
+    numbered = [removal for removal in report.removals if removal.status == "remove"]
+    for number, removal in enumerate(numbered, start=1):
+        fold(Text(f"{number:3}. "), _what(removal), out)
+        for text in (*_lost(removal), removal.reason):
+            if text:
+                fold(Text("     "), Text(text, "dim"), out)
+        fold(Text("     "), Text(removal.command), out, (removal.command,))
+    for removal in report.removals:
+        if removal.status in {"stays", "skipped"}:
+            why = f"needed by {', '.join(removal.used_by)}" if removal.used_by else removal.reason
+            mark = "=" if removal.status == "stays" else MARK["skipped"]
+            fold(Text(f"  {mark}  ", "dim"), Text.assemble(_what(removal), f": {why}"), out)
+    failed = [removal for removal in report.removals if removal.error is not None]
+    show_finding([_finding(removal) for removal in failed], out)
+    fold(Text(), Text(_summary(report.removals, len(numbered)), "bold"), out)
+
+
+def _what(removal: "Removal") -> Text:
+    return Text.assemble((f"{removal.location}: ", "bold"), removal.description)
+
+
+def _lost(removal: "Removal") -> list[str]:
+    lost = f"Also lost: {'; '.join(removal.affects)}." if removal.affects else ""
+    return [lost, f"By {removal.required_role}." if removal.required_role else ""]
+
+
+def _finding(removal: "Removal") -> Finding:
+    assert removal.error is not None  # noqa: S101  # chosen by it
+    return Finding(
+        "failed", f"{removal.location}: {removal.description}", removal.error.message, removal.error
+    )
+
+
+def _summary(removals: "Sequence[Removal]", commands: int) -> str:
+    unread = sum(removal.error is not None for removal in removals)
+    stay = sum(removal.status == "stays" for removal in removals)
+    parts = [
+        count(commands, "command"),
+        f"{stay} that stay" if stay else "",
+        f"{unread} not read" if unread else "",
+    ]
+    what = "run these in this order" if commands else "nothing is left that could be"
+    return f"Nothing was removed: {what}. {', '.join(filter(None, parts))}."
