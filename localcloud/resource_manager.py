@@ -556,7 +556,9 @@ class ResourceManager:
         kind, place = _type_of(path), path.rstrip("/").lower()
         subscription = self._subscription(call)
         group = subscription.find(call.parts["group"]) if call.parts["group"] else None
-        scope = group or subscription
+        above = _RESOURCE.match(path)
+        resource = group.find(above["type"], above["name"]) if above and group else None
+        scope = resource or group or subscription
         if not scope.allows(call.caller.object_id, f"{kind}/{action}"):
             raise call.denied(f"{kind}/{action}", call.path.rpartition("/providers/")[0])
         if call.parts["group"] and group is None:

@@ -18,13 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from git_refresh import __version__
+from git_refresh.admin.deployment import is_ours
 from git_refresh.admin.services import AdminServices
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import options, render
 from git_refresh.cli.deployed import APP_NAME, GROUP_NAME, SUBSCRIPTION_ID
 from git_refresh.cli.findings import Finding, show_finding
 from git_refresh.cli.shared import FAILED, WRONG, exit_with_problems, outlet_for, put_out
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, diagnose, finding
 from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.values import GUID, json_of
@@ -97,6 +98,7 @@ def _names(deployed: Deployed) -> Iterator[tuple[str, list[object]]]:
     yield "app", [app.name]
     yield "group", [app.group]
     yield "id", [app.subscription_id]
+    yield "component", [app.component_id.rpartition("/")[2]]
     reads: Sequence[Callable[[], tuple[str, list[object]]]] = (
         lambda: ("storage", [deployed.storage.get("name")]),
         lambda: ("vault", [deployed.vault_name]),
@@ -159,18 +161,16 @@ def _prove(services: AdminServices, name: str, subscription: str, group: str) ->
     """Prove an app.
 
     Raises:
-        DiagnosedError: it cannot be read, or infra/ has not deployed it.
+        DiagnosedError: it cannot be read, or is another app.
     """
     context = DiagnosisContext(app=name, group=group, subscription=subscription or "SUBSCRIPTION_ID")
     try:
         deployed = Deployed(services, services.find_app(name, subscription, group), addresses_of)
-        tags = at(deployed.site, "tags")
+        ours = at(deployed.site, "tags", "azd-service-name") == "refresh" or is_ours(deployed.settings)
     except ServiceError as error:
         raise DiagnosedError(diagnose(error, context)) from None
-    if at(tags, "azd-service-name") != "refresh":
-        message = f"Function app {name} was not deployed by infra/."
-        remedy = "Name an app that has the tag. List the apps with az functionapp list --output table"
-        raise DiagnosedError(Diagnosis("app_not_ours", message, "It lacks the tag azd-service-name.", remedy))
+    if not ours:
+        raise DiagnosedError(finding("not_a_git_refresh_app", context))
     return prove(deployed)
 
 

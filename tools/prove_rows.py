@@ -1,6 +1,8 @@
 """What only a deployment proves, row by row: each reads something of a deployed app and compares it with what infra/ means.
 
 Nothing here has met Azure yet. A role that an identity has through a group is not seen.
+Facts: Azure/azure-rest-api-specs, as in `localcloud/resource_manager.py`, and
+https://learn.microsoft.com/rest/api/resources/deployments/export-template.
 """
 
 import ipaddress
@@ -14,9 +16,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 from git_refresh import __version__
+from git_refresh.admin.deployment import is_paused
 from git_refresh.admin.logs import AppLogs
 from git_refresh.admin.resource_manager import FunctionApp
 from git_refresh.admin.services import AdminServices
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli.deployed import open_logs
 from git_refresh.cli.runs import History, read_history
 from git_refresh.clients.responses import Response
@@ -28,10 +32,10 @@ from git_refresh.settings.load import Settings, SettingsError, load
 from tools import snapshots
 from tools.alert_clock import minutes, rule_name
 
-PAUSE = "AzureWebJobs.refresh_git.Disabled"
 _RECENT = timedelta(days=1)
 _DENIED = (401, 403)
 _MOST = 5
+WAITS = "The app waits for its first list."
 
 Result = Literal["held", "failed", "not_tried"]
 Resource = Mapping[str, Any]
@@ -67,6 +71,15 @@ def at(value: object, *path: str) -> Any:  # noqa: ANN401  # JSON
 def each(value: object) -> list[Any]:
     """Return the entries of a list in JSON; none if it is no list."""
     return value if isinstance(value, list) else []
+
+
+def fields(value: object) -> Mapping[str, Any]:
+    """Return the fields of an object in JSON; none if it is no object."""
+    return value if isinstance(value, Mapping) else {}
+
+
+class NotKnownError(Exception):
+    """What a row compares with is not known; the text says what is missing."""
 
 
 class _Row(Response):
@@ -115,11 +128,7 @@ class Deployed:
 
     @cached_property
     def waits_for_list(self) -> bool:
-        return not self.settings.get("WORKSPACES", "").strip() and self.paused
-
-    @property
-    def paused(self) -> bool:
-        return self.settings.get(PAUSE, "").strip().lower() in {"true", "1"}
+        return not self.settings.get("WORKSPACES", "").strip() and is_paused(self.settings)
 
     @property
     def queue(self) -> bool:
@@ -127,14 +136,20 @@ class Deployed:
 
     @cached_property
     def deployment(self) -> Resource:
-        """The latest deployment whose outputs name the app; an empty one if the resource group keeps none."""
+        """The latest deployment whose outputs name the app.
+
+        Raises:
+            NotKnownError: the resource group keeps none.
+        """
         found = [
             deployment
             for deployment in self.read_all(self.of_group("Microsoft.Resources/deployments"), "2025-04-01")
-            for name, output in (at(deployment, "properties", "outputs") or {}).items()
+            for name, output in fields(at(deployment, "properties", "outputs")).items()
             if name.upper() == "FUNCTION_APP_NAME" and at(output, "value") == self.app.name
         ]
-        return max(found, key=lambda one: str(at(one, "properties", "timestamp")), default={})
+        if not found:
+            raise NotKnownError("The resource group keeps no deployment with this app among its outputs.")
+        return max(found, key=lambda one: str(at(one, "properties", "timestamp")))
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401  # JSON
         """Return what a parameter was given, else its default; None for a default that is an expression."""
@@ -145,9 +160,9 @@ class Deployed:
         return None if isinstance(default, str) and default.startswith("[") else default
 
     @cached_property
-    def identities(self) -> Mapping[str, Mapping[str, str]]:
+    def identities(self) -> Resource:
         """The app's managed identities, by ID."""
-        return at(self.site, "identity", "userAssignedIdentities") or {}
+        return fields(at(self.site, "identity", "userAssignedIdentities"))
 
     @cached_property
     def storage(self) -> Resource:
@@ -179,13 +194,21 @@ class Deployed:
         found = at(self.component, "properties", "WorkspaceResourceId")
         return self.read(found, "2025-02-01") if isinstance(found, str) else {}
 
+    def named(self, name: str) -> str:
+        """Return the name that infra/ gives to a resource of the app."""
+        return f"{name}-{self.app.name.rpartition('-')[2]}"
+
     @cached_property
     def rules(self) -> Mapping[str, Resource]:
-        """The alert rules of the deployment, by their names without what all names have."""
-        path = self.of_group("Microsoft.Insights/scheduledQueryRules")
-        ending = self.app.name.rpartition("-")[2]
-        rules = self.read_all(path, "2026-03-01")
-        return {rule_name({**rule}): rule for rule in rules if str(rule.get("name")).endswith(f"-{ending}")}
+        """The alert rules by their names in infra/, each read by itself: a list has only what the person may read."""
+        path = self.of_group("Microsoft.Insights/scheduledQueryRules/ar-git-refresh")
+        found = {name: self.read(self.named(f"{path}-{name}"), "2026-03-01") for name in self.wanted_rules}
+        return {name: rule for name, rule in found.items() if rule}
+
+    @property
+    def wanted_rules(self) -> set[str]:
+        predicted = snapshots.read("queue" if self.queue else "plain")
+        return {rule_name(rule) for rule in predicted.of_type("Microsoft.Insights/scheduledQueryRules")}
 
     @cached_property
     def logs(self) -> AppLogs:
@@ -212,8 +235,6 @@ def _compiled() -> Mapping[str, Any]:
 def _template(deployed: Deployed) -> Seen:
     if snapshots.out_of_date():
         return not_tried("The compiled template of this checkout is out of date. Run: make snapshots")
-    if not deployed.deployment:
-        return not_tried("The resource group keeps no deployment with this app among its outputs.")
     theirs = deployed.services.resource_manager().template(str(deployed.deployment.get("id")))
     places = list(_differences(_without_generator(_compiled()), _without_generator(theirs)))
     if places:
@@ -253,14 +274,14 @@ def _functions(deployed: Deployed) -> Seen:
 
 def _compared(what: str, wanted: set[str], found: set[str]) -> Seen:
     """Held if nothing is missing and nothing is extra."""
-    parts = [f"missing: {first_of(sorted(wanted - found), _MOST)}"] if wanted - found else []
-    parts += [f"extra: {first_of(sorted(found - wanted), _MOST)}"] if found - wanted else []
+    parts = [f"not {what}: {first_of(sorted(wanted - found), _MOST)}"] if wanted - found else []
+    parts += [f"also {what}: {first_of(sorted(found - wanted), _MOST)}"] if found - wanted else []
     return failed("; ".join(parts)) if parts else held(f"{what}: {first_of(sorted(found), len(found))}")
 
 
 def _settings(deployed: Deployed) -> Seen:
     if deployed.waits_for_list:
-        return not_tried("The app waits for its first list.")
+        return not_tried(WAITS)
     try:
         problems = list(load(deployed.settings).problems)
         Schedule.read(deployed.settings.get("REFRESH_SCHEDULE", ""))
@@ -320,8 +341,8 @@ def _instances(deployed: Deployed) -> Seen:
 
 def _not_paused(deployed: Deployed) -> Seen:
     if deployed.waits_for_list:
-        return not_tried("The app waits for its first list.")
-    return failed("The app is paused.") if deployed.paused else held("The app is not paused.")
+        return not_tried(WAITS)
+    return failed("The app is paused.") if is_paused(deployed.settings) else held("The app is not paused.")
 
 
 # ---- Who may do what, and no key opens anything ----
@@ -477,13 +498,14 @@ def _private_endpoints(deployed: Deployed) -> Seen:
     wanted = _private_services(deployed)
     if not wanted:
         return not_tried("Private endpoints are not part of this deployment.")
-    endpoints = deployed.read_all(deployed.of_group("Microsoft.Network/privateEndpoints"), "2025-05-01")
+    path = deployed.of_group("Microsoft.Network/privateEndpoints/pep-git-refresh")
+    endpoints = [deployed.read(deployed.named(f"{path}-{service}"), "2025-05-01") for service in wanted]
     found = {
         service
         for endpoint in endpoints
         for connection in each(at(endpoint, "properties", "privateLinkServiceConnections"))
         if at(connection, "properties", "privateLinkServiceConnectionState", "status") == "Approved"
-        for service in each(at(connection, "properties", "groupIds"))
+        for service in map(str, each(at(connection, "properties", "groupIds")))
     }
     return _compared("approved", wanted, found)
 
@@ -529,11 +551,9 @@ def addresses_of(host: str) -> Sequence[str]:
 
 def _rules(deployed: Deployed) -> Seen:
     if deployed.waits_for_list:
-        return not_tried("The app waits for its first list.")
-    predicted = snapshots.read("queue" if deployed.queue else "plain")
-    wanted = {rule_name(rule) for rule in predicted.of_type("Microsoft.Insights/scheduledQueryRules")}
+        return not_tried(WAITS)
     on = {name for name, rule in deployed.rules.items() if at(rule, "properties", "enabled") is not False}
-    return _compared("on", wanted, on & wanted)
+    return _compared("on", deployed.wanted_rules, on)
 
 
 def _recipients(deployed: Deployed) -> Seen:
@@ -556,7 +576,7 @@ def _recipients(deployed: Deployed) -> Seen:
 
 
 def _has_receiver(group: Resource) -> bool:
-    properties = at(group, "properties") or {}
+    properties = fields(at(group, "properties"))
     receivers = [value for name, value in properties.items() if name.endswith("Receivers") and each(value)]
     return at(properties, "enabled") is not False and bool(receivers)
 
@@ -572,9 +592,11 @@ def _queries(deployed: Deployed) -> Seen:
         if not scopes or not isinstance(query, str):
             refused.append(f"{name} (no query)")
             continue
-        window = timedelta(minutes=minutes(str(at(rule, "properties", "windowSize"))))
         try:
+            window = timedelta(minutes=minutes(str(at(rule, "properties", "windowSize"))))
             deployed.logs_of(str(scopes[0])).query(query, _Row, window)
+        except ValueError:
+            refused.append(f"{name} (no window)")
         except ServiceError as error:
             if error.failure.status != 400:  # noqa: PLR2004  # the service refuses the query
                 raise
@@ -590,7 +612,7 @@ def _queries(deployed: Deployed) -> Seen:
 def _last_run(deployed: Deployed) -> Seen:
     history = deployed.history
     if history.last is None:
-        return failed("No run was logged.")
+        return not_tried(WAITS) if deployed.waits_for_list else failed("No run was logged.")
     codes = {_word(failure.code) for failure in history.last.failures} | {
         one.code for one in history.findings
     }
@@ -674,6 +696,10 @@ class Row:
         """Return what is seen. A failed reading makes a row not tried."""
         try:
             return self.check(deployed)
+        except NotKnownError as error:
+            return not_tried(str(error))
+        except DiagnosedError as error:
+            return failed(error.diagnosis.code)
         except ServiceError as error:
             if error.failure.status in _DENIED:
                 return not_tried(f"You lack the permission to {error.failure.attempt}.")

@@ -208,13 +208,13 @@ class ResourceManager:
 
     def read(self, path: str, version: str) -> Mapping[str, Any] | None:
         """Return a resource by its ID; None if it does not exist."""
-        what = Operation.READ_OBJECTS.of(path.rpartition("/providers/")[2])
+        what = Operation.READ_OBJECTS.of(_type_of(path))
         found = none_if_missing(lambda: self._get(what, path, _Whole, {"api-version": version}))
         return found.model_dump() if found else None
 
     def read_all(self, path: str, version: str, **query: str) -> list[Mapping[str, Any]]:
         """Return all resources of a list."""
-        what = Operation.READ_OBJECTS.of(path.rpartition("/providers/")[2])
+        what = Operation.READ_OBJECTS.of(_type_of(path))
         found = self._pages(what, path, _List[_Whole], {"api-version": version, **query})
         return [each.model_dump() for each in found]
 
@@ -373,6 +373,12 @@ class AppSettingsChange:
         return DiagnosisContext(
             app=self.app.name, group=self.app.group, subscription=self.app.subscription_id
         )
+
+
+def _type_of(path: str) -> str:
+    """The type that the path of a resource or of a list names."""
+    namespace, *names = path.rpartition("/providers/")[2].split("/")
+    return "/".join([namespace, *names[::2]])
 
 
 def _encoded(path: str) -> str:

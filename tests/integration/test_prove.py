@@ -1,6 +1,8 @@
 """`tools.prove` on the embedded cloud, with what each variant of infra/ deploys there: each row is seen to hold, and to fail."""
 
 import json
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,10 +16,12 @@ from git_refresh import __version__
 from git_refresh.admin.resource_manager import find_app
 from localcloud import Cloud, Fleet, seed
 from localcloud.fleet import APP, GROUP, PAUSE, deploy
+from localcloud.logs import LogHandler
 from localcloud.people import Person
 from localcloud.resource_manager import AlertRule, FunctionApp
 from tests.support import warm
 from tests.support.admin_laptop import admin_services, laptop_of
+from tests.support.app import run_app
 from tests.support.templates import INFRA, deployment, template
 from tools.prove import Masks
 from tools.prove_rows import ROWS, TRIALS, Deployed, Seen
@@ -286,6 +290,19 @@ def test_a_row_fails_when_its_thing_is_broken(stages: Stages, key: str) -> None:
     assert stage.seen(key).result == "failed"
 
 
+def test_a_real_run_holds_what_its_log_line_proves(stages: Stages) -> None:
+    stage = stages(runs=False)
+    handler, logger = LogHandler(stage.cloud.logs.of(stage.fleet.component)), logging.getLogger("git_refresh")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        run_app({**os.environ, **stage.app.settings}, next_run=datetime.now(UTC) + timedelta(minutes=15))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    assert [stage.seen(key).result for key in ("last_run", "version", "identity")] == ["held"] * 3
+
+
 # The command
 
 
@@ -363,8 +380,10 @@ def test_a_name_has_one_mask_wherever_it_is() -> None:
 def test_an_app_of_others_is_refused(stages: Stages) -> None:
     stage = stages()
     stage.app.tags.pop("azd-service-name")
+    assert stage.command(*OPTIONS)[0] == 0
+    stage.app.settings = {"MINE": "1"}
     code, found, _ = stage.command(*OPTIONS)
-    assert (code, found["error"]["code"]) == (2, "app_not_ours")
+    assert (code, found["error"]["code"]) == (2, "not_a_git_refresh_app")
     assert APP not in json.dumps(found)
 
 
@@ -376,8 +395,14 @@ def test_an_app_without_code_and_list_fails_where_it_lacks_them(stages: Stages) 
     code, found, _ = stage.command(*OPTIONS)
     results = {row["row"]: row["result"] for row in found["rows"]}
     assert code == 1
-    assert {row for row, result in results.items() if result == "failed"} == {"functions", "last_run"}
-    assert results["settings"] == results["not_paused"] == results["alert_rules"] == "not_tried"
+    assert {row for row, result in results.items() if result == "failed"} == {"functions"}
+    assert (
+        results["settings"]
+        == results["last_run"]
+        == results["not_paused"]
+        == results["alert_rules"]
+        == "not_tried"
+    )
 
 
 def test_a_reader_lacks_permissions_and_no_row_fails(stages: Stages) -> None:
@@ -385,6 +410,39 @@ def test_a_reader_lacks_permissions_and_no_row_fails(stages: Stages) -> None:
     denied = {row["row"] for row in found["rows"] if "lack the permission" in row["seen"]}
     assert (code, found["failed"]) == (0, 0)
     assert {"template", "settings", "host_settings"} <= denied
+
+
+def test_who_may_read_the_app_alone_sees_no_row_fail(stages: Stages) -> None:
+    stage = stages()
+    stage.app.group.subscription.unassign(stage.person.object_id)
+    stage.app.assign(stage.person.object_id, "Website Contributor")
+    code, found, _ = stage.command(*OPTIONS)
+    assert (code, found["failed"]) == (0, 0)
+    held = {row["row"] for row in found["rows"] if row["result"] == "held"}
+    assert held == {"functions", "settings", "not_paused", "publishing"}
+    assert "contoso" not in json.dumps(found)
+
+
+def test_without_a_kept_deployment_rows_that_need_it_are_not_tried(stages: Stages) -> None:
+    stage = stages()
+    _removed("Microsoft.Resources/deployments")(stage)
+    code, found, _ = stage.command(*OPTIONS)
+    unknown = {row["row"] for row in found["rows"] if "keeps no deployment" in row["seen"]}
+    assert code == 0
+    assert {"template", "instances", "locks", "roles"} <= unknown
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], "x", {"enabled": "x", "outputs": [], "windowSize": 1, "scopes": [1]}]
+)
+def test_an_odd_answer_ends_no_command(stages: Stages, odd: object) -> None:
+    stage = stages()
+    for body in stage.app.group.stored.values():
+        body["properties"] = odd
+    for resource in (stage.app, stage.fleet.component, *stage.app.group.alert_rules):
+        resource.more |= {"identity": odd, "properties": odd if isinstance(odd, dict) else {}}
+    code, found, _ = stage.command(*OPTIONS)
+    assert (code, found["result"]) == (1, "failed")
 
 
 def test_rights_on_the_group_alone_show_its_roles(stages: Stages) -> None:
