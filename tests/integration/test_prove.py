@@ -290,6 +290,26 @@ def test_a_row_fails_when_its_thing_is_broken(stages: Stages, key: str) -> None:
     assert stage.seen(key).result == "failed"
 
 
+def test_names_are_judged_only_inside_the_network(stages: Stages) -> None:
+    stage = stages("closed-network-queue")
+    stage.addresses |= {service: ["20.50.2.1"] for service in ("blob", "queue", "table", "vault")}
+    assert stage.seen("private_names").result == "not_tried"
+
+
+def test_a_template_of_another_compiler_version_is_the_same(stages: Stages) -> None:
+    stage = stages()
+    compiled = json.dumps(template(INFRA)).replace('"templateHash": "', '"templateHash": "1')
+    stage.stored("Microsoft.Resources/deployments")["template"] = json.loads(compiled)
+    assert stage.seen("template").result == "held"
+
+
+def test_a_queue_log_without_messages_fails(stages: Stages) -> None:
+    stage = stages("queue")
+    workspace = stage.stored("Microsoft.OperationalInsights/workspaces")["id"]
+    stage.cloud.logs.at(workspace).tables["StorageQueueLogs"].clear()
+    assert stage.seen("queue_log").result == "failed"
+
+
 def test_a_real_run_holds_what_its_log_line_proves(stages: Stages) -> None:
     stage = stages(runs=False)
     handler, logger = LogHandler(stage.cloud.logs.of(stage.fleet.component)), logging.getLogger("git_refresh")
