@@ -1,9 +1,13 @@
 """A small fleet to play with: what the demo shows and tests start from."""
 
 import json
-from collections.abc import Mapping
+import re
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 from localcloud.authority import OTHER_TENANT, TENANT, entra_v2
 from localcloud.cloud import Cloud
@@ -190,6 +194,97 @@ def function_app(cloud: Cloud, settings: Mapping[str, str]) -> FunctionApp:
         "hidden-link: /app-insights-resource-id": component.id,
     }
     return group.function_app(APP, own | dict(settings), tags)
+
+
+def deploy(
+    cloud: Cloud,
+    fleet: Fleet,
+    resources: Iterable[Mapping[str, Any]],
+    template: Mapping[str, Any],
+    parameters: Mapping[str, object],
+) -> None:
+    """Let the fleet's resource group have what a deployment of infra/ has left there.
+
+    Args:
+        cloud: the cloud of the fleet.
+        fleet: its app, component and alert rules are those of the deployment.
+        resources: what the Bicep CLI predicts, under names of its own. What only Azure knows is an expression in brackets.
+        template: what was deployed.
+        parameters: what was given, by name.
+    """
+    group, app, ending = fleet.app.group, fleet.app, APP.rpartition("-")[2]
+    text = json.dumps([*resources])
+    place, token = re.findall(r'"id": "([^"]+)/providers/Microsoft.Web/sites/[a-z-]+-(\w+)"', text)[0]
+    vault = (urlsplit(fleet.vault.url).hostname or "").partition(".")[0]
+    subscription = place.partition("/resourceGroups/")[0], group.subscription.id
+    for theirs, ours in ((place, group.id), subscription, (f"kv-{token}", vault), (token, ending)):
+        text = text.replace(theirs, ours)
+    named = set(re.findall(rf"{re.escape(group.id)}/[\w./]+/userAssignedIdentities/[\w-]+", text))
+    own = f"/id-git-refresh-{ending}"
+    identities = {it: cloud.identity if it.endswith(own) else cloud.add_identity(it) for it in sorted(named)}
+    for it, identity in identities.items():
+        text = text.replace(f"[reference('{it}', '2024-11-30').principalId]", identity.object_id)
+    for each in json.loads(text):
+        body = _as_deployed_resource(each, identities)
+        if each["type"] == "Microsoft.Insights/scheduledQueryRules":
+            group.alert_rule(each["name"], enabled=bool(body["properties"].pop("enabled")))
+            if body["properties"]["actions"]["actionGroups"] is None:  # it depends on a secure parameter
+                action_group = f"{group.id}/providers/Microsoft.Insights/actionGroups/ag-git-refresh-{ending}"
+                body["properties"]["actions"]["actionGroups"] = [action_group]
+        known = group.find(each["type"], each["name"])
+        if known:
+            known.more = {name: body[name] for name in ("identity", "properties") if name in body}
+        else:
+            group.store(body)
+    kind = "Microsoft.Web/sites/functions"
+    for name in ("refresh_git", *(["refresh_slice"] if parameters.get("fanOut") == "queue" else [])):
+        listed = {"id": f"{app.id}/functions/{name}", "name": f"{APP}/{name}", "type": kind}
+        group.store(listed | {"properties": {"name": name, "language": "python", "isDisabled": False}})
+    done = {
+        "provisioningState": "Succeeded",
+        "timestamp": "2026-11-02T08:00:00.0000000Z",
+        "parameters": {name: {"type": "String", "value": value} for name, value in parameters.items()},
+        "outputs": {"functioN_APP_NAME": {"type": "String", "value": APP}},
+    }
+    kind = "Microsoft.Resources/deployments"
+    deployment = {"id": f"{group.id}/providers/{kind}/git-refresh", "name": "git-refresh", "type": kind}
+    group.store(deployment | {"properties": done, "template": template})
+    app.settings |= {
+        "FAN_OUT": str(parameters.get("fanOut", "off")),
+        "AzureWebJobsStorage__accountName": f"st{ending}",
+        "AzureWebJobsStorage__clientId": cloud.identity.client_id,
+    }
+
+
+def _as_deployed_resource(predicted: Mapping[str, Any], identities: Mapping[str, Identity]) -> dict[str, Any]:
+    """A resource as reading it answers, with what Azure alone knows of it."""
+    body = {name: predicted[name] for name in ("id", "name", "type", "kind", "tags") if name in predicted}
+    properties = body["properties"] = _as_deployed(predicted.get("properties", {}))
+    if predicted["type"] == "Microsoft.Authorization/roleAssignments":
+        properties["scope"] = re.findall(r"'([^']+)'", predicted["id"])[0]
+        body["name"] = str(uuid.uuid5(uuid.NAMESPACE_URL, predicted["id"]))
+        body["id"] = f"{properties['scope']}/providers/{predicted['type']}/{body['name']}"
+    if predicted["type"] == "Microsoft.Insights/actionGroups" and not properties["emailReceivers"]:
+        properties["webhookReceivers"] = [{"name": "oncall", "useCommonAlertSchema": True}]
+    if predicted["type"] == "Microsoft.Web/sites":
+        ids = {
+            name: {"principalId": it.object_id, "clientId": it.client_id} for name, it in identities.items()
+        }
+        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": ids}
+    for connection in (
+        properties.get("privateLinkServiceConnections", ()) if isinstance(properties, dict) else ()
+    ):
+        connection["properties"]["privateLinkServiceConnectionState"] = {"status": "Approved"}
+    return body
+
+
+def _as_deployed(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """A value, with nothing in place of each expression."""
+    if isinstance(value, dict):
+        return {name: _as_deployed(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_deployed(each) for each in value]
+    return None if isinstance(value, str) and value.startswith("[") else value
 
 
 def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:

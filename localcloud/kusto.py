@@ -19,19 +19,20 @@ type Node = tuple[Any, ...]
 
 _TOKEN = re.compile(
     r"""\s+|//[^\n]*|(?P<span>\d+(?:ms|[smhd])\b)|(?P<number>\d+(?:\.\d+)?)|(?P<text>"[^"]*"|'[^']*')
-    |(?P<name>mv-expand|[A-Za-z_]\w*)|(?P<sign>==|!=|<=|>=|[-+*/<>=()\[\].,|;])""",
+    |(?P<name>mv-expand|[A-Za-z_]\w*)|(?P<sign>==|=~|!=|<=|>=|[-+*/<>=()\[\].,|;])""",
     re.VERBOSE,
 )
 _BEFORE, _SUMS_SO_FAR = "prev()", "row_cumsum()"
 """Where a row has what these functions need. No column is called so."""
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "!=": 3} | {
+_BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "=~": 3, "!=": 3} | {
     **dict.fromkeys(("<", ">", "<=", ">="), 4),
     **dict.fromkeys(("+", "-"), 5),
     **dict.fromkeys(("*", "/"), 6),
 }
 _SIGNS: dict[str, Callable[[Value, Value], Value]] = {
     "==": lambda one, other: one == other,
+    "=~": lambda one, other: one.lower() == other.lower(),
     "!=": lambda one, other: one != other,
     "<": lambda one, other: one < other,
     ">": lambda one, other: one > other,

@@ -38,6 +38,7 @@ class Logs:
     """What one Application Insights component has stored.
 
     Attributes:
+        tables: rows by table, each with a `timestamp`.
         delay: how long a row cannot be found yet.
         most: rows that a query returns at most; what is left out makes its result partial.
         has_tables: whether a query finds its tables, of which a new component has none; then a query fails.
@@ -47,7 +48,7 @@ class Logs:
         self.delay = timedelta(0)
         self.most = 500_000
         self.has_tables = True
-        self._tables: dict[str, kusto.Rows] = {"traces": [], "requests": []}
+        self.tables: dict[str, kusto.Rows] = {"traces": [], "requests": []}
 
     def trace(
         self,
@@ -93,7 +94,7 @@ class Logs:
         """The rows that can be found by now."""
         newest = now - self.delay
         return {
-            name: [row for row in rows if row["timestamp"] <= newest] for name, rows in self._tables.items()
+            name: [row for row in rows if row["timestamp"] <= newest] for name, rows in self.tables.items()
         }
 
     def _store(
@@ -116,7 +117,7 @@ class Logs:
             "itemType": table.removesuffix("s"),
             "itemCount": 1,
         }
-        self._tables[table].append(own)
+        self.tables[table].append(own)
 
 
 class LogHandler(logging.Handler):
@@ -146,7 +147,11 @@ class LogAnalytics:
 
     def of(self, component: Component) -> Logs:
         """What this component has stored."""
-        return self._logs.setdefault(component.id.lower(), Logs())
+        return self.at(component.id)
+
+    def at(self, resource_id: str) -> Logs:
+        """What a component, or a Log Analytics workspace, has stored."""
+        return self._logs.setdefault(resource_id.lower(), Logs())
 
     def routes(self) -> Iterable[web.RouteDef]:
         return [web.post("/v1/{resource:.+}/query", self._query), web.route("*", "/{path:.*}", self._no_path)]
@@ -196,18 +201,21 @@ class LogAnalytics:
             raise _error(403, "InvalidAuthenticationToken", "The access token is invalid.") from None
         caller = request[PRINCIPAL] = claims["oid"]
         resource = self._manager.find(resource_id)
-        if not isinstance(resource, Component):
+        group = (
+            resource.group if isinstance(resource, Component) else self._manager.group_of_stored(resource_id)
+        )
+        if group is None:
             text = f"The resource {resource_id.lower()} was not found"
             raise _error(404, "ResourceNotFoundError", text)
-        ours = resource.group.subscription.tenant_id == claims["tid"]
-        if not ours or not resource.allows(caller, "Microsoft.Insights/logs/traces/read"):
+        ours = group.subscription.tenant_id == claims["tid"]
+        if not ours or not (resource or group).allows(caller, "Microsoft.Insights/logs/traces/read"):
             inner = {
                 "code": "AuthorizationFailedError",
                 "message": f"User '{caller}' does not have access to read logs for this resource",
             }
             text = "The provided credentials have insufficient access to perform the requested operation"
             raise _error(403, "InsufficientAccessError", text, inner)
-        return self.of(resource)
+        return self.at(resource_id)
 
 
 def throttled(seconds: int = 17) -> ApiError:

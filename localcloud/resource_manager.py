@@ -5,6 +5,10 @@ Facts: https://github.com/Azure/azure-rest-api-specs, `specification/`, below `r
 `web/…/Microsoft.Web/AppService/stable/2025-03-01/WebApps.json`: saving app settings replaces all of them, without `etag` and `If-Match`;
 `monitor/…/Microsoft.Insights/Insights/stable/2026-03-01/scheduledQueryRule_API.json`: the IDs of rules are in small letters;
 `applicationinsights/…/Microsoft.Insights/stable/2020-02-02/components_API.json`.
+Whatever else has been put into a resource group is only read, by its ID, in a list with its siblings, or in one of all below (`_STORED`):
+`resources/…/Microsoft.Resources/deployments` (`exportTemplate` returns the template), `…/Microsoft.Authorization/…/locks.json`,
+`authorization/…/stable/2022-04-01/authorization-RoleAssignmentsCalls.json` (`principalId eq` finds those at, above and below the scope),
+`storage`, `keyvault`, `operationalinsights`, `network` (`privateEndpoints`) and `monitor` (`actionGroups`), below `resource-manager/`.
 Roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
 Refusals: azure-sdk-for-python#38382 (another tenant), Azure/apiops#671 (a token that has expired), vscode-azurefunctions#3830 (no
 permission), azure-cli#30992 (no resource), azure-powershell#10638 (no resource group), azure-sdk-for-java#1827 (another operation is in
@@ -60,6 +64,20 @@ _VERSIONS = {
     COMPONENTS: ("2020-02-02",),
     RULES: ("2021-08-01", "2022-06-15", "2023-12-01", "2026-03-01"),
 }
+_STORED = {
+    "Microsoft.Resources/deployments": ("2025-04-01",),
+    "Microsoft.Authorization/roleAssignments": ("2022-04-01",),
+    "Microsoft.Authorization/locks": ("2020-05-01",),
+    "Microsoft.Web/sites/functions": ("2025-03-01",),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ("2025-03-01",),
+    "Microsoft.Storage/storageAccounts": ("2025-08-01",),
+    "Microsoft.Storage/storageAccounts/blobServices": ("2025-08-01",),
+    "Microsoft.KeyVault/vaults": ("2025-05-01",),
+    "Microsoft.OperationalInsights/workspaces": ("2025-02-01",),
+    "Microsoft.Network/privateEndpoints": ("2025-05-01",),
+    "Microsoft.Insights/actionGroups": ("2023-01-01",),
+}
+"""The versions that are known of each further type; what is stored of another type is not found."""
 _LOCATION = "westeurope"
 
 
@@ -102,7 +120,11 @@ class Scope:
 
 
 class Resource(Scope):
-    """Something in a resource group, of which only the name, the tags and the properties below matter here."""
+    """Something in a resource group, of which only the name, the tags and the properties below matter here.
+
+    Attributes:
+        more: what else reading it answers, over what is said here.
+    """
 
     type = ""
     kind: str | None = None
@@ -112,6 +134,7 @@ class Resource(Scope):
         self.group = group
         self.name = name
         self.tags = dict(tags or {})
+        self.more: dict[str, Any] = {}
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -126,7 +149,8 @@ class Resource(Scope):
             "location": _LOCATION,
             "tags": self.tags,
         }
-        return known | ({"kind": self.kind} if self.kind else {}) | {"properties": self.properties}
+        properties = self.properties | self.more.get("properties", {})
+        return known | ({"kind": self.kind} if self.kind else {}) | self.more | {"properties": properties}
 
 
 class FunctionApp(Resource):
@@ -287,6 +311,7 @@ class ResourceGroup(Scope):
         self.subscription = subscription
         self.name = name
         self._resources: dict[tuple[str, str], Resource] = {}
+        self.stored: dict[str, dict[str, Any]] = {}
 
     def function_app(
         self, name: str, settings: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
@@ -302,6 +327,11 @@ class ResourceGroup(Scope):
     @property
     def alert_rules(self) -> list[AlertRule]:
         return [each for each in self._resources.values() if isinstance(each, AlertRule)]
+
+    def store(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Put something here that is only read: what reading it answers, by its ID. It can be changed afterwards."""
+        kept = self.stored[body["id"].lower()] = dict(body)
+        return kept
 
     def remove(self, resource: Resource) -> None:
         """Delete a resource."""
@@ -331,6 +361,7 @@ class Subscription(Scope):
         super().__init__(f"/subscriptions/{self.subscription_id}")
         self.name = name
         self.tenant_id = tenant_id
+        self.stored: dict[str, dict[str, Any]] = {}
         self._groups: dict[str, ResourceGroup] = {}
 
     def group(self, name: str) -> ResourceGroup:
@@ -339,6 +370,10 @@ class Subscription(Scope):
     @property
     @override
     def below(self) -> Iterable[Scope]:
+        return self._groups.values()
+
+    @property
+    def groups(self) -> "Iterable[ResourceGroup]":
         return self._groups.values()
 
     def find(self, group: str) -> ResourceGroup | None:
@@ -431,6 +466,11 @@ class ResourceManager:
         group = subscription and subscription.find(match["group"]) if match else None
         return group.find(match["type"], match["name"]) if match and group else None
 
+    def group_of_stored(self, resource_id: str) -> ResourceGroup | None:
+        """The resource group in which something is stored by this ID."""
+        groups = (group for each in self._subscriptions.values() for group in each.groups)
+        return next((group for group in groups if resource_id.lower() in group.stored), None)
+
     def routes(self) -> Iterable[web.RouteDef]:
         return [web.route("*", "/{path:.*}", self._answer)]
 
@@ -445,12 +485,15 @@ class ResourceManager:
             ("PATCH", _RULE, self._patch_rule),
             ("POST", _SETTINGS_LIST, self._list_settings),
             ("PUT", _SETTINGS, self._put_settings),
+            ("POST", _EXPORT, self._export),
+            ("GET", _ANYTHING, self._read_stored),
         ):
             if method == request.method and (match := pattern.fullmatch(request.path)):
                 parts = match.groupdict()
-                _check_version(request.query.get("api-version"), parts.get("type", "subscriptions"))
+                kind = parts["type"] if "type" in parts else _type_of(request.path)
+                _check_version(request.query.get("api-version"), kind)
                 return web.json_response(handler(_Call(caller, request.path, request.query, parts, body)))
-        raise _error(404, "InvalidResourceType", f"The resource type of '{request.path}' could not be found.")
+        raise _unknown_type(request.path)
 
     def _list_subscriptions(self, call: _Call) -> dict[str, Any]:
         found = self.subscriptions_of(call.caller.object_id, call.caller.tenant_id)
@@ -498,6 +541,44 @@ class ResourceManager:
         app.save(settings)
         return app.shown_settings()
 
+    def _export(self, call: _Call) -> dict[str, Any]:
+        return {
+            "template": self._stored(call, "exportTemplate/action", call.path.rpartition("/")[0])["template"]
+        }
+
+    def _read_stored(self, call: _Call) -> dict[str, Any]:
+        return {
+            name: value for name, value in self._stored(call, "read", call.path).items() if name != "template"
+        }
+
+    def _stored(self, call: _Call, action: str, path: str) -> dict[str, Any]:
+        """Something by its ID, or all of a type: right there, and of roles also above and below."""
+        kind, place = _type_of(path), path.rstrip("/").lower()
+        subscription = self._subscription(call)
+        group = subscription.find(call.parts["group"]) if call.parts["group"] else None
+        above = _RESOURCE.match(path)
+        resource = group.find(above["type"], above["name"]) if above and group else None
+        scope = resource or group or subscription
+        if not scope.allows(call.caller.object_id, f"{kind}/{action}"):
+            raise call.denied(f"{kind}/{action}", call.path.rpartition("/providers/")[0])
+        if call.parts["group"] and group is None:
+            raise _no_group(call)
+        below = [group] if group else subscription.groups
+        found = subscription.stored | {name: body for each in below for name, body in each.stored.items()}
+        if place.rpartition("/providers/")[2].count("/") % 2 == 0:
+            if place not in found:
+                raise _not_found(kind, place.rpartition("/")[2], group.name if group else "")
+            return found[place]
+        if kind == "Microsoft.Authorization/roleAssignments":
+            wanted = re.fullmatch(r"principalId eq '([^']+)'", call.query.get("$filter", ""))
+            roles = [body for body in found.values() if body["type"] == kind]
+            return {
+                "value": [
+                    each for each in roles if not wanted or each["properties"]["principalId"] == wanted[1]
+                ]
+            }
+        return {"value": [body for name, body in found.items() if name.rpartition("/")[0] == place]}
+
     def _app(self, call: _Call, action: str) -> FunctionApp:
         app = self._resource(call, action)
         assert isinstance(app, FunctionApp)  # noqa: S101  # the path names the type
@@ -515,9 +596,7 @@ class ResourceManager:
         if group is None:
             raise _no_group(call)
         if found is None:
-            text = f"The Resource '{kind}/{name}' under resource group '{group.name}' was not found."
-            more = "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
-            raise _error(404, "ResourceNotFound", f"{text} {more}")
+            raise _not_found(kind, name, group.name)
         return found
 
     def _subscription(self, call: _Call) -> Subscription:
@@ -579,6 +658,22 @@ _RESOURCE = _pattern(rf"{_GROUP}/providers/(?P<type>{_TYPES})/(?P<name>{_NAME})"
 _RULE = _pattern(rf"{_GROUP}/providers/(?P<type>{re.escape(RULES)})/(?P<name>{_NAME})")
 _SETTINGS = _pattern(rf"{_SITE}/config/appsettings")
 _SETTINGS_LIST = _pattern(rf"{_SITE}/config/appsettings/list")
+_EXPORT = _pattern(
+    rf"{_GROUP}/providers/(?P<type>Microsoft\.Resources/deployments)/(?P<name>{_NAME})/exportTemplate"
+)
+_ANYTHING = _pattern(rf"{_SUBSCRIPTION}(?:/resourceGroups/(?P<group>{_NAME}))?(?:/.+)?/providers/.+")
+
+
+def _type_of(path: str) -> str:
+    """The type that a path names, of a resource or of a list; of no `/providers/`: `subscriptions`."""
+    if "/providers/" not in path.lower():
+        return "subscriptions"
+    namespace, *names = re.split("/providers/", path, flags=re.IGNORECASE)[-1].split("/")
+    kind = "/".join([namespace, *names[::2]])
+    found = next((name for name in _STORED if name.lower() == kind.lower()), None)
+    if found is None:
+        raise _unknown_type(path)
+    return found
 
 
 def in_progress(status: int = 409) -> ApiError:
@@ -610,6 +705,16 @@ def _wrong_tenant(theirs: str, ours: str) -> ApiError:
     )
 
 
+def _unknown_type(path: str) -> ApiError:
+    return _error(404, "InvalidResourceType", f"The resource type of '{path}' could not be found.")
+
+
+def _not_found(kind: str, name: str, group: str) -> ApiError:
+    text = f"The Resource '{kind}/{name}' under resource group '{group}' was not found."
+    more = "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+    return _error(404, "ResourceNotFound", f"{text} {more}")
+
+
 def _no_group(call: _Call) -> ApiError:
     text = f"Resource group '{call.parts['group']}' could not be found."
     return _error(404, "ResourceGroupNotFound", text)
@@ -619,7 +724,7 @@ def _check_version(version: str | None, kind: str) -> None:
     if not version:
         text = "The api-version query parameter (?api-version=) is required for all requests."
         raise _error(400, "MissingApiVersionParameter", text)
-    known = next(versions for name, versions in _VERSIONS.items() if name.lower() == kind.lower())
+    known = next(found for name, found in (_VERSIONS | _STORED).items() if name.lower() == kind.lower())
     if version not in known:
         text = f"The api-version '{version}' is invalid. The supported versions are '{','.join(known)}'."
         raise _error(400, "InvalidApiVersionParameter", text)

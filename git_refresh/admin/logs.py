@@ -131,6 +131,14 @@ class AppLogs:
         return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
+        """Return the rows that a query of this package finds in so much time up to now.
+
+        Raises:
+            ServiceError: the logs cannot be read.
+        """
+        return self.query(query.text, model, within)
+
+    def query[M: Response](self, text: str, model: type[M], within: timedelta) -> Rows[M]:
         """Return the rows that a query finds in so much time up to now.
 
         Raises:
@@ -141,7 +149,7 @@ class AppLogs:
         def ask() -> Rows[M]:
             sent = SecretFilter([self._identity.token(LOG_ANALYTICS).value.get_secret_value()])
             found = self._client.query_resource(
-                resource, query.text, timespan=within, server_timeout=int(QUERY_LIMIT_S)
+                resource, text, timespan=within, server_timeout=int(QUERY_LIMIT_S)
             )
             complete = isinstance(found, LogsQueryResult)
             tables = found.tables if isinstance(found, LogsQueryResult) else found.partial_data or []

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from pydantic import AfterValidator, Field, WrapValidator
+from pydantic import AfterValidator, ConfigDict, Field, WrapValidator
 
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.clients.responses import Response, Word, or_nothing
@@ -70,6 +70,12 @@ class _Resource(Response):
     id: _ResourceId
     name: Word
     tags: Annotated[dict[str, str] | None, WrapValidator(or_nothing)] = None
+
+
+class _Whole(Response):
+    """All of a resource."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class _List[T](Response):
@@ -209,6 +215,29 @@ class ResourceManager:
         what = Operation.LIST_ALERT_RULES.of(app.name)
         rules = self._pages(what, path, _List[_Rule], _ALERT_RULES)
         return [AlertRule(rule.id, rule.name, rule.properties.enabled) for rule in rules]
+
+    def read(self, path: str, version: str) -> Mapping[str, Any] | None:
+        """Return a resource by its ID; None if it does not exist."""
+        what = Operation.READ_OBJECTS.of(_type_of(path))
+        found = none_if_missing(lambda: self._get(what, path, _Whole, {"api-version": version}))
+        return found.model_dump() if found else None
+
+    def read_all(self, path: str, version: str, **query: str) -> list[Mapping[str, Any]]:
+        """Return all resources of a list."""
+        what = Operation.READ_OBJECTS.of(_type_of(path))
+        found = self._pages(what, path, _List[_Whole], {"api-version": version, **query})
+        return [each.model_dump() for each in found]
+
+    def template(self, deployment_id: str) -> Mapping[str, Any]:
+        """Return the template that was deployed."""
+        what = Operation.READ_OBJECTS.of("the deployed template")
+        query = {"api-version": "2025-04-01"}
+        path = f"{deployment_id}/exportTemplate"
+        found = self._send("POST", what, path, _Whole, query, repeat=Retry.IDEMPOTENT)
+        template = found.model_dump().get("template")
+        if not isinstance(template, dict):
+            raise self._rest.unexpected(what)
+        return template
 
     def enable(self, rule: AlertRule) -> None:
         """Enable an alert rule."""
@@ -357,6 +386,12 @@ class AppSettingsChange:
         return DiagnosisContext(
             app=self.app.name, group=self.app.group, subscription=self.app.subscription_id
         )
+
+
+def _type_of(path: str) -> str:
+    """The type that the path of a resource or of a list names."""
+    namespace, *names = path.rpartition("/providers/")[2].split("/")
+    return "/".join([namespace, *names[::2]])
 
 
 def _encoded(path: str) -> str:

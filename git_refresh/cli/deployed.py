@@ -69,9 +69,9 @@ class _Named(click.ParamType[str]):
 
 
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
-_APP = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
-_GROUP = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
-_SUBSCRIPTION = _Named("id", GUID.pattern, "must be the ID of a subscription, as the Azure portal shows it")
+APP_NAME = _Named("name", r"[A-Za-z0-9-]{2,60}", "must be the name of a function app: letters, digits and -")
+GROUP_NAME = _Named("name", r"[\w().-]{0,89}[\w()-]", "must be the name of a resource group")
+SUBSCRIPTION_ID = _Named("id", GUID.pattern, "must be the ID of a subscription, as the Azure portal shows it")
 
 
 def app_options(
@@ -93,21 +93,21 @@ def app_options(
         for option in (
             click.option(
                 "--subscription",
-                type=_SUBSCRIPTION,
+                type=SUBSCRIPTION_ID,
                 metavar="ID",
                 help="ID of its subscription, instead of the one that the Azure CLI uses.",
             ),
             click.option(
                 "--resource-group",
                 "group",
-                type=_GROUP,
+                type=GROUP_NAME,
                 metavar="NAME",
                 help="Its resource group. Without it, the app is searched by its name.",
             ),
             click.option(
                 "--app",
                 "name",
-                type=_APP,
+                type=APP_NAME,
                 required=required,
                 metavar="NAME",
                 help=f"Name of the deployed function app. {default}".strip(),

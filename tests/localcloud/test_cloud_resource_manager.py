@@ -331,6 +331,54 @@ def test_each_audience_is_taken(contributor: Manager, app: FunctionApp, ada: Per
     assert contributor("GET", app.id).status_code == 200
 
 
+# What is only read
+
+
+LOCKS, ASSIGNMENTS = "Microsoft.Authorization/locks", "Microsoft.Authorization/roleAssignments"
+
+
+def stored(app: FunctionApp, below: str, kind: str, name: str, **more: object) -> str:
+    found = {"id": f"{below}/providers/{kind}/{name}", "name": name, "type": kind, "properties": more}
+    return str(app.group.store(found)["id"])
+
+
+def test_a_reader_reads_locks_and_roles_at_above_and_below(
+    api: Manager, ada: Person, app: FunctionApp
+) -> None:
+    app.group.subscription.assign(ada.object_id, "Reader")
+    lock = stored(app, app.id, LOCKS, "one")
+    for below in (app.group.subscription.id, app.group.id, app.id):
+        stored(app, below, ASSIGNMENTS, f"of-{below.count('/')}", principalId=NOBODY)
+    stored(app, app.id, ASSIGNMENTS, "another", principalId=ada.object_id)
+    assert api("GET", lock.upper(), version="2020-05-01").json()["name"] == "one"
+    assert names(api("GET", f"{app.id}/providers/{LOCKS}", version="2020-05-01")) == ["one"]
+    assert names(api("GET", f"{app.group.id}/providers/{LOCKS}", version="2020-05-01")) == []
+    query = f"{app.group.id}/providers/{ASSIGNMENTS}?$filter=principalId eq '{NOBODY}'"
+    assert len(names(api("GET", query, version="2022-04-01"))) == 3
+    assert code(api("GET", f"{lock}-2", version="2020-05-01")) == (404, "ResourceNotFound")
+    assert code(api("GET", lock, version="2016-09-01")) == (400, "InvalidApiVersionParameter")
+    unknown = f"{app.group.id}/providers/Microsoft.Other/things/x"
+    assert code(api("GET", unknown)) == (404, "InvalidResourceType")
+    assert code(api("GET", f"{app.group.id}-2/providers/{LOCKS}/x", version="2020-05-01")) == (
+        404,
+        "ResourceGroupNotFound",
+    )
+
+
+def test_a_template_is_exported_to_whoever_may_do_more_than_read(
+    api: Manager, ada: Person, app: FunctionApp
+) -> None:
+    kind = "Microsoft.Resources/deployments"
+    path = f"{app.group.id}/providers/{kind}/git-refresh"
+    app.group.store({"id": path, "name": "git-refresh", "type": kind, "properties": {}, "template": {"a": 1}})
+    app.group.assign(ada.object_id, "Reader")
+    assert "template" not in api("GET", path, version="2025-04-01").json()
+    assert code(api("POST", f"{path}/exportTemplate", version="2025-04-01")) == (403, "AuthorizationFailed")
+    app.group.assign(ada.object_id, "Contributor")
+    exported = api("POST", f"{path}/exportTemplate", version="2025-04-01")
+    assert exported.json() == {"template": {"a": 1}}
+
+
 # Fleets
 
 
