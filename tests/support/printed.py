@@ -84,12 +84,15 @@ def in_prose() -> Iterator[tuple[str, str]]:
 
 
 def in_pipelines() -> Iterator[tuple[str, str]]:
-    """The simple commands of the pipelines to copy, with what a pipeline fills in as a word."""
+    """The simple commands of the pipelines to copy, with what a pipeline fills in as a word; and of the end-to-end workflow."""
     for file in sorted((ROOT / "docs/pipelines").glob("*.yml")):
         for script in _scripts(yaml.safe_load(file.read_text())):
             for line in re.sub(r"\$\([\w.]+\)", "WORD", script).splitlines():
                 for command in _simple(line):
                     yield f"{file.name}: {command}", command
+    for line in (ROOT / "tools/e2e.sh").read_text().splitlines():
+        for command in _simple(re.sub(r"\$\(|\{ ", "; ", line)):
+            yield f"e2e.sh: {command}", command
 
 
 def _scripts(value: object) -> Iterator[str]:
