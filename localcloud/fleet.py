@@ -235,7 +235,7 @@ def deploy(
         if known:
             known.more = {name: body[name] for name in ("identity", "properties") if name in body}
         else:
-            group.store(body)
+            group.subscription.group(body["id"].split("/")[4]).store(body)
     kind = "Microsoft.Web/sites/functions"
     for name in ("refresh_git", *(["refresh_slice"] if parameters.get("fanOut") == "queue" else [])):
         listed = {"id": f"{app.id}/functions/{name}", "name": f"{APP}/{name}", "type": kind}
@@ -254,6 +254,8 @@ def deploy(
         "AzureWebJobsStorage__accountName": f"st{ending}",
         "AzureWebJobsStorage__clientId": cloud.identity.client_id,
     }
+    if existing := parameters.get("existingKeyVaultName"):
+        app.settings["KEY_VAULT_URL"] = f"https://{existing}.vault.azure.net"
 
 
 def _as_deployed_resource(predicted: Mapping[str, Any], identities: Mapping[str, Identity]) -> dict[str, Any]:

@@ -413,7 +413,14 @@ def _assignments(deployed: Deployed, principal: str) -> tuple[list[Resource], bo
     except ServiceError as error:
         if error.failure.status not in _DENIED:
             raise
-    return deployed.read_all(f"{deployed.app.group_id}/{path}", "2022-04-01", **query), False
+    places = [deployed.app.group_id]
+    if vault := deployed.parameter("existingKeyVaultName"):
+        group = deployed.parameter("existingKeyVaultResourceGroup") or deployed.app.group
+        of_group = f"/subscriptions/{deployed.app.subscription_id}/resourceGroups/{group}"
+        places.append(f"{of_group}/providers/Microsoft.KeyVault/vaults/{vault}")
+    return [
+        one for place in places for one in deployed.read_all(f"{place}/{path}", "2022-04-01", **query)
+    ], False
 
 
 def _role(assignment: Resource) -> str:

@@ -39,6 +39,11 @@ PARAMETERS: dict[str, dict[str, object]] = {
         "storageTableAccess": True,
         "privateEndpointSubnetId": SUBNET,
     },
+    "existing": {
+        "fanOut": "off",
+        "existingKeyVaultName": "kv-contoso",
+        "existingKeyVaultResourceGroup": "rg-contoso",
+    },
     "zones": {
         "fanOut": "off",
         "identities": [
@@ -140,6 +145,11 @@ def stages(cloud: Cloud, tmp_path: Path) -> Stages:
         logs.tables["StorageQueueLogs"] = [
             {"timestamp": now, "OperationName": name} for name in ("PutMessage", "DeleteMessage")
         ]
+        kind = "Microsoft.Insights/actionGroups"
+        on_call = fleet.app.group.subscription.group("oncall")
+        receivers = {"emailReceivers": [{"name": "on call"}]}
+        path = f"{on_call.id}/providers/{kind}/ag-oncall"
+        on_call.store({"id": path, "name": "ag-oncall", "type": kind, "properties": receivers})
         person = cloud.person("ada")
         fleet.app.group.subscription.assign(person.object_id, role)
         made = Stage(cloud, fleet, person, laptop_of(person, cloud, tmp_path / "az"))
@@ -161,6 +171,7 @@ QUEUE = {"slices", "queue_log"}
         ("queue", PRIVATE),
         ("closed-network-queue", set()),
         ("zones", PRIVATE | QUEUE),
+        ("existing", PRIVATE | QUEUE | {"vault_roles"}),
     ],
 )
 def test_each_row_of_what_a_variant_deploys_holds(stages: Stages, variant: str, not_tried: set[str]) -> None:
@@ -472,6 +483,16 @@ def test_rights_on_the_group_alone_show_its_roles(stages: Stages) -> None:
     seen = stage.seen("roles")
     assert seen.result == "held"
     assert "could not be read" in seen.text
+
+
+def test_the_role_on_a_vault_elsewhere_is_read_there(stages: Stages) -> None:
+    stage = stages("existing")
+    subscription = stage.app.group.subscription
+    subscription.unassign(stage.person.object_id)
+    stage.app.group.assign(stage.person.object_id, "Contributor")
+    assert stage.seen("roles").result == "not_tried"
+    subscription.group("rg-contoso").assign(stage.person.object_id, "Reader")
+    assert stage.seen("roles").result == "held"
 
 
 @pytest.mark.parametrize(
