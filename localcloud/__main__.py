@@ -200,7 +200,7 @@ def _host(host: Host) -> None:
             host.step()
             if host.runs > ended:
                 ended = host.runs
-                _say("The app has run. To see what it did: git_refresh runs")
+                _say("The app has run. To see what it did: .venv/bin/python -m git_refresh runs")
             time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
 
 

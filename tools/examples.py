@@ -173,37 +173,37 @@ EXAMPLES = (
     Example(
         "See what deploying the list would change",
         "The list has a new workspace, and another branch for a folder. Exit code 3: something differs.",
-        f"git-refresh deploy {LIST} --app {APP} --exit-code",
+        f"git-refresh deploy --app {APP} --exit-code",
         _new_workspace,
         3,
     ),
     Example(
         "Grant what a new workspace needs",
         "This command shows the plan only. With `--apply` it grants, then checks.",
-        f"git-refresh onboard --settings {LIST} --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
+        "git-refresh onboard --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
         _new_workspace,
     ),
-    Example("See what a run would do", "Before the first run.", f"git-refresh plan --settings {LIST}"),
+    Example("See what a run would do", "Before the first run.", "git-refresh plan"),
     Example(
         "Do one run now",
         "Without `--yes` it asks first.",
-        f"git-refresh run --settings {LIST} --yes",
+        "git-refresh run --yes",
     ),
     Example(
         "See how the fleet stands",
         "The list has a tag for a folder, and no run has moved the folder to it yet.",
-        f"git-refresh status --settings {LIST}",
+        "git-refresh status",
         _tag,
     ),
     Example(
         "See which OAuth secrets expire soon",
         "With `--apply` it creates new secrets and stores them.",
-        f"git-refresh rotate --settings {LIST} --within 200d",
+        "git-refresh rotate --within 200d",
     ),
     Example(
         "Find out why a workspace is stale",
         "The service principal was removed from the workspace. `--quiet` shows failures only.",
-        f"git-refresh check --settings {LIST} --quiet",
+        "git-refresh check --quiet",
         _removed_principal,
         1,
     ),
@@ -253,7 +253,7 @@ _FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.
 
 def picture() -> str:
     """Return `check` of a workspace with one failure, as SVG."""
-    command = f"git-refresh check --settings {LIST} --only data-2"
+    command = "git-refresh check --only data-2"
     with Cloud() as cloud, tempfile.TemporaryDirectory() as place:
         laptop = Laptop(cloud, Path(place))
         _removed_principal(laptop)

@@ -27,6 +27,8 @@ _JSON: Mapping[str, type] = {"WORKSPACES": list, "WORKSPACE_DEFAULTS": dict}
 _SAME_AS_UNSET = {"WORKSPACE_DEFAULTS": "{}", "FAN_OUT": "off"}
 """Defaults that are often written."""
 
+_REFERENCE = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+
 Action = Literal["added", "removed", "changed"]
 _KNOWN = {*Workspace.model_fields, *Folder.model_fields}
 _NO_VALUE = "***"
@@ -84,6 +86,15 @@ class Deployment:
         """Whether the previous values can be put back afterwards."""
         return all(name in self.wanted for name in PREVIOUS.values())
 
+    def references(self) -> list[str]:
+        """Return the settings whose values Azure alone can resolve, as far as the app has these references already."""
+        kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
+        return [
+            name
+            for name in SET_BY_DEPLOY
+            if (value := self.wanted.get(name, "")) in kept[name] and _REFERENCE.match(value.strip())
+        ]
+
     def too_long(self) -> Iterator[tuple[str, int, int]]:
         """Each changed setting that could not be kept as the previous one later: its name, its bytes, and how many fit."""
         for name, previous in PREVIOUS.items():
@@ -106,9 +117,12 @@ class Deployment:
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
+_OF_MANY_PROGRAMS = {"AZURE_CLIENT_ID", "KEY_VAULT_URL", "TRUSTED_HOSTS"}
+
+
 def is_ours(settings: Mapping[str, str]) -> bool:
-    """Whether these are the settings of an app like this one. Many programs read `AZURE_CLIENT_ID`."""
-    return any(name in settings for name in SETTINGS if name != "AZURE_CLIENT_ID")
+    """Return whether these are the settings of an app like this one."""
+    return any(name in settings for name in SETTINGS.keys() - _OF_MANY_PROGRAMS)
 
 
 def is_paused(settings: Mapping[str, str]) -> bool:
@@ -177,7 +191,7 @@ def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, s
         wanted |= kept
     else:
         wanted = {name: value for name, value in wanted.items() if name not in kept}
-    if _waits(existing) and "WORKSPACES" in wanted:
+    if _waits(existing) and wanted.get("WORKSPACES", "").strip():
         del wanted[PAUSE]
     return wanted
 
@@ -292,7 +306,9 @@ def _summary(entry: Mapping[str, Any]) -> str:
 def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for key in dict.fromkeys((*new, *old)):
         before, after = old.get(key), new.get(key)
-        if key == "folders" and all(isinstance(value, list | None) for value in (before, after)):
+        # An empty list is not the same as none, which takes the folders of the defaults.
+        folders = key == "folders" and all(isinstance(value, list | None) for value in (before, after))
+        if folders and (before or after):
             yield from _folders(place, before or [], after or [])
         elif key not in old or key not in new or _json(before) != _json(after):
             yield _change(
@@ -342,7 +358,8 @@ def _pairs(values: Mapping[str, Any]) -> str:
 def _value(key: str, value: object) -> str:
     """A value as JSON. One that could be a secret is not shown, whatever it looks like: its key may say so."""
     text = json.dumps(value, ensure_ascii=False)
-    suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", key, re.IGNORECASE)
+    names = f"{key} {text}" if isinstance(value, dict | list) else key
+    suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", names, re.IGNORECASE)
     return _NO_VALUE if suspicious or looks_like_secret(text) else redact(text)
 
 

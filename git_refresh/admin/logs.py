@@ -16,6 +16,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.monitor.query import LogsQueryClient, LogsQueryResult, LogsTable
 
 from git_refresh.admin.runs import (
+    MAX_STORED_ROWS,
     HostReport,
     HostRow,
     InvocationRow,
@@ -25,7 +26,6 @@ from git_refresh.admin.runs import (
     StoredRow,
     StoredTokens,
     WorkspacesRow,
-    read_last_run,
     read_runs,
 )
 from git_refresh.clients.identity import Identity, OneResource
@@ -111,8 +111,13 @@ class AppLogs:
         return read_runs(rows.rows, workspaces.rows, invocations.rows, self.now(), complete=complete)
 
     def last_run(self, within: timedelta) -> LoggedRun | None:
-        """Return the latest run of so much time, as far as its latest line shows it."""
-        return read_last_run(self.find(Query.LAST_RUN, LineRow, within).rows, self.now())
+        """Return the latest run of so much time that has ended, else the latest; None: there is none."""
+        rows = self.find(Query.LAST_RUN, LineRow, within).rows
+        if not rows:
+            return None
+        # Of the latest runs one can be in progress, and the one before it wait for its last lines.
+        found = self.runs(self.now() - rows[-1].timestamp + timedelta(minutes=1))
+        return found.last_ended or next(iter(found.runs), None)
 
     def host_reports(self, within: timedelta) -> tuple[HostReport, ...]:
         """Return what the Functions host reports, the latest first."""
@@ -122,7 +127,8 @@ class AppLogs:
     def stored_tokens(self, within: timedelta) -> StoredTokens:
         """Return what the runs of so much time have stored."""
         rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
-        return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line)
+        complete = rows.complete and len(rows.rows) < MAX_STORED_ROWS
+        return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
         """Return the rows that a query finds in so much time up to now.

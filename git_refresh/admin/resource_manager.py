@@ -23,9 +23,12 @@ from git_refresh.failures.failure import Attempt, Operation, ServiceError, none_
 from git_refresh.model.clock import Clock
 from git_refresh.model.values import GUID
 from git_refresh.model.waiting import pause
+from git_refresh.output.text import first_of
 
 MAX_PAGES = 50
 """Pages of a list. A subscription with more function apps needs --resource-group."""
+MAX_NAMED_GROUPS = 5
+
 MAX_SUBSCRIPTIONS = 30
 """Subscriptions that are searched for an app that is not in the chosen one."""
 
@@ -148,16 +151,23 @@ class ResourceManager:
         return [Subscription(each.subscriptionId.lower(), each.displayName) for each in found]
 
     def app(self, name: str, subscription_id: str, group: str = "") -> FunctionApp | None:
-        """Return the function app of this name, in any letter case; None if the subscription or the group has none."""
+        """Return the function app of this name, in any letter case; None if the subscription or the group has none.
+
+        Raises:
+            DiagnosedError: more than one resource group has one. The names of apps with a unique default host name can be alike.
+        """
         what = Operation.FIND_APP.of(name)
         if group:
             path = f"/subscriptions/{subscription_id}/resourceGroups/{group}/providers/Microsoft.Web/sites/{name}"
             site = none_if_missing(lambda: self._get(what, path, _Resource, _WEB))
             return self._app(what, site) if site else None
-        for site in self._sites(what, subscription_id):
-            if site.name.casefold() == name.casefold():
-                return self._app(what, site)
-        return None
+        sites = self._sites(what, subscription_id)
+        found = [self._app(what, site) for site in sites if site.name.casefold() == name.casefold()]
+        if len(found) > 1:
+            context = DiagnosisContext(app=name, subscription=subscription_id)
+            groups = first_of([app.group for app in found], MAX_NAMED_GROUPS)
+            raise DiagnosedError(finding("function_app_ambiguous", context, groups=groups))
+        return found[0] if found else None
 
     def apps(self, subscription_id: str) -> list[FunctionApp]:
         """Return all apps of a subscription."""
@@ -231,7 +241,10 @@ class ResourceManager:
             if not page.nextLink:
                 return
             following = urlsplit(page.nextLink)
-            if f"{following.scheme}://{following.netloc}".casefold() != self._rest.origin:
+            if (
+                f"{following.scheme}://{following.netloc}".casefold().removesuffix(":443")
+                != self._rest.origin
+            ):
                 break
             path, query = following.path, dict(parse_qsl(following.query))
         raise self._rest.unexpected(what)

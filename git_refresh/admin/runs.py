@@ -4,6 +4,7 @@ Of a run in slices, the timer's line says that it began, and it has ended when e
 when a slice has failed, or when the next run is due: as the alerts judge it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ from git_refresh.output.text import first_of
 
 MAX_ROWS = 5_000
 """Rows of a query: see `queries/`. With so many there can be earlier ones."""
+
+MAX_STORED_ROWS = 20_000
+"""Rows of `stored-tokens.kql`."""
 
 VISIBLE_AFTER = timedelta(minutes=8)
 """A log line can be queried at the latest so long after it was written (docs/reference.md)."""
@@ -269,6 +273,8 @@ class StoredTokens:
     rows: tuple[StoredRow, ...]
     runs: tuple[LoggedRun, ...]
     newest_line: datetime | None
+    complete: bool
+    """Whether the rows are all that there are."""
 
     def latest(self, host: str, *, stored: bool) -> StoredRow | None:
         """Return the latest line of a workspace in which a run stored a token, or stored none."""
@@ -315,12 +321,6 @@ def read_runs(
     return LoggedRuns(
         tuple(sorted(found, key=lambda run: run.started_at, reverse=True)), newest, complete=whole
     )
-
-
-def read_last_run(rows: Sequence[LineRow], now: datetime) -> LoggedRun | None:
-    """Return the run of the latest line; None: there is none. Of a run in slices only its time is known."""
-    found = read_runs(rows, (), (), now, complete=False).runs
-    return found[0] if found else None
 
 
 def _line(message: str) -> _Line | None:
@@ -454,10 +454,10 @@ def _unseen(
     invocations: Iterable[InvocationRow], found: Sequence[LoggedRun], now: datetime
 ) -> Iterator[LoggedRun]:
     """The invocations that failed, and during which no run has written a line."""
-    times = [time for run in found for time in (run.started_at, run.ended_at) if time is not None]
+    times = sorted(time for run in found for time in (run.started_at, run.ended_at) if time is not None)
     for each in invocations:
         ended = each.timestamp + timedelta(milliseconds=max(0.0, min(each.duration, _DAY_S * 1000)))
-        if now >= ended + VISIBLE_AFTER and not any(
-            each.timestamp - _TOLERANCE <= time <= ended + _TOLERANCE for time in times
-        ):
+        first = bisect_left(times, each.timestamp - _TOLERANCE)
+        has_a_line = first < len(times) and times[first] <= ended + _TOLERANCE
+        if now >= ended + VISIBLE_AFTER and not has_a_line:
             yield LoggedRun("", each.timestamp, ended, "failed", failures=_not_completed())

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from git_refresh.admin.oauth_secrets import OAuthSecrets
 from git_refresh.admin.resource_manager import FunctionApp, ResourceManager, find_app
+from git_refresh.admin.values import DiagnosedError
 from git_refresh.admin.vault import AdminVault
 from git_refresh.app import usable_network
 from git_refresh.clients import oauth
@@ -19,7 +20,7 @@ from git_refresh.clients.databricks import workspace_session
 from git_refresh.clients.identity import LOGIN, TOKEN_LIMIT_S, Identity
 from git_refresh.clients.rest import Rest
 from git_refresh.clients.session import Network
-from git_refresh.failures.diagnosis import DiagnosisContext
+from git_refresh.failures.diagnosis import DiagnosisContext, finding
 from git_refresh.failures.failure import Service, ServiceError, ServiceFailure
 from git_refresh.model.clock import Deadline
 from git_refresh.model.repository import BUILT_IN
@@ -161,10 +162,13 @@ class AdminServices:
 
         Raises:
             ServiceError: Azure or the Azure CLI cannot be asked.
+            DiagnosedError: the Azure CLI uses none.
         """
         manager = self.resource_manager()
         chosen = subscription_id or self._chosen_subscription()
-        return manager.apps(chosen) if chosen else []
+        if not chosen:
+            raise DiagnosedError(finding("subscription_not_chosen", DiagnosisContext()))
+        return manager.apps(chosen)
 
     def _chosen_subscription(self) -> str:
         return chosen_subscription(max(1, int(self.deadline.within(TOKEN_LIMIT_S).remaining())))

@@ -30,7 +30,7 @@ from git_refresh.settings.names import (
 
 MANY_BYTES = 120_000
 """Of a value: from here on it is time to write it shorter."""
-_ALONE = " (to check a list alone: check FILE, without --settings)"
+_ALONE = " (to check a list alone: check FILE)"
 
 
 def missing_beside(environ: Mapping[str, str], settings: Settings | None, *, hint: str = "") -> list[Problem]:

@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,11 +30,12 @@ from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import ask, options, render
 from git_refresh.cli.check_settings import check_settings
 from git_refresh.cli.checks import Check, CheckReport, failed
-from git_refresh.cli.deployed import AppName, app_options, open_logs
+from git_refresh.cli.deployed import NAMED_BY_INFRA, AppName, app_options, open_logs
 from git_refresh.cli.files import FileSettings, is_read, read_settings
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.runs import History, show_history
+from git_refresh.cli.runs import clock as utc_clock
 from git_refresh.cli.shared import (
     CHANGES,
     FAILED,
@@ -48,7 +51,7 @@ from git_refresh.failures.failure import ServiceError
 from git_refresh.model.clock import Deadline, SystemClock
 from git_refresh.model.hosts import TrustedHosts
 from git_refresh.model.schedule import Schedule
-from git_refresh.model.values import Problem, json_of
+from git_refresh.model.values import Problem, json_of, utc_text
 from git_refresh.model.waiting import pause
 from git_refresh.output.redact import escape_unprintable
 from git_refresh.output.shell import NO_COMMAND, Command, command
@@ -63,8 +66,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 14_400.0
 """Seconds for everything, the answers to the questions included. Each call has a limit of its own, of seconds."""
-LONGEST_WAIT_S = 7_200.0
-"""Seconds that --wait waits at most."""
+MAX_UNTIL_DUE = timedelta(hours=2)
+"""How far away the next run may be that --wait waits for."""
 POLL_S = 20.0
 """Seconds between two looks at the logs."""
 RESTART = timedelta(minutes=1)
@@ -127,27 +130,26 @@ def deploy(  # noqa: PLR0913  # one for each option
         given = _given(file)
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
 
-        services = AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)
-        try:
+        with closing(AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)) as services:
             work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
             with render.console(stderr=True).status("Looking …"):
                 report = work.look(previous=previous)
+            asks = applies and not yes and report.result == "different"
             if applies and report.result == "different":
                 hosts = work.untrusted(report, trust_host)
-                if yes:
-                    _refuse_untrusted(hosts, work.typed)
-                else:
+                if asks:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
                     _ask(hosts, work.typed, app.name)
+                else:
+                    _refuse_untrusted(hosts, work.typed)
                 report = work.apply(report)
                 if wait and report.result == "deployed":
                     report = work.wait(report)
-        finally:
-            services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     report = logger.redact(report)
-    put_out(logger, as_json, report.as_dict(), lambda: show_deployment(report, render.console()))
+    shown = partial(show_deployment, report, was_shown=asks)
+    put_out(logger, as_json, report.as_dict(), lambda: shown(render.console()))
     sys.exit(report.exit_code(applies=applies, tells_changes=exit_code))
 
 
@@ -241,7 +243,7 @@ class DeployReport:
             "alerts_enabled": list(self.alerts_enabled),
             "checks": [json_of(check) for check in self.checks],
             "notes": [json_of(note) for note in self.notes],
-            "next_run": self.next_run.isoformat() if self.next_run else None,
+            "next_run": self.next_run and utc_text(self.next_run),
             "run": self.run.runs[0].as_dict() if self.run else None,
             "error": json_of(self.error) if self.error else None,
         }
@@ -323,7 +325,7 @@ class _Work:
             tuple(checks),
             tuple(notes),
             tuple(rule.name for rule in self._to_enable(deployment)),
-            _next_run(deployment, self.services.deadline.clock.now()),
+            _next_run(deployment, self._manager.now()),
             is_paused(deployment.wanted),
         )
 
@@ -337,9 +339,12 @@ class _Work:
         try:
             rules = self._manager.alert_rules(app)
         except ServiceError as error:
+            # A first list whose alerts are off would fail in silence.
+            if deployment.resumes:
+                raise
             yield diagnose(error, context)
             return
-        self._rules = [rule for rule in rules if rule.name.startswith(ALERT_RULES)]
+        self._rules = [rule for rule in rules if _is_of(app, rule)]
         disabled = [rule.name for rule in self._rules if not rule.enabled]
         if not self._rules:
             yield finding("alert_rules_missing", context)
@@ -381,7 +386,7 @@ class _Work:
             return replace(
                 plan, result="failed", error=diagnose(error, context), alerts_enabled=tuple(enabled)
             )
-        next_run = _next_run(deployment, self.services.deadline.clock.now())
+        next_run = _next_run(deployment, self._set_at)
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
 
     def wait(self, done: DeployReport) -> DeployReport:
@@ -391,10 +396,10 @@ class _Work:
             return done
         context, clock = _context(done.app), self.services.deadline.clock
         set_at = self._set_at or clock.now()
-        due = done.next_run or set_at
-        deadline = Deadline.after(
-            min(((due - set_at) + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), LONGEST_WAIT_S), clock
-        )
+        until_due = (done.next_run or set_at) - set_at
+        # If the next one is too far away, only the run that the restart has cut off can follow.
+        until_due = until_due if until_due <= MAX_UNTIL_DUE else timedelta()
+        deadline = Deadline.after((until_due + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), clock)
         try:
             logs = open_logs(self.services, done.app)
             context = logs.about
@@ -447,6 +452,14 @@ def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
 _MOST_NAMED = 5
 
 
+def _is_of(app: "FunctionApp", rule: "AlertRule") -> bool:
+    """Return whether infra/ has created the alert rule, and for this app: then the names end alike."""
+    app_name, name = app.name.casefold(), rule.name.casefold()
+    of_infra = app_name.startswith(NAMED_BY_INFRA)
+    ending = f"-{app_name.removeprefix(NAMED_BY_INFRA)}" if of_infra else ""
+    return name.startswith(ALERT_RULES) and name.endswith(ending)
+
+
 def _context(app: "FunctionApp") -> DiagnosisContext:
     return AppName(app.name, app.group, app.subscription_id).context()
 
@@ -468,11 +481,17 @@ def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
         for name, size, most in deployment.too_long()
         if not any((check.subject, check.status) == (name, "failed") for check in checks)
     ]
+    references = deployment.references()
+    checks = [check for check in checks if check.subject not in references or check.status != "failed"]
+    checks += [Check("settings", name, "warning", _UNCHECKED) for name in references]
     replaced = {check.subject for check in too_long}
     return [
         *(check for check in checks if check.subject not in replaced or check.status == "failed"),
         *too_long,
     ]
+
+
+_UNCHECKED = "is a reference that only Azure can resolve; its value was not checked"
 
 
 def _next_run(deployment: Deployment, now: datetime) -> datetime | None:
@@ -528,8 +547,23 @@ def _ask(hosts: Sequence[str], typed: Command, name: str) -> None:
     )
 
 
-def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -> None:
-    """The changes, what stays, what is odd, and what happens next."""
+def show_deployment(
+    report: DeployReport, out: Console, *, asks: bool = False, was_shown: bool = False
+) -> None:
+    """Show the changes, what stays, what is odd, and what happens next; of a plan that was shown, only what came of it."""
+    if not was_shown:
+        _show_plan(report, out)
+    if report.error is not None and report.result != "deployed":
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    for line, style in _ending(report, asks=asks):
+        fold(Text(), Text(line, style), out)
+    if report.error is not None and report.result == "deployed":
+        show_finding([Finding("failed", "", report.error.message, report.error)], out)
+    if report.run is not None:
+        show_history(report.run, out, only_failed=False)
+
+
+def _show_plan(report: DeployReport, out: Console) -> None:
     if report.app is not None and not options.quiet():
         app = report.app
         fold(
@@ -548,14 +582,6 @@ def show_deployment(report: DeployReport, out: Console, *, asks: bool = False) -
     if report.checks and (wrong or not options.quiet()):
         render.show_check(CheckReport(report.checks), out)
     show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
-    if report.error is not None and report.result != "deployed":
-        show_finding([Finding("failed", "", report.error.message, report.error)], out)
-    for line, style in _ending(report, asks=asks):
-        fold(Text(), Text(line, style), out)
-    if report.error is not None and report.result == "deployed":
-        show_finding([Finding("failed", "", report.error.message, report.error)], out)
-    if report.run is not None:
-        show_history(report.run, out, only_failed=False)
 
 
 def _show_change(change: Change, out: Console) -> None:
@@ -623,7 +649,7 @@ def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
                     STYLE["warning"],
                 )
             elif report.next_run is not None:
-                yield f"The next run is at {report.next_run:%H:%M} UTC (REFRESH_SCHEDULE).", ""
+                yield f"The next run is at {utc_clock(report.next_run)} (REFRESH_SCHEDULE).", ""
             if report.result == "different" and not asks:
                 yield "Nothing was set: to do it, add --apply.", ""
 

@@ -30,11 +30,12 @@ class _Commands(click.Group):
 
 
 @click.group("git-refresh", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="git_refresh")
+@click.version_option(__version__, prog_name="git-refresh")
 def main() -> None:
     """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.
 
-    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run), 130 interrupted.
+    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run), 3 with --exit-code something to do,
+    130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":

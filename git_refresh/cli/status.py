@@ -253,8 +253,8 @@ class LoggedTokens:
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
         """How a workspace's credential stands by the logs; failed if no valid token can be stored."""
         stored, other = (self.tokens.latest(host, stored=each) for each in (True, False))
-        if stored is None and other is None and self.tokens.rows:
-            return StoredToken("warning", f"no run since {_at(self.tokens.since)} knew this workspace")
+        if stored is None and not self.tokens.complete:
+            return StoredToken("warning", "Log Analytics returned only a part of the log lines")
         if stored is None:
             return self._expired(host, f"No run has stored a token since {_at(self.tokens.since)}")
         run = f"the run of {_at(stored.timestamp)}"
@@ -561,10 +561,14 @@ def _show_workspaces(report: StatusReport, out: Console) -> None:
 def _show_logs(logs: AppLogsStatus, out: Console) -> None:
     if logs.error is not None:
         show_finding([Finding("failed", "logs", logs.error.message, logs.error)], out)
-    elif not quiet():
-        newest = logs.stored.tokens.newest_line if logs.stored else None
-        age = f"The newest log line of {logs.app} is from {_at(newest)}. " if newest else ""
-        fold(Text(), Text(f"{age}Lines appear some minutes after a run.", "dim"), out)
+    elif logs.stored is not None and not quiet():
+        tokens = logs.stored.tokens
+        seen = (
+            f"The newest log line of {logs.app} is from {_at(tokens.newest_line)}."
+            if tokens.newest_line
+            else f"The logs of {logs.app} show no run since {_at(tokens.since)}."
+        )
+        fold(Text(), Text(f"{seen} Lines appear some minutes after a run.", "dim"), out)
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:

@@ -273,7 +273,7 @@ def _cone(value: str) -> str:
         raise ValueError("means the whole repository; leave sparse out")
     if re.search(r"[*?\[\]\\]", value) or {".", ".."} & set(value.split("/")):
         directory = "/".join(names)
-        fine = not re.search(r"[*?\[\]]", directory) and ".." not in names
+        fine = not re.search(r"\A!|[*?\[\]]", directory) and ".." not in names
         advice = (
             f'; write "{directory}"' if fine and redact(directory) == directory else ", like src or conf/prod"
         )

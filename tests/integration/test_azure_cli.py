@@ -277,6 +277,7 @@ def test_a_personal_token_is_not_stored_without_a_confirmation(cloud: Cloud, fle
     done = run(fleet)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
+        "Settings: the environment.\n"
         "✗ run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
         "Git credential of 3 workspaces; add --yes if that is meant\nNothing was run.\n"
     )

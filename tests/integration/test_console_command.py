@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -93,12 +94,30 @@ def test_a_shell_completes_commands_options_and_codes(typed: str, offered: list[
     assert completed(typed) == offered
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_page_s_line_for_a_shell_turns_completion_on(shell: str) -> None:
-    page = (ROOT / "docs/setup.md").read_text()
-    assert re.search(rf"_GIT_REFRESH_COMPLETE={shell}_source git-refresh", page)
-    done = git_refresh(_GIT_REFRESH_COMPLETE=f"{shell}_source")
-    assert (done.returncode, "git-refresh" in done.stdout) == (0, True), done.stderr
+SHELLS = {
+    "bash": ["bash", "--norc", "--noprofile", "-c", "{line}; complete -p git-refresh"],
+    "zsh": ["zsh", "-f", "-c", "{line}; echo $_comps[git-refresh]"],
+    "fish": ["fish", "--no-config", "-c", "{line}; complete git-refresh"],
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_page_s_line_for_a_shell_turns_completion_on(shell: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs/reference.md").read_text()
+    (line,) = re.findall(
+        rf"^- {shell}\b.*: `(.*_GIT_REFRESH_COMPLETE={shell}_source .*)`$", page, re.MULTILINE
+    )
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    command = tmp_path / "git-refresh"
+    module, _, function = COMMAND[1].partition(":")
+    command.write_text(f"#!{sys.executable}\nfrom {module} import {function}\n{function}()\n")
+    command.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    arguments = [part.format(line=line) for part in SHELLS[shell]]
+    done = subprocess.run(arguments, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "_git_refresh_completion" in done.stdout
 
 
 def test_what_builds_it_is_pinned_and_taken_from_there() -> None:

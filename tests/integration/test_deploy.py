@@ -19,6 +19,7 @@ from git_refresh.admin import resource_manager
 from git_refresh.cli import deploy as deploy_command
 from git_refresh.cli.main import main
 from git_refresh.clients import rest
+from git_refresh.model.clock import SystemClock
 from git_refresh.settings.names import PREVIOUS, SET_BY_DEPLOY
 from localcloud import Cloud, Fault, faults, seed
 from localcloud.authority import OTHER_TENANT
@@ -160,6 +161,19 @@ def test_previous_puts_back_what_was_there_and_can_be_repeated(stage: Stage) -> 
     assert (code, report["result"], stage.app.restarts) == (0, "same", 2)
 
 
+def test_a_key_vault_reference_stays_and_is_put_back(stage: Stage) -> None:
+    reference = "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/list)"
+    stage.app.settings["WORKSPACES"] = reference
+    assert stage.apply()[0] == 0
+    code, report = stage.apply("--previous", file=False)
+    assert (code, report["result"], stage.app.settings["WORKSPACES"]) == (0, "deployed", reference)
+    assert ("WORKSPACES", "warning") in [(each["subject"], each["status"]) for each in report["checks"]]
+    stage.write(WORKSPACES=reference + " ")
+    del stage.app.settings["PREVIOUS_WORKSPACES"]
+    stage.app.settings["WORKSPACES"] = "[]"
+    assert stage.apply()[0] == 2
+
+
 def test_the_first_list_enables_alerts_first_and_ends_the_pause(new_stage: Stage) -> None:
     rules = new_stage.app.group.alert_rules
     seen: list[bool] = []
@@ -262,7 +276,7 @@ def test_at_a_terminal_a_new_host_is_asked_about_first(
     )
     shown = done.stdout.decode()
     assert (done.returncode, bool(trusting.written)) == (code, set_), shown
-    assert "git.contoso.com" in shown
+    assert shown.count("+ TRUSTED_HOSTS") == 1, shown
 
 
 def test_without_a_terminal_nothing_is_set_without_yes(stage: Stage) -> None:
@@ -533,6 +547,26 @@ def test_where_alert_rules_cannot_be_read_it_is_said(new_stage: Stage) -> None:
     assert (code, [note["code"] for note in report["notes"]]) == (0, ["alert_rules_missing"])
 
 
+def test_the_first_list_is_not_set_while_alert_rules_are_unknown(new_stage: Stage, impatient: Stage) -> None:
+    new_stage.fail(faults.status(503, "try later"), "/scheduledQueryRules$")
+    typed = ["deploy", str(impatient.file), "--app", APP, "--apply", "--yes", "--json"]
+    done = CliRunner().invoke(main, typed)
+    assert (done.exit_code, json.loads(done.stdout)["result"]) == (1, "failed")
+    assert (new_stage.written, new_stage.app.settings[PAUSE]) == ([], "true")
+
+
+def test_alert_rules_of_another_app_in_the_group_are_left(new_stage: Stage) -> None:
+    group = new_stage.app.group
+    group.alert_rule(
+        "ar-git-refresh-no-run-fabrikam", scopes=[group.component("appi-git-refresh-fabrikam").id]
+    )
+    other = group.alert_rules[-1]
+    other.enabled = False
+    code, report = new_stage.apply()
+    assert (code, other.enabled, other.name in report["alerts_enabled"]) == (0, False, False)
+    assert all(rule.enabled for rule in group.alert_rules if rule is not other)
+
+
 def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) -> None:
     without_role(new_stage)
     new_stage.app.group.assign(new_stage.admin.object_id, "Website Contributor", "Reader")
@@ -602,9 +636,45 @@ def test_wait_ends_when_no_run_can_be_expected_any_more(
     stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.trace(line(run_id="old")[2])
-    monkeypatch.setattr(deploy_command, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr(deploy_command, "MAX_UNTIL_DUE", timedelta())
+    monkeypatch.setattr(deploy_command, "LONGEST_RUN", timedelta())
+    monkeypatch.setattr(deploy_command, "VISIBLE_AFTER", timedelta(seconds=0.25))
     code, report = waited(stage)
     assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+@pytest.mark.parametrize("schedule", ["0 0 0 1 1 *", "0 0 0 30 2 *"])
+def test_wait_waits_for_no_run_that_is_not_due_for_hours(
+    stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    here.trace(line(run_id="old")[2])
+    monkeypatch.setattr(deploy_command, "LONGEST_RUN", timedelta())
+    monkeypatch.setattr(deploy_command, "VISIBLE_AFTER", timedelta(seconds=0.2))
+    stage.app.settings["REFRESH_SCHEDULE"] = schedule
+    code, report = waited(stage)
+    assert (code, report["result"], report["error"]["code"]) == (1, "deployed", "run_not_seen")
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_wrong_clock_of_the_laptop_changes_no_time_of_a_run(
+    stage: Stage, here: Logs, monkeypatch: pytest.MonkeyPatch, behind: timedelta
+) -> None:
+    class WrongClock(SystemClock):
+        def now(self) -> datetime:
+            return super().now() - behind
+
+    monkeypatch.setattr(deploy_command, "SystemClock", WrongClock)
+    runs_once_set(stage, here)
+    began = datetime.now(UTC)
+    code, report = waited(stage)
+    next_run = datetime.fromisoformat(report["next_run"])
+    assert (code, report["error"], began < next_run <= began + timedelta(minutes=16)) == (0, None, True)
+
+
+def test_the_next_run_is_named_with_its_day(stage: Stage) -> None:
+    stage.app.settings["REFRESH_SCHEDULE"] = "0 0 0 1 1 *"
+    assert b"-01-01 00:00 UTC" in b" ".join(stage.deploy().stdout.split())
+    assert stage.report()[1]["next_run"].endswith("-01-01T00:00:00Z")
 
 
 def test_wait_without_a_role_on_the_logs_says_that_the_settings_are_set(stage: Stage, here: Logs) -> None:

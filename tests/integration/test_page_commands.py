@@ -19,7 +19,7 @@ from git_refresh.cli.main import main
 from localcloud import Cloud, Fleet, play, seed
 from localcloud.authority import TENANT, entra_v2
 from localcloud.databricks.workspace import Workspace
-from localcloud.fleet import CLIENT_ID, SECRET, SECRET_NAME
+from localcloud.fleet import APP, CLIENT_ID, SECRET, SECRET_NAME
 from tests.support import setup_paths, warm
 from tests.support.paths import ROOT
 
@@ -34,7 +34,7 @@ STAND_IN = """\
 basename "$0" >> "$CALLS"
 case "$(basename "$0") $*" in
   "az functionapp config appsettings list"*) cat "$DEPLOYED";;
-  "az account get-access-token "*) exec "$SIGNED_IN/az" "$@";;
+  "az account "*) exec "$SIGNED_IN/az" "$@";;
   "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
   "git-refresh deploy "*) ;;
@@ -122,7 +122,9 @@ def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, st
     deployed = tmp_path / "deployed"
     deployed.write_text(json.dumps([{"name": n, "value": v} for n, v in owned.settings.items()]))
     answers = {"CREATED_BY_DATABRICKS": json.dumps(CREATED), "OWN_CLIENT_ID": cloud.identity.client_id}
-    answers["SIGNED_IN"] = str(cloud.person("ada").sign_in(tmp_path / "signed-in"))
+    ada = cloud.person("ada")
+    owned.app.group.assign(ada.object_id, "Website Contributor", "Monitoring Reader")
+    answers["SIGNED_IN"] = str(ada.sign_in(tmp_path / "signed-in"))
     places = {"CALLS": str(tmp_path / "calls"), "DEPLOYED": str(deployed), "HOME": str(tmp_path)}
     yield {"PATH": f"{tools}:{os.environ['PATH']}", **cloud.environment(), **places, **answers}
     assert not cloud.refused, "nothing was asked of the real world"
@@ -138,7 +140,8 @@ def test_every_printed_command_works_as_printed(
     write_own(owned, copy)
     for command in commands(PAGES[page]):
         if command.startswith(OURS):
-            arguments = shlex.split(command.removeprefix(OURS), comments=True)
+            typed = command.replace("--app APP", f"--app {APP}").replace("--apply", "--apply --yes")
+            arguments = shlex.split(typed.removeprefix(OURS), comments=True)
             done = warm.run(*arguments, environ=environ, folder=copy)
         else:
             bare = command.partition(" #")[0].strip()
@@ -158,7 +161,7 @@ def test_every_printed_command_works_as_printed(
 def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, environ: dict[str, str]) -> None:
     """The commands of the page reach the cloud, and not only themselves."""
     write_own(owned, copy)
-    (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run ")]
+    (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run")]
     warm.run(*shlex.split(command.removeprefix(OURS), comments=True), environ=environ, folder=copy)
     folder = owned.workspaces[1].folder("/Repos/etl/prod")
     assert folder

@@ -13,7 +13,7 @@ import requests
 from azure.keyvault.secrets._shared import http_challenge_cache
 from pydantic import SecretStr
 
-from git_refresh.admin.logs import AppLogs
+from git_refresh.admin.logs import AppLogs, Query
 from git_refresh.admin.organization import (
     DEVOPS_GRAPH_ORIGIN,
     DEVOPS_ORIGIN,
@@ -22,6 +22,7 @@ from git_refresh.admin.organization import (
     Organization,
 )
 from git_refresh.admin.resource_manager import AlertRule, FunctionApp, ResourceManager, Subscription
+from git_refresh.admin.runs import LineRow
 from git_refresh.admin.vault import AdminVault
 from git_refresh.admin.workspace import AdminWorkspace
 from git_refresh.app import trusted_certificates
@@ -277,7 +278,7 @@ def saved(clients: Clients) -> None:
 
 
 def last_run(clients: Clients) -> object:
-    return clients.logs().last_run(timedelta(days=1))
+    return clients.logs().find(Query.LAST_RUN, LineRow, timedelta(days=1))
 
 
 READ["resourcemanager_app_settings_saved"] = Replay(saved, None)

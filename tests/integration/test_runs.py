@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -252,6 +253,19 @@ def test_without_a_name_the_only_app_of_infra_is_meant(stage: Stage) -> None:
     (problem,) = json.loads(done.stdout)["problems"]
     assert problem["location"] == "--app"
     assert "func-git-refresh-second" in problem["message"]
+
+
+def test_without_a_subscription_no_app_is_called_missing(stage: Stage, tmp_path: Path) -> None:
+    account = json.dumps({"id": OTHER_TENANT, "tenantId": OTHER_TENANT})
+    real, az = shutil.which("az", path=stage.environ["PATH"]), tmp_path / "tools" / "az"
+    az.parent.mkdir()
+    az.write_text(
+        f"#!/bin/sh\nif [ \"$1 $2\" = 'account show' ]; then echo '{account}'; else exec {real} \"$@\"; fi\n"
+    )
+    az.chmod(0o755)
+    stage.environ["PATH"] = f"{az.parent}:{stage.environ['PATH']}"
+    done = stage.command("runs", "--json")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (1, "subscription_not_chosen")
 
 
 def test_a_token_goes_only_to_the_service_that_it_is_for(stage: Stage) -> None:

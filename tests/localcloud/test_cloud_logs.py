@@ -168,8 +168,9 @@ def test_a_timespan_limits_what_is_found(
 
 def test_a_line_is_found_after_a_delay(client: LogsQueryClient, component: Component, logs: Logs) -> None:
     logs.delay = timedelta(minutes=5)
-    logs.trace("old", at=NOW - timedelta(minutes=6))
-    logs.trace("new", at=NOW - timedelta(minutes=4))
+    now = datetime.now(UTC)
+    logs.trace("old", at=now - timedelta(minutes=6))
+    logs.trace("new", at=now - timedelta(minutes=4))
     assert found(client, component, "traces | project message") == [["old"]]
     logs.delay = timedelta(0)
     assert len(found(client, component, "traces")) == 2

@@ -20,7 +20,9 @@ def uses_of_ours() -> Iterator[tuple[str, str]]:
             page.read_text(),
             re.MULTILINE,
         ):
-            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", arguments.rstrip(' ".')
+            text = arguments.rstrip(" .")
+            whole = text.removesuffix('"') if text.count('"') % 2 else text
+            yield f"{page.relative_to(ROOT)}: {arguments.strip()}", whole
 
 
 USES = dict(uses_of_ours())

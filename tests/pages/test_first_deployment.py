@@ -137,9 +137,9 @@ def test_in_full_the_order_is_the_same() -> None:
         "## 3. Let it in",
         "### The vault",
         "### Your own role",
-        "git-refresh onboard --settings workspaces.json --apply\n",
+        "git-refresh onboard --apply\n",
         "## 4. The app settings",
-        "git-refresh deploy workspaces.json ",
+        "git-refresh deploy ",
         "## 5. Try it from a laptop",
         "## 6. Publish",
         "functionapp " + "publish",
@@ -157,17 +157,14 @@ def test_manual_grants_come_in_the_order_of_their_dependencies() -> None:
         "## The OAuth secret",
         "## Can Manage on the folders",
         "## See that it is all there",
-        "git-refresh check ",
+        "git-refresh check\n",
     )
     assert "functionapp " + "publish" not in BY_HAND
 
 
 def test_azd_needs_one_command_and_no_list() -> None:
-    for text in (section(README, "Deploy it"), section(INFRA_PAGE, "With azd")):
-        used = re.findall(
-            r"^ *(azd (?:up|provision|deploy|env set).*)$", "".join(BLOCK.findall(text)), re.MULTILINE
-        )
-        assert used == ["azd up"]
+    text = "".join(BLOCK.findall(section(README, "Deploy it") + section(INFRA_PAGE, "With azd")))
+    assert re.findall(r"^ *(azd (?:up|provision|deploy|env set).*)$", text, re.MULTILINE) == ["azd up"]
 
 
 def test_the_way_with_azd_or_az_needs_neither_make_nor_jq() -> None:

@@ -59,9 +59,16 @@ SAME: dict[str, tuple[object, object]] = {
     "the short form": ([HOST], [{"host": HOST}]),
     "a folder's short form": ([with_(folders=["/a/b"])], [with_(folders=[{"path": "/a/b"}])]),
     "/Workspace in front": ([with_(folders=["/a/b"])], [with_(folders=["/Workspace/a/b"])]),
-    "no folders": ([{"host": HOST}], [{"host": HOST, "folders": []}]),
     "keys in another order": ([ENTRY], [dict(reversed(ENTRY.items()))]),
 }
+
+
+def test_no_folders_instead_of_those_of_the_defaults_is_a_change() -> None:
+    defaults = {"WORKSPACE_DEFAULTS": {"folders": ["/Repos/prod/*"]}}
+    before = running(WORKSPACES=[{"host": HOST}], **defaults)
+    found = deploy(before, settings(WORKSPACES=[{"host": HOST, "folders": []}], **defaults))
+    assert [(each.action, each.key, each.new) for each in found.changes()] == [("added", "folders", "[]")]
+    assert [each.code for _, each in found.left_behind()] == ["pattern_removed"]
 
 
 @pytest.mark.parametrize(("old", "new"), SAME.values(), ids=SAME)
@@ -192,6 +199,13 @@ def test_no_change_shows_a_secret(key: str, secret: str) -> None:
         assert "***" in found
 
 
+def test_no_change_shows_what_a_key_further_in_calls_a_secret() -> None:
+    secret = with_(database={"password": "hunter2"})
+    found = repr(deploy(running(WORKSPACES=[secret]), settings(WORKSPACES=[ENTRY])).changes())
+    assert "hunter2" not in found
+    assert "***" in found
+
+
 def test_the_repr_of_a_deployment_has_no_setting() -> None:
     assert "canary" not in repr(deploy(running(SOME_KEY="canary"), settings(KEY_VAULT_URL="canary")))
 
@@ -236,6 +250,11 @@ SET = {
     ),
     "without a list the first deployment's pause stays": (
         FIRST,
+        settings(KEY_VAULT_URL="b"),
+        {"KEY_VAULT_URL": "b"},
+    ),
+    "with an empty list it stays, too": (
+        {**FIRST, "WORKSPACES": ""},
         settings(KEY_VAULT_URL="b"),
         {"KEY_VAULT_URL": "b"},
     ),
@@ -346,7 +365,12 @@ def test_a_list_fits_if_it_can_be_kept_as_the_previous_one(size: int, *, fits: b
 
 @pytest.mark.parametrize(
     ("existing", "ours"),
-    [(FIRST, True), ({"AZURE_CLIENT_ID": "x", "FUNCTIONS_EXTENSION_VERSION": "~4"}, False), ({}, False)],
+    [
+        (FIRST, True),
+        ({"AZURE_CLIENT_ID": "x", "FUNCTIONS_EXTENSION_VERSION": "~4"}, False),
+        ({"KEY_VAULT_URL": "https://fabrikam.vault.azure.net", "TRUSTED_HOSTS": "shop.example"}, False),
+        ({}, False),
+    ],
 )
 def test_an_app_without_settings_of_this_one_is_another(existing: dict[str, str], *, ours: bool) -> None:
     assert is_ours(existing) == ours

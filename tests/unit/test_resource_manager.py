@@ -72,15 +72,29 @@ def test_an_app_is_found_whatever_case_its_name_is_typed_in() -> None:
     assert manager.component_id(app) == component
 
 
-def test_an_app_on_a_later_page_is_found() -> None:
-    following = f"{RESOURCE_MANAGER}/subscriptions/{ONE}{SITE}?api-version=2025-03-01&$skiptoken=2"
+@pytest.mark.parametrize("origin", [RESOURCE_MANAGER, f"{RESOURCE_MANAGER}:443"])
+def test_an_app_on_a_later_page_is_found(origin: str) -> None:
+    following = f"{origin}/subscriptions/{ONE}{SITE}?api-version=2025-03-01&$skiptoken=2"
     answers = sites(site("a"), nextLink=following) | {
         f"/subscriptions/{ONE}{SITE}2": {"value": [site("b")], "nextLink": None}
     }
     assert ResourceManager(FakeRest(answers)).app("b", ONE) is not None
 
 
-@pytest.mark.parametrize("following", ["https://evil.example/x", f"{RESOURCE_MANAGER}.evil.example/x", "x"])
+def test_one_of_two_apps_of_a_name_is_never_guessed() -> None:
+    second = site("a")
+    second["id"] = second["id"].replace("/rg/", "/rg2/")
+    manager = ResourceManager(FakeRest(sites(site("a"), second)))
+    with pytest.raises(DiagnosedError) as caught:
+        find_app(manager, "a", ONE)
+    assert caught.value.diagnosis.code == "function_app_ambiguous"
+    assert "rg, rg2" in caught.value.diagnosis.message
+
+
+@pytest.mark.parametrize(
+    "following",
+    ["https://evil.example/x", f"{RESOURCE_MANAGER}.evil.example/x", f"{RESOURCE_MANAGER}:8443/x", "x"],
+)
 def test_a_next_page_at_another_address_is_never_asked(following: str) -> None:
     rest = FakeRest(sites(site("a"), nextLink=following))
     with pytest.raises(ServiceError) as caught:

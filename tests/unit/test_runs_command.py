@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -13,9 +15,9 @@ from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import runs as command
 from git_refresh.cli.main import main
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
-from git_refresh.model.values import Problem
+from git_refresh.model.values import Problem, Slice
 from git_refresh.output.log import RedactingLogger
-from git_refresh.run.report import log_nothing_done, log_run
+from git_refresh.run.report import log_dispatch, log_nothing_done, log_queued, log_run, log_workspace
 from tests.support.fakes import NOW
 from tests.support.reports import ERROR, report, workspace
 from tests.support.stored_lines import StoredLines
@@ -243,3 +245,35 @@ def test_control_characters_in_a_log_line_reach_no_terminal(stored: StoredLines,
     shown = runs().output
     assert "\x1b" not in shown
     assert "\u202e" not in shown
+
+
+def in_slices(stored: StoredLines, caplog: pytest.LogCaptureFixture, ago: int, *, ends: bool = True) -> None:
+    """The lines of a run in two slices, a minute apart, on a schedule of an hour."""
+    at, run_id, logger = NOW - ago * MINUTE, f"run {ago}", RedactingLogger()
+    stored.record(caplog, at, lambda: log_dispatch(run_id, 2, 2, at + 60 * MINUTE, [], logger))
+    for number in (1, 2):
+        part = Slice(run_id, number, 2)
+        stored.record(caplog, at, partial(log_queued, part, at + 60 * MINUTE, [f"data-{number}"], logger))
+    for number in (1, 2) if ends else (1,):
+        part, done = Slice(run_id, number, 2), workspace(name=f"data-{number}")
+        whole = replace(report(done), slice=part, run_id=run_id)
+        ended = at + number * MINUTE
+        stored.record(caplog, ended, partial(log_workspace, run_id, done, logger, part))
+        stored.record(caplog, ended, partial(log_run, whole, logger))
+
+
+@pytest.mark.parametrize("since", ["10m", "21m", "24h"])
+def test_a_run_in_slices_before_the_chosen_time_is_the_last_one(
+    stored: StoredLines, caplog: pytest.LogCaptureFixture, since: str
+) -> None:
+    in_slices(stored, caplog, 22)
+    assert (as_json("--since", since)["findings"], runs("--since", since).exit_code) == ([], 0)
+
+
+def test_the_last_run_that_ended_counts_while_one_is_in_progress(
+    stored: StoredLines, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_slices(stored, caplog, 65)
+    in_slices(stored, caplog, 5, ends=False)
+    found = as_json("--since", "30m")
+    assert ([run["result"] for run in found["runs"]], found["result"]) == (["running"], "ok")

@@ -1,6 +1,8 @@
 """`status --app`: until when the stored tokens live, by the deployed app's log lines."""
 
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from git_refresh.admin.values import DiagnosedError
 from git_refresh.cli import status as command
@@ -142,8 +145,14 @@ def test_a_last_run_that_stored_nothing_is_a_warning_while_the_token_lives(
     assert (found.status, found.expires_at) == ("warning", NOW + 40 * MINUTE)
 
 
-def test_a_workspace_that_no_run_knows_is_a_warning(stored: StoredLines, ran: Ran) -> None:
+def test_a_workspace_that_no_run_reaches_has_failed_beside_others(stored: StoredLines, ran: Ran) -> None:
     ran(5, 50, where=host(2))
+    assert (credential(stored).status, status(stored).result) == ("failed", "failed")
+
+
+def test_a_workspace_that_a_part_of_the_lines_lacks_is_a_warning(stored: StoredLines, ran: Ran) -> None:
+    ran(5, 50, where=host(2))
+    stored.complete = False
     assert (credential(stored).status, credential(stored).expires_at) == ("warning", None)
 
 
@@ -201,3 +210,18 @@ def test_the_newest_line_is_part_of_the_json(stored: StoredLines, ran: Ran) -> N
         "newest_line_at": "2026-11-23T11:55:00Z",
         "error": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("minutes", "since"), [([], "2026-11-22 11:00 UTC"), ([5], "2026-11-23 11:55 UTC")], ids=["none", "one"]
+)
+def test_what_the_logs_show_is_said_with_the_name_of_the_app(
+    stored: StoredLines, ran: Ran, minutes: list[int], since: str
+) -> None:
+    for ago in minutes:
+        ran(ago, 50)
+    tokens = LoggedTokens(stored.stored_tokens(LONGEST_TOKEN), stored.about)
+    out = Console(file=io.StringIO(), width=400)
+    command._show_logs(AppLogsStatus("contoso", tokens), out)
+    assert isinstance(out.file, io.StringIO)
+    assert re.search(rf"\bcontoso\b.* {since}\.", out.file.getvalue())
