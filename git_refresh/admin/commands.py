@@ -133,7 +133,8 @@ def on_vault_secret(verb: Literal["delete", "purge", "recover"], vault_url: str,
     """The command that deletes, purges or recovers a secret in Key Vault."""
     vault = (urlsplit(vault_url).hostname or "").partition(".")[0]
     return command(
-        f"az keyvault secret {verb} --vault-name {{vault}} --name {{name}} --output none",
+        "az keyvault secret {verb} --vault-name {vault} --name {name} --output none",
+        verb=verb,
         vault=vault,
         name=name,
     )

@@ -37,7 +37,7 @@ case "$(basename "$0") $*" in
   "az account "*) exec "$SIGNED_IN/az" "$@";;
   "az identity show "*"--query clientId "*) echo "$OWN_CLIENT_ID";;
   "az "*"--output tsv") echo stand-in;;
-  "git-refresh deploy "*) ;;
+  "git-refresh deploy "* | "git-refresh onboard "*" --remove") ;;
   "git-refresh "*) exec .venv/bin/python -m git_refresh "$@";;
   "editor "*)
     jq --arg id "$1" '.WORKSPACE_DEFAULTS.client_id = $id' workspaces.json > list
