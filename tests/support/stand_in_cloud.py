@@ -66,6 +66,8 @@ class World:
     roles: list[str] = field(default_factory=lambda: [GROUP_ID])
     deployment: str = ""
     pending: list[str] = field(default_factory=list)
+    goes_on_at: int = 0
+    """When Azure creates the next of a deployment whose caller was killed."""
     settings: dict[str, str] = field(default_factory=dict)
     versions: int = 0
     principal: bool = False
@@ -125,7 +127,7 @@ class StandInCloud:
     def _act(self, words: Words) -> str:
         line = " ".join(words)
         if words[0] == "az":
-            if self.world.pending:  # Azure goes on with a deployment that was begun
+            if self.world.pending and self.clock >= self.world.goes_on_at:
                 self.world.create(self.world.pending.pop(0))
             self._check_sign_in(words)
         if self.broken and line.startswith(self.broken):
@@ -155,7 +157,7 @@ class StandInCloud:
         query, there = _option(words, "--query"), self.world.resources
         if query in {"[].id", f"[?type!='{IDENTITY}'].id"}:
             found = [id_ for id_, kind in there.items() if query == "[].id" or kind != IDENTITY]
-            if not found and self.world.adds_rule:
+            if not there and self.world.adds_rule:
                 self.world.adds_rule = False
                 self.world.create(LATE)
         elif query == "[].type":
@@ -197,6 +199,8 @@ class StandInCloud:
         self.clock += 900
         self.world.deployment, self.world.pending = "Running", [*MADE]
         if self.kill_at == AMID:
+            self.world.create(self.world.pending.pop(0))
+            self.world.goes_on_at = self.clock + 900
             raise KilledError
         for kind in MADE:
             self.world.create(kind)
