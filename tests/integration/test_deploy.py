@@ -438,12 +438,14 @@ def test_ctrl_c_while_it_sets_says_to_run_it_again(stage: Stage) -> None:
         if request.method == "PUT":
             os.kill(running[0].pid or 0, signal.SIGINT)
 
-    stage.cloud.on_request, stage.cloud.latency = interrupt, 0.3
+    stage.fail(faults.act_then(faults.hang()), method="PUT")
+    stage.cloud.on_request = interrupt
     arguments = ["deploy", str(stage.file), "--app", APP, "--apply", "--yes"]
     running.append(warm.start(*arguments, environ=stage.environ))
     running[0].join(50)
     assert running[0].exitcode == 130
-    stage.cloud.on_request, stage.cloud.latency = None, 0
+    stage.cloud.on_request = None
+    stage.cloud.clear_faults()
     assert stage.apply()[0] == 0
     assert stage.app.restarts == 1
 
