@@ -4,41 +4,19 @@
 fails is printed as it is written here: put it into `NAMED`, and it stays.
 """
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.fuzz_fixture import Example, Service, Stage, staged
+from tests.support.fuzz_settings import FUZZ, some
 from tests.support.hostile_responses import ROUTES, examples, examples_of_two
 from tests.support.named_responses import NAMED, PROCESSES
 from tests.support.oracle import Outcome, broken
 
-FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""How many examples `make fuzz` wants of each service; 0: it is `make test` that runs."""
 pytestmark = pytest.mark.timeout(0 if FUZZ else 120)
-
-common = settings(
-    deadline=None,
-    report_multiple_bugs=False,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.filter_too_much,
-        HealthCheck.data_too_large,
-    ],
-)
-
-
-def some(few: int, of_fuzz: int = 1) -> settings:
-    """The same few examples each time; or as many as `make fuzz` wants, or one in so many of these."""
-    if FUZZ:
-        return settings(common, max_examples=max(1, FUZZ // of_fuzz), print_blob=True)
-    phases = [Phase.explicit, Phase.generate]
-    return settings(common, derandomize=True, database=None, max_examples=few, phases=phases)
-
 
 SERVICES = list(ROUTES)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.admin.onboarding import Onboarding, OnboardOptions
@@ -22,12 +22,12 @@ from git_refresh.settings.load import load
 from localcloud import Cloud, Fault
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from localcloud.people import laptop
+from tests.support.fuzz_settings import FUZZ, some
 from tests.support.hostile_responses import changes
 from tests.support.mutations import Change, mutate
 from tests.support.oracle import INVISIBLE
 from tests.support.planted_secrets import pieces
 
-FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if FUZZ else 240)
 
 ROUTES = (
@@ -79,19 +79,6 @@ def strikes(draw: st.DrawFn) -> Strike:
 def strikes_at_writes(draw: st.DrawFn) -> Strike:
     service, route, method = draw(st.sampled_from(WRITTEN))
     return Strike(service, route, draw(changes(route)), method)
-
-
-def some(few: int) -> settings:
-    common = settings(
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-        report_multiple_bugs=False,
-    )
-    if FUZZ:
-        return settings(common, max_examples=FUZZ, print_blob=True)
-    return settings(
-        common, derandomize=True, database=None, max_examples=few, phases=[Phase.explicit, Phase.generate]
-    )
 
 
 def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) -> None:

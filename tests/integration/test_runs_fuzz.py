@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.admin import logs as limits
@@ -22,13 +22,13 @@ from git_refresh.output.log import RedactingLogger
 from localcloud import Cloud, Fault, seed
 from localcloud.fleet import APP, Fleet
 from localcloud.people import laptop
+from tests.support.fuzz_settings import FUZZ, some
 from tests.support.hostile_responses import changes
 from tests.support.mutations import Change, mutate
 from tests.support.oracle import INVISIBLE
 from tests.support.planted_secrets import pieces
 from tests.support.reports import ERROR
 
-FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 pytestmark = pytest.mark.timeout(0 if FUZZ else 240)
 LIMIT_S = 0.8
 ROUTES = (("logs", "/query"), ("logs", "/query"), ("resource_manager", "/sites"))
@@ -47,19 +47,6 @@ class Strike:
 def strikes(draw: st.DrawFn) -> Strike:
     service, route = draw(st.sampled_from(ROUTES))
     return Strike(service, route, draw(changes(route)))
-
-
-def some(few: int) -> settings:
-    common = settings(
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-        report_multiple_bugs=False,
-    )
-    if FUZZ:
-        return settings(common, max_examples=FUZZ, print_blob=True)
-    return settings(
-        common, derandomize=True, database=None, max_examples=few, phases=[Phase.explicit, Phase.generate]
-    )
 
 
 @pytest.fixture(scope="module")
