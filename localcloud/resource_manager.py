@@ -7,14 +7,15 @@ Facts: https://github.com/Azure/azure-rest-api-specs, `specification/`, below `r
 `applicationinsights/…/Microsoft.Insights/stable/2020-02-02/components_API.json`.
 Whatever else has been put into a resource group is only read, by its ID, in a list with its siblings, or in one of all below (`_STORED`):
 `resources/…/Microsoft.Resources/deployments` (`exportTemplate` returns the template), `…/Microsoft.Authorization/…/locks.json`,
-`authorization/…/stable/2022-04-01/authorization-RoleAssignmentsCalls.json` (`principalId eq` finds those at, above and below the scope),
-`storage`, `keyvault`, `operationalinsights`, `network` (`privateEndpoints`) and `monitor` (`actionGroups`), below `resource-manager/`.
+`authorization/…/stable/2022-04-01/authorization-RoleAssignmentsCalls.json` (`principalId eq` finds those at, above and below the scope).
 Roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
 Refusals: azure-sdk-for-python#38382 (another tenant), Azure/apiops#671 (a token that has expired), vscode-azurefunctions#3830 (no
 permission), azure-cli#30992 (no resource), azure-powershell#10638 (no resource group), azure-sdk-for-java#1827 (another operation is in
 progress: App Service's own errors begin with capital letters) and Partner-Smart-Office#1 (the same as 429).
 
-Unrecorded: that a list has what the caller may read and no more, where a role is assigned further down.
+Not compared with the specification: that a list has what the caller may read and no more, where a role is assigned further down; the
+actions of Website Contributor and of the monitoring roles; functions, publishing policies, storage accounts, vaults, log workspaces,
+private endpoints and action groups, which have the properties that infra/ gives them.
 """
 
 import fnmatch
