@@ -32,6 +32,7 @@ check: lint types ## lint, format, types and unit tests: while you work
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: install
 	$(BIN)/mypy

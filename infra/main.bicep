@@ -139,7 +139,7 @@ param alertWebhook string = ''
 @description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
-@description('Where docs/operations.md can be read, for the links in the alerts. Empty: they name the section alone.')
+@description('Where docs/runbook.md can be read, for the links in the alerts. Empty: they name the section alone.')
 param runbookUrl string = ''
 
 @description('Whether the alerts go to nobody, and are seen in the portal alone. Without this, one of alertEmail, alertWebhook and existingActionGroupId is needed.')
@@ -423,7 +423,7 @@ output KEY_VAULT_URL string = keyVaultUrl
 
 var secretStep = 'Secret: with oauth_secret, get the role Key Vault Secrets Officer on ${keyVaultName}, where the next step stores the secret (docs/setup.md, step 3).'
 var policyStep = 'Trust: with federated, the next step needs an account admin of Databricks for the federation policy, whose subject is ${identity.properties.principalId}.'
-var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/by-hand.md, Variant: workspaces that do not trust each other).'
+var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/permissions.md, Variant: workspaces that do not trust each other).'
 
 @description('What is left to do, in this order.')
 output NEXT_STEPS string[] = concat(
@@ -435,7 +435,7 @@ output NEXT_STEPS string[] = concat(
   empty(identities) ? [] : [zonesStep],
   [
     grantKeyVaultAccess ? secretStep : policyStep
-    'Grant access: git-refresh onboard --apply (docs/setup.md, step 3), or manually for object ID ${identity.properties.principalId} (docs/by-hand.md).'
+    'Grant access: git-refresh onboard --apply (docs/setup.md, step 3), or manually for object ID ${identity.properties.principalId} (docs/permissions.md).'
     'Deploy the list: git-refresh deploy --app ${app.outputs.name} --apply --wait turns the alerts on and ends the pause of an app without a list.'
   ]
 )

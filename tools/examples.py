@@ -23,7 +23,7 @@ from localcloud import Cloud, seed
 from localcloud.fleet import APP, CLIENT_ID, ORGANIZATION, SECRET
 from localcloud.host import Host
 
-PAGE, PICTURE = "docs/tasks.md", "docs/images/check.svg"
+PAGE, PICTURE = "docs/examples.md", "docs/images/check.svg"
 LIST = "workspaces.json"
 MAX_LINES, MAX_PICTURE_LINES = 12, 25
 COLUMNS = 100

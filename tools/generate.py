@@ -72,7 +72,7 @@ def configuration() -> str:
 
 def operations() -> str:
     """The runbook, with the queries that it shows anew."""
-    return _filled("operations.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
+    return _filled("runbook.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
 
 
 def reference() -> str:
@@ -155,7 +155,7 @@ def workbook() -> str:
 MADE: dict[str, Callable[[], str]] = {
     "docs/troubleshooting.md": troubleshooting,
     "docs/configuration.md": configuration,
-    "docs/operations.md": operations,
+    "docs/runbook.md": operations,
     "docs/reference.md": reference,
     "docs/performance.md": performance,
     "docs/workspaces.schema.json": workspaces_schema,

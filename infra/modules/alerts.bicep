@@ -1,4 +1,4 @@
-// The alerts. docs/operations.md says what to do when one fires.
+// The alerts. docs/runbook.md says what to do when one fires.
 
 import { waitsForList } from 'settings.bicep'
 
@@ -199,7 +199,7 @@ var rules = fanOut == 'queue' ? concat(always, withQueue) : always
 // A heading's anchor is added: behind a "#", or to an address that ends with "#" or "=".
 func runbook(url string, section string) string =>
   empty(url)
-    ? 'See "${section}" in docs/operations.md.'
+    ? 'See "${section}" in docs/runbook.md.'
     : 'Runbook: ${url}${endsWith(url, '#') || endsWith(url, '=') ? '' : '#'}${toLower(replace(section, ' ', '-'))}'
 
 var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)

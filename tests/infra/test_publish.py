@@ -28,7 +28,7 @@ def test_the_command_names_the_language_wherever_it_stands() -> None:
     uses = {name: PUBLISH.findall(text) for name, text in files.items() if PUBLISH.search(text)}
     assert {
         "docs/setup.md",
-        "docs/operations.md",
+        "docs/runbook.md",
         "infra/README.md",
         "infra/main.bicep",
     } <= uses.keys()

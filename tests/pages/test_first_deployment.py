@@ -21,9 +21,9 @@ from tests.support.templates import (
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
-BY_HAND = (ROOT / "docs/by-hand.md").read_text()
+BY_HAND = (ROOT / "docs/permissions.md").read_text()
 INFRA_PAGE = (ROOT / "infra/README.md").read_text()
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
+OPERATIONS = (ROOT / "docs/runbook.md").read_text()
 PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 

@@ -1,4 +1,4 @@
-"""docs/operations.md: how soon a push arrives, and what a schedule of one minute would cost instead."""
+"""docs/runbook.md: how soon a push arrives, and what a schedule of one minute would cost instead."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.reference_page import BILLED, MINUTES, RUNS, SIZES, numbers
 
-PAGE = (ROOT / "docs/operations.md").read_text().partition("\n## How soon a push arrives\n")[2]
+PAGE = (ROOT / "docs/runbook.md").read_text().partition("\n## How soon a push arrives\n")[2]
 PAGE = PAGE.partition("\n## ")[0]
 WORKSPACES, REPOSITORIES, MERGES = 50, 10, 20
 FLEET = SIZES.index(WORKSPACES)

@@ -60,7 +60,7 @@ def test_every_alert_is_explained_with_its_severity() -> None:
 
 
 def test_every_alert_leads_to_an_entry_of_the_runbook() -> None:
-    runbook = (ROOT / "docs/operations.md").read_text()
+    runbook = (ROOT / "docs/runbook.md").read_text()
     section = runbook.partition("\n## An alert fired\n")[2].partition("\n## ")[0]
     for name in rules(QUEUED):
         assert f"`{name}`" in section, name
@@ -82,14 +82,14 @@ def descriptions(variant: str) -> list[str]:
     [
         (
             "existing",
-            "https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/operations.md&anchor=",
+            "https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/runbook.md&anchor=",
         ),
         ("closed-network", "https://wiki.contoso.com/git-refresh/operations#"),
         ("closed-network-queue", "https://wiki.contoso.com/git-refresh/operations#"),
     ],
 )
 def test_with_an_address_every_alert_links_to_its_section(variant: str, address: str) -> None:
-    headings = re.findall(r"^### (.+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
     for told in descriptions(variant):
         assert told.rpartition(f"Runbook: {address}")[2] in anchors, told

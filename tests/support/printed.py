@@ -40,17 +40,17 @@ FACTS = DiagnosisContext(
     command=Command("az ad sp show --id x"),
 )
 _BLOCK = re.compile(r"^( *)```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-_SETUP, _OPERATIONS = "docs/setup.md", "docs/operations.md"
+_SETUP, _OPERATIONS = "docs/setup.md", "docs/runbook.md"
 _BEFORE = {
     "infra/README.md": _SETUP,
-    "docs/by-hand.md": _SETUP,
+    "docs/permissions.md": _SETUP,
     "docs/fan-out.md": _OPERATIONS,
     "docs/reference.md": _OPERATIONS,
     "docs/pipelines/README.md": _OPERATIONS,
 }
 """The page whose first block one pastes before, as the page says."""
 _ALSO = {
-    "docs/by-hand.md": "OBJECT_ID=0b1e\n",
+    "docs/permissions.md": "OBJECT_ID=0b1e\n",
     "docs/pipelines/README.md": "RESOURCE_GROUP=git-refresh\n",
 }
 """What else the page says is known."""

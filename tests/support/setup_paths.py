@@ -8,7 +8,7 @@ from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 SETUP = (ROOT / "docs/setup.md").read_text()
-BY_HAND = (ROOT / "docs/by-hand.md").read_text()
+BY_HAND = (ROOT / "docs/permissions.md").read_text()
 WAYS = ("federated", "oauth_secret", "managed_identity")
 
 type Step = tuple[str, str, Sequence[str]]

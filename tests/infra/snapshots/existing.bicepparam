@@ -9,4 +9,4 @@ param existingKeyVaultName = 'kv-contoso'
 
 param existingKeyVaultResourceGroup = 'rg-contoso'
 
-param runbookUrl = 'https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/operations.md&anchor='
+param runbookUrl = 'https://dev.azure.com/contoso/platform/_git/git-refresh?path=/docs/runbook.md&anchor='
