@@ -197,7 +197,7 @@ def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) ->
     try:
         return BlobClaims(storage, QUEUE, Identity(storage.client_id, network, environ))
     except ValueError:  # the SDK's text quotes the connection string
-        problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it anew")
+        problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it again")
     raise SettingsError([problem])
 
 
@@ -251,7 +251,7 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
 
 
 def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> tuple[str, Flaw] | None:
-    """Return the variable and the flaw of a proxy with a flaw, or None.
+    """Return the variable and the flaw of the proxy, or None.
 
     Reports an unusable proxy only if `offline`. Otherwise, such a proxy has already stopped the command.
     """
@@ -263,7 +263,6 @@ def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) 
 
 
 def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the URLs that a run with these settings reaches."""
     yield from settings.addresses()
     if uses_azure_cli(environ) or any(zone.devops for zone in settings.zones()):
         yield LOGIN

@@ -131,7 +131,7 @@ def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
         return replace(failure, detail=f"it crashed with {raised[-1]}" if raised else "it crashed")
     if "az login" in stderr or "az account set" in stderr:
         return replace(failure, kind=FailureKind.SIGNED_OUT)
-    return replace(failure, detail=f"it ended with code {code}")
+    return replace(failure, detail=f"it exited with code {code}")
 
 
 def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> ServiceFailure:

@@ -61,7 +61,7 @@ class _BoundedSocket(socket.socket):
         while True:
             operation = current_operation()
             if operation.room <= 0:
-                raise AnswerTooLargeError("the answer is too large")
+                raise AnswerTooLargeError("the response is too large")
             self.settimeout(turn(operation.seconds_left()))
             try:
                 return attempt(*args, **kwargs)

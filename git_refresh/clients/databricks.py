@@ -77,7 +77,7 @@ def workspace_session(host: str, network: Network) -> BoundedSession:
 
 
 class DatabricksWorkspaceApi:
-    """Git credentials and Git folders of one workspace. Every method raises `ServiceError`."""
+    """Git credentials and Git folders of one workspace. Methods raise `ServiceError` on failure."""
 
     def __init__(
         self,

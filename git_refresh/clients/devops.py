@@ -40,7 +40,7 @@ _CONNECTIONS = 8
 """Connections to keep open: a run looks up few refs."""
 
 _NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
-"""Failures to reach the host. Another lookup would only repeat them."""
+"""Failures to reach the host, which another lookup would only repeat."""
 
 
 class AzureDevOps:

@@ -65,7 +65,6 @@ class Identity:
     ) -> None:
         """Take another tenant in `tenant_id`, if the Azure CLI's account is a guest there."""
         self.service = identity_of(environ)
-        """Source of the tokens."""
         self._client_id = client_id
         self._tenant_id = tenant_id
         self.network = network

@@ -42,7 +42,7 @@ def judge(value: object, name: str, sent: SecretFilter) -> None:
 
 
 class KeyVault:
-    """One Key Vault, read with one identity. Every method raises `ServiceError`."""
+    """One Key Vault, read with one identity. Methods raise `ServiceError` on failure."""
 
     def __init__(
         self,

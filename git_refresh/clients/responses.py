@@ -92,7 +92,6 @@ def _number(value: object) -> object:
 
 
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
-"""An ID as databases create it."""
 NumericText = Annotated[Id, BeforeValidator(_number)]
 """An ID that SCIM returns as text."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
@@ -107,7 +106,6 @@ Branch = Annotated[_Ref | None, BeforeValidator(_attached)]
 Commit = Annotated[
     str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)
 ]
-"""SHA-1 or SHA-256."""
 SecretText = Annotated[str, Field(strict=True, pattern=r"^[!-~]+$", max_length=16_384)]
 """A token or secret that fits into an HTTP header: visible ASCII without spaces."""
 Issuer = Annotated[
@@ -151,8 +149,6 @@ class Response(BaseModel):
 
 
 class Page(Response):
-    """One page of a list."""
-
     next_page_token: PageToken | None = None
 
 

@@ -30,7 +30,7 @@ class Nothing(Response):
 
 
 class Rest:
-    """One origin, called with one token. Every call raises `ServiceError`.
+    """One origin, called with one token. Calls raise `ServiceError` on failure.
 
     `time` is the time of the service, by its responses.
     """

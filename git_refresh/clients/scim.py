@@ -88,8 +88,6 @@ class Me(Response):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A service principal of a workspace."""
-
     id: int
     client_id: str
     name: str
@@ -102,7 +100,7 @@ class Principal:
 
 
 class ScimClient:
-    """SCIM API of a workspace or the account. Every method raises `ServiceError`."""
+    """SCIM API of a workspace or the account. Methods raise `ServiceError` on failure."""
 
     def __init__(self, rest: Rest, path: str = "/api/2.0/preview/scim/v2") -> None:
         self._rest = rest
@@ -110,7 +108,6 @@ class ScimClient:
         self._users_entitled: bool | None = None
 
     def me(self) -> Me:
-        """Return the caller."""
         return self._rest.get(Operation.LOOK_UP_CALLER.of(), f"{self._path}/Me", Me)
 
     def principal_ids(self, client_id: str, what: Operation = Operation.LOOK_UP_PRINCIPAL) -> list[int]:

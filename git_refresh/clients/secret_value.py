@@ -6,7 +6,7 @@ from git_refresh.clients.responses import read_json
 from git_refresh.settings.pasted import PLACEHOLDER
 
 _READ = 16 * 1024
-"""Longer than any value that `responses.SecretText` accepts."""
+"""As long as the longest value that `responses.SecretText` accepts."""
 
 _TABLE = re.compile(r"(?:^|\s)-{3,}(?:\s|$)")
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -23,7 +23,6 @@ _FORMS = (
     (re.compile(r"@Microsoft\.KeyVault\(.*", re.IGNORECASE), "a Key Vault reference"),
     (PLACEHOLDER, "a placeholder that was never filled in"),
 )
-"""Forms of a whole value."""
 
 
 def flaw_of(value: str) -> str:

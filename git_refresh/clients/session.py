@@ -125,7 +125,7 @@ class BoundedSession(requests.Session):
         operation = current_operation()
         operation.answer = None
         if _origin(request.url or "") not in self._origins:
-            raise RequestRefusedError("this session does not talk to that host", request=request)
+            raise RequestRefusedError("this session sends nothing to that host", request=request)
         operation.proxy = proxy_of(request.url or "", kwargs.get("proxies") or {})
         left = operation.seconds_left()
         kwargs.update(stream=True, timeout=(at_once(min(left, CONNECT_LIMIT)), left), verify=True, cert=None)
@@ -137,7 +137,7 @@ class BoundedSession(requests.Session):
             self._skew.observe(response.headers.get("Date"))
         operation.answer = LastResponse(response.status_code, response.headers, body)
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
-            raise RedirectedError("the answer is a redirect", response=response)
+            raise RedirectedError("the response is a redirect", response=response)
         response.raw = BytesIO(_json_object(response, body))  # SDKs read the body from here
         return response
 
@@ -149,7 +149,7 @@ class BoundedSession(requests.Session):
                 body += chunk
                 if len(body) > self._max_body:
                     body.clear()  # the exception keeps this frame alive
-                    raise AnswerTooLargeError("the answer is too large", response=response)
+                    raise AnswerTooLargeError("the response is too large", response=response)
         finally:
             response.raw.close()
         if self._allowance is not None:
@@ -183,7 +183,7 @@ def _json_object(response: requests.Response, body: bytes) -> bytes:
         return without_mark(body)
     read = response.request.method == "GET"
     if response.ok and (body or read):
-        raise NotJsonError("the answer is no JSON object", response=response)
+        raise NotJsonError("the response is not a JSON object", response=response)
     return b""
 
 

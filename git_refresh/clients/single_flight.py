@@ -13,8 +13,6 @@ from git_refresh.model.waiting import turn, waiting
 
 @dataclass(slots=True)
 class _Found[V]:
-    """Result for one key."""
-
     known: Event
     """Set when `get` can be called."""
     get: Callable[[], V] | None = None

@@ -28,7 +28,7 @@ CLAIM_LIMIT_S = 10.0
 
 
 class BlobClaims:
-    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT` (`ports.SliceClaims`). Both calls raise `ServiceError`.
+    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT` (`ports.SliceClaims`). Calls raise `ServiceError`.
 
     The fingerprint is the message's, so a claim is valid for this content only. The first creator of the blob has the slice:
     https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.

@@ -21,8 +21,6 @@ class Event(Protocol):
 
 
 class Clock(Protocol):
-    """Time, as a run uses it."""
-
     def now(self) -> datetime:
         """Return the wall clock's time in UTC."""
         ...

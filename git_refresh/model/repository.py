@@ -259,15 +259,11 @@ def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, s
 
 
 class RemoteKind(StrEnum):
-    """Target of a remote URL."""
-
     REPOSITORY = "repository"
     NONE = "none"
-    """The remote URL is empty."""
     NO_HTTPS = "no_https"
     """A repository of Azure DevOps, without its HTTPS URL. The stored credential does not work there."""
     SERVER = "server"
-    """Azure DevOps Server."""
     ELSEWHERE = "elsewhere"
 
 
@@ -283,7 +279,6 @@ class Remote:
 
 
 def read_remote(url: str, trusted: TrustedHosts) -> Remote:
-    """Read a remote URL."""
     if not url.strip():
         return Remote(RemoteKind.NONE)
     plain, has_password = without_user(url.strip().removeprefix("git::"))

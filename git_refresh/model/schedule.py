@@ -1,7 +1,7 @@
 """Computes when the timer of the Functions host fires, from the text of its schedule.
 
 The host reads NCRONTAB with NCrontab 3.3.3, and other texts as time spans with .NET's `TimeSpan.TryParse`.
-Differences to other cron: both day of the month and day of the week must match. Reversed ranges are swapped. Sunday is only 0.
+Differences from other cron: both day of the month and day of the week must match. Reversed ranges are swapped. Sunday is only 0.
 
 Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, TimerSchedule.cs and CronSchedule.cs (kind of a text);
 https://github.com/atifaziz/NCrontab/tree/v3.3.3, CrontabFieldImpl.cs and CrontabField.cs;
@@ -105,7 +105,6 @@ class Field:
 
     @classmethod
     def read(cls, kind: FieldRange, text: str) -> "Field":
-        """Read a field, as `Schedule.read` does."""
         parts = text.split(",") if text.find(",") > 0 else [text]
         elements = tuple(_element(kind, part) for part in parts)
         values = {value for element in elements for value in _values(kind, element)}
@@ -168,7 +167,6 @@ def _integer(text: str, refused: RefusedScheduleError) -> int:
 
 
 def accepts(text: str) -> bool:
-    """Return whether the host accepts a schedule."""
     return _read(text) is not None
 
 
@@ -177,7 +175,6 @@ class Schedule:
     """A schedule as the host reads it."""
 
     read_as: ReadAs
-    """The form of the text."""
     fields: tuple[Field, ...] = ()
     """Six, seconds first; of five fields, the seconds are 0. Empty for a time span."""
     span: timedelta = timedelta()
@@ -326,7 +323,7 @@ _EARLY = timedelta(seconds=5)
 
 
 MARGIN = timedelta(seconds=60)
-"""Delay of a run and of storing its credentials: a cold start takes this long."""
+"""Allowed delay of a run and of storing its credentials: a cold start takes this long."""
 
 
 def expires_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:

@@ -37,7 +37,7 @@ class Problem:
     location: str
     """Setting with its path, like `WORKSPACES[2].host`, or another subject."""
     message: str
-    """Text for people."""
+    """Description of the problem, with its remedy."""
     kind: str = field(default="", compare=False)
     """Equal for problems that differ only in a value. Not in the JSON."""
     severity: Literal["error", "warning"] = "error"
@@ -55,7 +55,7 @@ class Problem:
 
 
 def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    """Return a dataclass as in the JSON: times as text, without fields that only people's texts need."""
+    """Return a dataclass as in the JSON: times as text, without fields that only text output needs."""
     return asdict(value, dict_factory=_plain)
 
 
@@ -141,15 +141,12 @@ class TokenClaims:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and its claims."""
-
     value: SecretStr
     expires_at: datetime
     claims: TokenClaims = TokenClaims()
 
     @property
     def object_id(self) -> str:
-        """See `TokenClaims`."""
         return self.claims.object_id
 
 

@@ -73,7 +73,6 @@ class _Known:
     pieces: _Windows = field(default_factory=lambda: _Windows(PIECE, _DISTINCT))
     """Cut only after a gram matched, which is rare in other texts."""
     short: dict[int, _Windows] = field(default_factory=dict)
-    """Secrets shorter than a piece, by their length."""
     clean: set[str] = field(default_factory=set)
     """Texts without any of these secrets. A new secret replaces this set."""
 

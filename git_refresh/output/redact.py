@@ -170,6 +170,6 @@ class _Withholding:
     def __call__(self, name: str, *arguments: object, **options: object) -> logging.LogRecord:
         record = self._make(name, *arguments, **options)
         if any(name == sdk or name.startswith(f"{sdk}.") for sdk in _SDK_LOGGERS) or _of_sdk(record.pathname):
-            record.msg, record.args = "(an SDK's own words, withheld)", ()
+            record.msg, record.args = "(SDK log message withheld)", ()
             record.exc_info = record.exc_text = record.stack_info = None
         return record

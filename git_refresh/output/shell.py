@@ -30,7 +30,6 @@ PROGRAM = Command("git-refresh")
 
 
 def command(template: str, /, **values: str | int) -> Command:
-    """Fill values into a command; see `fill`."""
     return fill(template, values)
 
 

@@ -66,7 +66,7 @@ class Notes:
             if problem in self._noted or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
-                problem = Problem(about, "There are more of these than are listed here.", severity="warning")
+                problem = Problem(about, "More warnings like these were omitted.", severity="warning")
             self._noted[replace(problem, about=about)] = None
             self._count[about] += 1
 
@@ -98,7 +98,7 @@ class SignIns:
             self.settlements += self._is_settled(key) and not before
 
     def accepted(self, workspace: Workspace) -> bool:
-        """Return whether any workspace accepted the same sign-in as this one uses."""
+        """Return whether any workspace accepted the sign-in that this one uses."""
         with self._lock:
             return _sign_in_of(workspace) in self._accepted
 
@@ -129,7 +129,6 @@ class Run:
     token: Token
     """The Azure DevOps token to store."""
     context: DiagnosisContext
-    """Known facts of the identity and the vault, for diagnoses."""
     dry_run: bool
     progress: Progress = field(default_factory=NullProgress)
     notes: Notes = field(default_factory=Notes)
@@ -307,7 +306,7 @@ def authenticate[T](workspace: Workspace, services: Services, authenticator: Aut
 
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
-    """Return the secret or kind of token that a workspace is signed in to with."""
+    """Return what workspaces share for the sign-in: the name of a secret, or a kind of token."""
     if (oauth := workspace.oauth) is not None:
         return "secret", oauth.secret_name
     return "token", "federated" if workspace.federated else "own"

@@ -125,7 +125,7 @@ class CredentialRefresh:
             username = found.username or username  # otherwise the next run would take it for the app's own
         if found is None:
             id_ = None if self.run.dry_run else self.api.create_credential(username, token, principal_id)
-            return CredentialReport("created", id_, "there is none for Azure DevOps")
+            return CredentialReport("created", id_, "no credential for Azure DevOps exists")
         if not self.run.dry_run:
             self.api.update_credential(found.id, username, token, principal_id)
-        return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
+        return CredentialReport("updated", found.id, "a new token replaces the stored one")

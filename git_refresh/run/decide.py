@@ -173,7 +173,7 @@ def folder_step(
         return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
         # Usually a tag was removed from the entry. The intended ref is unknown.
-        why = "it is on no branch, and the settings name neither branch nor tag"
+        why = "it has a detached HEAD, and the settings name neither branch nor tag"
         return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
@@ -215,14 +215,14 @@ def not_azure_devops(remote: Remote) -> Refuse:
 def _make(source: Repository | None, ref: Ref | None, *, ref_not_found: bool) -> Clone | Refuse:
     if source is None:
         return Refuse("folder_not_found")
-    return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "there is nothing at this path")
+    return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "nothing exists at this path")
 
 
 def _why_move(found: GitFolder, ref: Ref, head: ResolvedRef | None) -> str:
     if found.branch != ref.branch:
-        return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {ref}"
+        return f"it {f'is on branch {found.branch}' if found.branch else 'has a detached HEAD'}, and the settings name {ref}"
     if head is None:
-        return f"Azure DevOps could not tell where {ref} is"
+        return f"Azure DevOps did not return the latest commit of {ref}"
     return f"{ref} has moved"
 
 

@@ -27,7 +27,7 @@ def failure_of(
         report = work()
     except SettingsError as error:
         problems: tuple[Problem, ...] = tuple(error.problems)
-        failure = f"Nothing was run, because the app settings are wrong. {'; '.join(map(str, problems))}"
+        failure = f"No workspace was refreshed: the app settings are invalid. {'; '.join(map(str, problems))}"
     except Exception as error:  # noqa: BLE001  # a bug must not suppress the run line
         problems = (noted("run", diagnose(error, DiagnosisContext()), "error"),)
         failure = str(problems[0])

@@ -26,8 +26,6 @@ MAX_PARALLEL_FOLDERS = 4
 
 
 class Fleet:
-    """The operations on all workspaces of a run."""
-
     def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
         """Take the pool. `seed` shuffles the workspaces in each run, so none is always last."""
         self._pool = pool

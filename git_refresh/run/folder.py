@@ -126,7 +126,7 @@ class FolderRefresh:
         if asked_for:
             diagnosis = finding("folder_not_listed", self._facts(look))
             return replace(before, action="failed", to=None, error=diagnosis)
-        return replace(before, action="skipped", why="it is no longer there")
+        return replace(before, action="skipped", why="it no longer exists")
 
     def _refresh(self, look: FolderState) -> FolderReport:
         before = _unchanged(look)
@@ -206,7 +206,7 @@ class FolderRefresh:
         wanted, repository = look.wanted, look.remote.repository
         before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
-            why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
+            why = f"{before.why}; might discard uncommitted changes" if before.note else before.why
             return replace(before, action="updated", to=head.commit if head else None, why=why)
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
@@ -227,7 +227,7 @@ class FolderRefresh:
         """
         if wanted.on_conflict != "discard":
             return None
-        done = "would be" if self.run.dry_run else "may be"
+        done = "would be" if self.run.dry_run else "might be"
         return finding("changes_discarded", replace(self.context, path=wanted.path), done=done)
 
     def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: ResolvedRef | None) -> GitFolder:

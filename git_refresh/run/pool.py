@@ -21,7 +21,7 @@ from git_refresh.model.clock import Clock, Deadline, SystemClock
 from git_refresh.model.waiting import on
 
 type Task = Callable[[], None]
-"""An operation. It must not raise."""
+"""Must not raise."""
 
 MAX_THREADS = 512
 """Fits into the smallest instance (512 MB), because most threads only wait:
@@ -38,10 +38,7 @@ _MIN_TICK_S = 0.005
 
 
 class Priority(IntEnum):
-    """Order in which operations start."""
-
     CREDENTIALS = 0
-    """Tokens, secrets and credentials."""
     FOLDERS = 1
     """The Git folders of a workspace, one after another."""
     REST = 2
@@ -50,8 +47,6 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits for the operations of one run."""
-
     concurrency: int
     """Operations that can work at once."""
     threads: int
@@ -139,7 +134,7 @@ class Pool:
                 queue.clear()
 
     def time(self) -> float:
-        """Return the time in seconds for measuring waits. Two looks are at most two intervals apart.
+        """Return seconds for measuring waits. They advance by at most `2 * tick_s` between two looks.
 
         On a busy machine, threads read available responses late. This delay does not count as waiting.
         """

@@ -54,9 +54,7 @@ class Progress(Protocol):
         """Report that a workspace has begun a step, for example "signing in"."""
         ...
 
-    def finished(self, report: WorkspaceReport) -> None:
-        """Report that a workspace is done."""
-        ...
+    def finished(self, report: WorkspaceReport) -> None: ...
 
 
 class NullProgress:
@@ -79,7 +77,7 @@ class RefResolver(Protocol):
 class Authenticator[T](Protocol):
     """The three authentication methods. Each returns a client for one workspace.
 
-    Every method raises `ServiceError` if the workspace refuses.
+    Methods raise `ServiceError` if the workspace refuses.
     """
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> T:
@@ -96,7 +94,7 @@ class Authenticator[T](Protocol):
 
 
 class Services(Authenticator[WorkspaceApi], Protocol):
-    """The services, as one trust zone can use them. Every method raises `ServiceError`."""
+    """The services, as one trust zone can use them. Methods raise `ServiceError` on failure."""
 
     @property
     def identity(self) -> Service:
@@ -107,9 +105,7 @@ class Services(Authenticator[WorkspaceApi], Protocol):
         """Return a token of the zone's identity; for Azure DevOps, from the tenant of the organizations."""
         ...
 
-    def secret(self, name: str) -> Secret:
-        """Return a secret in Key Vault."""
-        ...
+    def secret(self, name: str) -> Secret: ...
 
     def heads(self, token: Token) -> RefResolver:
         """Return Azure DevOps as the holder of this token sees it."""
@@ -157,9 +153,7 @@ class Clouds(Protocol):
         """Access to federated workspaces as their admin; None in the app and in commands that write."""
         ...
 
-    def services(self, zone: Zone) -> Services:
-        """Return the services, as this trust zone can use them."""
-        ...
+    def services(self, zone: Zone) -> Services: ...
 
     def clock_behind(self) -> timedelta:
         """Return how far this machine's clock is behind the services', as far as their responses show it."""

@@ -180,8 +180,6 @@ def walk(  # noqa: PLR0913  # independent values, passed by name
 
 
 class RedactingProgress:
-    """Redacts what it passes on to another `Progress`."""
-
     def __init__(self, progress: Progress, logger: RedactingLogger) -> None:
         self._progress = progress
         self._logger = logger

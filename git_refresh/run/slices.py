@@ -53,7 +53,6 @@ class Message:
     workspaces: tuple[str, ...]
 
     def text(self) -> str:
-        """Return the message as JSON for the queue."""
         return json.dumps(
             {
                 "version": VERSION,

@@ -86,7 +86,6 @@ class Walk:
         self._limit_s = max(0.0, self.deadline.remaining())
 
     def folders(self) -> Iterator[ListedObject]:
-        """Yield each Git folder when it is found."""
         queue = deque([(self.root, 0)])
         while queue:
             path, depth = queue.popleft()
@@ -112,7 +111,7 @@ class Walk:
             return f"{MAX_OBJECTS:,} directories"
         if self.deadline.remaining() <= 0:
             return f"{self._limit_s:.0f} seconds"
-        return f"{MAX_DEPTH} directories below each other" if depth > MAX_DEPTH else None
+        return f"{MAX_DEPTH} nested directories" if depth > MAX_DEPTH else None
 
     def _listed(self, path: str) -> list[ListedObject]:
         listed = self._ask(path, lambda: self.children(path)) or ()

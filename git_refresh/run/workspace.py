@@ -74,7 +74,6 @@ class WorkspaceRefresh:
         return stored  # noqa: RET504  # False also if a failure ended the step
 
     def find_folders(self) -> None:
-        """Determine the folders to update."""
         with self._failures_kept():
             listed = self._signed_in.listing
             self._waiting.extend(listed)
@@ -91,7 +90,6 @@ class WorkspaceRefresh:
         return len(self._waiting)
 
     def refresh_next_folder(self) -> None:
-        """Update the next folder, if one is left."""
         with self._failures_kept():
             try:
                 folder = self._waiting.popleft()
@@ -104,7 +102,6 @@ class WorkspaceRefresh:
             self._record(report)
 
     def finish(self) -> None:
-        """Close the connections, after all steps."""
         with self._lock:
             self._unfinished = False
         if self._api is not None:

@@ -61,7 +61,7 @@ class ZoneRefresh:
         return False
 
     def by_key(self) -> list[list[WorkspaceRefresh]]:
-        """Return the workspaces, grouped by the secret or token that they are signed in to with."""
+        """Return the workspaces, grouped by the secret or token for the sign-in."""
         found: dict[tuple[str, str], list[WorkspaceRefresh]] = {}
         for work in self._works.values():
             found.setdefault(key_of(work.workspace), []).append(work)

@@ -25,8 +25,6 @@ MAX_WORKSPACES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class BadFolder:
-    """An invalid folder entry."""
-
     path: str | None
     problem: Problem
     key: str = field(default="", repr=False)
@@ -44,7 +42,7 @@ class Entry:
     whole: "Entry | None" = None
     """The entry with all folders, if only some are selected."""
     notes: tuple[Problem, ...] = ()
-    """Warnings about values in another form than their own, with certain meaning."""
+    """Warnings about values in an unusual but unambiguous form."""
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -290,7 +288,7 @@ def _folders(
 
 
 def _as_array(value: object) -> str:
-    """Return the advice for folders that are no array. Some versions of PowerShell write items and count."""
+    """Return advice for folders that are not an array. PowerShell can write an array as items and count."""
     match value:
         case {"value": list(), "Count": int()}:
             return '; write only what follows "value":, the array in [ ]'
@@ -305,7 +303,7 @@ def _as_array(value: object) -> str:
 
 
 def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list[Problem]:
-    """Return a warning about a repository's URL in another form than its own."""
+    """Return a warning about a repository's URL in an unusual form."""
     if folder.url is None or not (read := repository_url(str(written["url"]))).differs:
         return []
     used = f"{read.differs}; {redact(folder.url)} is used"

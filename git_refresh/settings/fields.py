@@ -26,7 +26,6 @@ class InvalidError(ValueError):
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
-    """Return the trusted hosts of a validation."""
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
 
@@ -329,7 +328,7 @@ def _principal_id(value: object) -> object:
 
 
 def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
-    """Return a check of an ID in Microsoft Entra, which is lower-cased. The commands or the page show it."""
+    """Return a validator that lower-cases an ID of Microsoft Entra. The commands or the page show the ID."""
 
     def check(value: str) -> str:
         if not GUID.fullmatch(value):

@@ -22,7 +22,7 @@ REFERENCE = (
     r"@Microsoft\.KeyVault\b",
     "Azure could not resolve this Key Vault reference; see the status of this setting in the portal",
 )
-"""An unresolved reference to a secret in place of the whole value, of which nothing is displayed."""
+"""The whole value is an unresolved reference to a secret. None of it is displayed."""
 
 # Expected tokens, pattern of the found text, message. The first match counts, rows of "whole" first.
 # A pattern with only a lookahead is about the previous token, an empty one about a missing token.

@@ -110,7 +110,6 @@ class _Mistake:
     last: tuple[int, int] = (0, 0)
 
     def message(self) -> str:
-        """Return location, mistake and fix."""
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
         reference, advice = REFERENCE
         if re.compile(reference).match(self.text, self.at):

@@ -68,7 +68,7 @@ class Settings:
     listed: tuple[Entry | Rejected, ...] = ()
     """The whole list, if `entries` are only a part of it."""
     general_notes: tuple[Problem, ...] = ()
-    """Warnings about values in another form than their own, with certain meaning, outside of the entries."""
+    """Warnings about values in an unusual but unambiguous form, outside of the entries."""
     invocation: Invocation = UNTYPED
     """Program and options of a command that reads the same settings."""
 
@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def notes(self) -> tuple[Problem, ...]:
-        """Warnings about values in another form than their own. Each shows the value that is used."""
+        """Warnings about values in an unusual form. Each shows the value that is used."""
         own = (note for entry in self.entries if isinstance(entry, Entry) for note in entry.notes)
         return (*self.general_notes, *own)
 
@@ -104,7 +104,6 @@ class Settings:
         return replace(self, entries=chosen, problems=problems, listed=self.listed or self.entries)
 
     def zone(self, workspace: Workspace) -> Zone:
-        """Return the trust zone of a workspace."""
         devops = workspace.devops.registration if workspace.devops else None
         return Zone(workspace.identity or self.client_id, devops)
 
@@ -190,7 +189,7 @@ def _set_instead(environ: Mapping[str, str], name: str) -> str:
 
 
 _LONGEST = {"TRUSTED_HOSTS": 8_000}
-"""Characters of a setting. All others have 1,000."""
+"""Maximum characters of a setting; 1,000 for all others."""
 
 
 def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:

@@ -116,7 +116,7 @@ _ALIKE = 0.7
 _SPELLED_ALIKE = 0.85
 _SHORTEST_PART = 8
 _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
-"""Settings that some of their words identify, like CONCURRENCY. CLIENT_ID is used by many programs."""
+"""Settings that a part of their name identifies, like CONCURRENCY. CLIENT_ID belongs to many programs."""
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
@@ -125,7 +125,7 @@ def unknown_names(names: Iterable[str]) -> list[str]:
 
 
 def environment_names(names: Iterable[str]) -> list[str]:
-    """Return the names that affect any program in whose environment they are."""
+    """Return the names that affect any program through its environment."""
     return [name for name in _others(names) if _ENVIRONMENT.match(name)]
 
 

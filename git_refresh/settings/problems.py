@@ -14,7 +14,7 @@ from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
-    """Return the problem for Pydantic's finding about an object, which includes the defaults."""
+    """Return the problem for a finding of Pydantic. `data` includes the defaults."""
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
         return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
@@ -135,7 +135,7 @@ _MEANT = {
         "conflict": "on_conflict",
     },
 }
-"""Wrong names for keys that are not misspellings."""
+"""Common wrong names of keys that are not misspellings."""
 
 
 OWN_KEYS = ("host", "name")
@@ -180,7 +180,7 @@ def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
 
 
 def _folder(data: Mapping[str, Any]) -> str:
-    """Return the folder for keys that are in a workspace, with examples for what cannot be repeated."""
+    """Return the folder entry for misplaced keys, with examples for values that cannot be displayed."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
         key: _quotable(written.get(key), example)
