@@ -32,7 +32,7 @@ class Flaw(NamedTuple):
 
 def unusable_proxy(urls: Iterable[str]) -> Flaw | None:
     """Return why the proxy for any of these URLs cannot be used, or None. NO_PROXY might exempt all."""
-    flaw = flaw_of(_named())
+    flaw = flaw_of(_environment_proxy())
     return flaw if flaw and any(map(requests.utils.get_environ_proxies, urls)) else None
 
 
@@ -44,7 +44,7 @@ def proxy_problems(urls: Iterable[str]) -> list[Problem]:
 
 def portless_proxy(urls: Iterable[str]) -> str:
     """Return the host of a usable proxy without a port for any of these URLs, or ""."""
-    proxy = _named()
+    proxy = _environment_proxy()
     if not proxy or flaw_of(proxy) or not any(map(requests.utils.get_environ_proxies, urls)):
         return ""
     parsed = parse_url(_with_scheme(proxy, "http"))
@@ -53,20 +53,20 @@ def portless_proxy(urls: Iterable[str]) -> str:
 
 def proxy_flaw() -> str:
     """Return why the proxy of the environment cannot be used, or ""."""
-    flaw = flaw_of(_named())
+    flaw = flaw_of(_environment_proxy())
     return flaw.found if flaw else ""
 
 
 def proxy_variable() -> str:
     """Return the environment variable that names the proxy."""
-    proxy = _named()
+    proxy = _environment_proxy()
     found = [name for name, value in os.environ.items() if name.lower() in _VARIABLES and value == proxy]
     return max(
         found, key=lambda name: (_VARIABLES.index(name.lower()), name.isupper()), default="HTTPS_PROXY"
     )
 
 
-def _named() -> str:
+def _environment_proxy() -> str:
     """Return the proxy for HTTPS as the environment has it, or ""."""
     return requests.utils.select_proxy("https://", getproxies()) or ""
 

@@ -69,7 +69,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
         ValueError: it is no such URL, or its host is not trusted. The text reads on after the URL.
     """
     origin, path = _address(url.strip(), trusted)
-    if domain := _old_form(origin):
+    if domain := _organization_of_old_form(origin):
         organization, written, origin = domain, origin, BUILT_IN
         if _folded(path[0]) == "defaultcollection":
             path = path[1:]
@@ -176,7 +176,7 @@ def _folded(text: str) -> str:
     return text.encode().lower().decode()  # bytes: only ASCII letters change
 
 
-def _old_form(origin: str) -> str | None:
+def _organization_of_old_form(origin: str) -> str | None:
     """Return the organization of `https://ORGANIZATION.visualstudio.com`, or None."""
     host = origin.removeprefix("https://")
     return host.removesuffix(_OLD) if host.endswith(_OLD) and "." not in host.removesuffix(_OLD) else None

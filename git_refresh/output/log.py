@@ -90,7 +90,7 @@ class RedactingLogger:
         for number, (key, items) in enumerate(lists.items()):
             share = room // (len(lists) - number)
             if len(json.dumps(items)) > share:
-                items = [_brief(item) for item in items]  # noqa: PLW2901  # the same, shorter
+                items = [_with_short_texts(item) for item in items]  # noqa: PLW2901  # the same, shorter
             sizes = accumulate(len(json.dumps(item)) + len(", ") for item in items)
             written = [size for size in sizes if size <= share]
             room -= written[-1] if written else 0
@@ -115,7 +115,7 @@ def _texts(value: Any) -> dict[str, None]:  # noqa: ANN401  # any value, as in `
             waiting += item
         elif isinstance(item, dict):
             waiting += item.values()
-        elif item is not None and (values := _values(type(item))) and id(item) not in seen:  # type: ignore[arg-type]  # a type is hashable
+        elif item is not None and (values := _field_getter(type(item))) and id(item) not in seen:  # type: ignore[arg-type]  # a type is hashable
             seen.add(id(item))  # many folders can share one diagnosis
             waiting += values(item)
     return found
@@ -131,14 +131,14 @@ def _replaced(value: Any, changed: Mapping[str, str]) -> Any:  # noqa: ANN401  #
             return [_replaced(item, changed) for item in value]
         case tuple():
             return tuple(_replaced(item, changed) for item in value)
-        case _ if values := _values(type(value)):  # type: ignore[arg-type]  # a type is hashable
+        case _ if values := _field_getter(type(value)):  # type: ignore[arg-type]  # a type is hashable
             return type(value)(*(_replaced(item, changed) for item in values(value)))
         case _:
             return value
 
 
 @cache
-def _values(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
+def _field_getter(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
     """Return a getter for the values of a dataclass's fields; None for other types."""
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else []
     return attrgetter(*names) if names[1:] else (lambda value: (getattr(value, names[0]),)) if names else None
@@ -157,12 +157,12 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _brief(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and objects of texts
+def _with_short_texts(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and objects of texts
     """Cut every text in the item to `MAX_TEXT_CHARS_WHEN_TRUNCATING`."""
     if isinstance(item, dict):
-        return {key: _brief(value) for key, value in item.items()}
+        return {key: _with_short_texts(value) for key, value in item.items()}
     if isinstance(item, list):
-        return [_brief(value) for value in item]
+        return [_with_short_texts(value) for value in item]
     return shorten(item, MAX_TEXT_CHARS_WHEN_TRUNCATING) if isinstance(item, str) else item
 
 

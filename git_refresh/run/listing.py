@@ -101,7 +101,7 @@ class Listing:
         for pattern in self._wanted:
             if pattern.below is None:
                 continue
-            found = self._below(pattern, until) if self._is_whole(pattern.key) else self._singled_out(pattern)
+            found = self._below(pattern, until) if self._is_whole(pattern.key) else self._selected_below(pattern)
             for path in found:
                 yield pattern.model_copy(update={"path": path})
 
@@ -124,7 +124,7 @@ class Listing:
     def _is_whole(self, pattern: str) -> bool:
         return not self._only or pattern in self._only
 
-    def _singled_out(self, pattern: Folder) -> list[str]:
+    def _selected_below(self, pattern: Folder) -> list[str]:
         """Return the selected paths that this `/*` entry covers."""
         return [
             path for path in sorted(self._only) if path != pattern.key and self._pattern(path) == pattern.key
@@ -228,7 +228,7 @@ class Listing:
         if self._shown is None:
             found: dict[str, GitFolder] = {}
             try:
-                for prefix in _prefixes(self._looked_for()):
+                for prefix in _shared_prefixes(self._wanted_paths()):
                     for page in self._api.folders(prefix):
                         found.update((item.path, item) for item in page if item is not None)
                         self._failed = self._failed or None in page
@@ -269,13 +269,13 @@ class Listing:
 
     def _nearest(self, key: str, fits: Callable[[ListedObject], bool]) -> str | None:
         parent, _, name = key.rpartition("/")
-        there = self._there(parent)
+        there = self._objects_by_name(parent)
         if not there and parent:
             found = self._nearest(parent, lambda _: True)
-            there = self._there(found) if found else {}
+            there = self._objects_by_name(found) if found else {}
         return next((there[each].path for each in closest(name, list(there), 3) if fits(there[each])), None)
 
-    def _there(self, path: str) -> dict[str, ListedObject]:
+    def _objects_by_name(self, path: str) -> dict[str, ListedObject]:
         """Return the objects in a directory by name; empty if it does not exist."""
         try:
             children = self._children(path or "/")
@@ -339,7 +339,7 @@ class Listing:
         found = self._at_roots[root]
         return root if isinstance(found, GitFolder) else found.inside if found else ""
 
-    def _looked_for(self) -> list[str]:
+    def _wanted_paths(self) -> list[str]:
         """Return paths that are at or above all configured folders."""
         whole = [
             folder.below or folder.key
@@ -347,7 +347,7 @@ class Listing:
             if folder.below is None or self._is_whole(folder.key)
         ]
         patterns = [folder for folder in self._wanted if folder.below is not None]
-        return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
+        return whole + [path for pattern in patterns for path in self._selected_below(pattern)]
 
 
 _MOST_COMPARED = 1_000
@@ -360,7 +360,7 @@ def _as_called(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject
     return found
 
 
-def _prefixes(wanted: Sequence[str]) -> list[str]:
+def _shared_prefixes(wanted: Sequence[str]) -> list[str]:
     """Return the longest shared path of the configured paths in each top-level folder."""
     roots: dict[str, list[list[str]]] = {}
     for path in wanted:

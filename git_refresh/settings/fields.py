@@ -40,13 +40,13 @@ def typed(value: object) -> object:
     if not isinstance(value, str):
         return value
     if looks_like_secret(value):
-        raise PydanticCustomError("secret", "{text}", {"text": _revoke(value)})
+        raise PydanticCustomError("secret", "{text}", {"text": _advice_to_revoke(value)})
     if why := remains(value):
         raise ValueError(why)
     return value
 
 
-def _revoke(value: str) -> str:
+def _advice_to_revoke(value: str) -> str:
     """Return the advice for a secret, which might be before the host of a URL."""
     scheme, _, rest = value.partition("://")
     address = f"{scheme}://{rest.rpartition('@')[2]}"

@@ -74,7 +74,7 @@ def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
     parts = dict(_parts(text))
     # Each part with a value, because the SDK accepts no others.
     whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
-    if whole and (parts.get("usedevelopmentstorage") == "true" or _opens(parts)):
+    if whole and (parts.get("usedevelopmentstorage") == "true" or _has_credentials(parts)):
         return (
             Storage(connection_string=text)
             if _leads_home(parts, trusted)
@@ -100,7 +100,7 @@ def _parts(text: str) -> list[tuple[str, str]]:
     return [(name.lower(), value if name else "") for name, _, value in found]
 
 
-def _opens(parts: Mapping[str, str]) -> bool:
+def _has_credentials(parts: Mapping[str, str]) -> bool:
     """Return whether it names an account and has a key or a signature."""
     try:
         base64.b64decode(parts.get("accountkey", ""), validate=True)

@@ -117,7 +117,7 @@ class _Mistake:
         if whole := self._listed("whole", self.at):
             return whole
         while (part := _PART.match(self.text, self.at)) and part.end(1) <= self.stop and self._valid(part[1]):
-            self._count(part[1])
+            self._track(part[1])
             self.last = part.span(1)
             self.at = part.end()
         if self.at == len(self.text):
@@ -131,7 +131,7 @@ class _Mistake:
         """Return False for what the library refuses without a position, or accepts although it is not JSON."""
         return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _DEEPEST)
 
-    def _count(self, part: str) -> None:
+    def _track(self, part: str) -> None:
         """Track the open brackets and the expected token."""
         inside = self.open[-1] if self.open else _Bracket("", 0)
         if part in _CLOSING:

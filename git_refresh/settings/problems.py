@@ -183,14 +183,14 @@ def _folder(data: Mapping[str, Any]) -> str:
     """Return the folder entry for misplaced keys, with examples for values that cannot be displayed."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
-        key: _quotable(written.get(key), example)
+        key: _value_or_example(written.get(key), example)
         for key, example in _FOLDER_KEYS.items()
         if key in written or key == "path"
     }
     return json.dumps(folder, ensure_ascii=False)
 
 
-def _quotable(value: object, example: object) -> object:
+def _value_or_example(value: object, example: object) -> object:
     """Return the value if it can be displayed, otherwise the example."""
     fine = isinstance(value, str) and value and not looks_like_secret(value) and redact(value) == value
     return value if fine else example
