@@ -271,7 +271,6 @@ class DatabricksWorkspaceApi:
         return replace(folder, git_cli=folder.git_cli or found.type != REPO)
 
     def folder(self, id_: int) -> GitFolder:
-        """Return the current state of a Git folder."""
         return self._call(
             Operation.READ_FOLDER.of(),
             LOOKUP_LIMIT,
@@ -283,7 +282,6 @@ class DatabricksWorkspaceApi:
         self.make_directory(path.rpartition("/")[0])
 
     def make_directory(self, path: str) -> None:
-        """Create a directory and those above it, as far as they are missing."""
         self._call(Operation.CREATE_PARENT.of(), LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(path))
 
     def create_folder(

@@ -67,7 +67,6 @@ def proxy_variable() -> str:
 
 
 def _environment_proxy() -> str:
-    """Return the proxy for HTTPS as the environment has it, or ""."""
     return requests.utils.select_proxy("https://", getproxies()) or ""
 
 

@@ -102,7 +102,6 @@ class Rest:
         raise self.unexpected(what)
 
     def unexpected(self, what: Attempt) -> ServiceError:
-        """Return the error for an invalid response."""
         return ServiceError(ServiceFailure(self._service, what, FailureKind.UNEXPECTED))
 
     def send[M: Response](

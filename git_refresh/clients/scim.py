@@ -82,7 +82,6 @@ class Me(Response):
 
     @property
     def is_admin(self) -> bool:
-        """True for a workspace admin."""
         return any(group.display == ADMINS for group in self.groups)
 
 

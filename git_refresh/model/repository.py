@@ -177,7 +177,6 @@ def _folded(text: str) -> str:
 
 
 def _organization_of_old_form(origin: str) -> str | None:
-    """Return the organization of `https://ORGANIZATION.visualstudio.com`, or None."""
     host = origin.removeprefix("https://")
     return host.removesuffix(_OLD) if host.endswith(_OLD) and "." not in host.removesuffix(_OLD) else None
 

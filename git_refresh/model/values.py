@@ -255,7 +255,6 @@ class ListedObject:
 
     @property
     def is_git_folder(self) -> bool:
-        """True if it is marked as a Git folder."""
         return self.type == REPO or self.git_folder is True
 
     @property

@@ -139,7 +139,6 @@ def _replaced(value: Any, changed: Mapping[str, str]) -> Any:  # noqa: ANN401  #
 
 @cache
 def _field_getter(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
-    """Return a getter for the values of a dataclass's fields; None for other types."""
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else []
     return attrgetter(*names) if names[1:] else (lambda value: (getattr(value, names[0]),)) if names else None
 
@@ -158,7 +157,6 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _with_short_texts(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and objects of texts
-    """Cut every text in the item to `MAX_TEXT_CHARS_WHEN_TRUNCATING`."""
     if isinstance(item, dict):
         return {key: _with_short_texts(value) for key, value in item.items()}
     if isinstance(item, list):

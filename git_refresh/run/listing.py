@@ -101,7 +101,9 @@ class Listing:
         for pattern in self._wanted:
             if pattern.below is None:
                 continue
-            found = self._below(pattern, until) if self._is_whole(pattern.key) else self._selected_below(pattern)
+            found = (
+                self._below(pattern, until) if self._is_whole(pattern.key) else self._selected_below(pattern)
+            )
             for path in found:
                 yield pattern.model_copy(update={"path": path})
 
@@ -125,7 +127,6 @@ class Listing:
         return not self._only or pattern in self._only
 
     def _selected_below(self, pattern: Folder) -> list[str]:
-        """Return the selected paths that this `/*` entry covers."""
         return [
             path for path in sorted(self._only) if path != pattern.key and self._pattern(path) == pattern.key
         ]
@@ -276,7 +277,6 @@ class Listing:
         return next((there[each].path for each in closest(name, list(there), 3) if fits(there[each])), None)
 
     def _objects_by_name(self, path: str) -> dict[str, ListedObject]:
-        """Return the objects in a directory by name; empty if it does not exist."""
         try:
             children = self._children(path or "/")
         except ServiceError as error:
@@ -328,7 +328,6 @@ class Listing:
         return PatternReport(pattern.path, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
-        """Return the path of the Git folder that a directory is or is inside, or ""."""
         if root not in self._at_roots:
             try:
                 self._at_roots[root] = self._list().get(root) or self._api.find(root)
@@ -340,7 +339,6 @@ class Listing:
         return root if isinstance(found, GitFolder) else found.inside if found else ""
 
     def _wanted_paths(self) -> list[str]:
-        """Return paths that are at or above all configured folders."""
         whole = [
             folder.below or folder.key
             for folder in self._wanted

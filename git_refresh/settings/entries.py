@@ -303,7 +303,6 @@ def _as_array(value: object) -> str:
 
 
 def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list[Problem]:
-    """Return a warning about a repository's URL in an unusual form."""
     if folder.url is None or not (read := repository_url(str(written["url"]))).differs:
         return []
     used = f"{read.differs}; {redact(folder.url)} is used"

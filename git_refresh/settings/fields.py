@@ -47,7 +47,6 @@ def typed(value: object) -> object:
 
 
 def _advice_to_revoke(value: str) -> str:
-    """Return the advice for a secret, which might be before the host of a URL."""
     scheme, _, rest = value.partition("://")
     address = f"{scheme}://{rest.rpartition('@')[2]}"
     if "@" not in rest or looks_like_secret(address):
@@ -216,7 +215,6 @@ def _other_path(value: str) -> str:
 
 
 def _cased(path: str) -> str:
-    """Return the path with its top-level directories in the right case."""
     first, *names = path.split("/")
     if first or not names:
         return path

@@ -101,7 +101,6 @@ def _parts(text: str) -> list[tuple[str, str]]:
 
 
 def _has_credentials(parts: Mapping[str, str]) -> bool:
-    """Return whether it names an account and has a key or a signature."""
     try:
         base64.b64decode(parts.get("accountkey", ""), validate=True)
     except ValueError:

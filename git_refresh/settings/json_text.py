@@ -132,7 +132,6 @@ class _Mistake:
         return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _DEEPEST)
 
     def _track(self, part: str) -> None:
-        """Track the open brackets and the expected token."""
         inside = self.open[-1] if self.open else _Bracket("", 0)
         if part in _CLOSING:
             self.open.append(_Bracket(part, self.at))
@@ -207,7 +206,6 @@ class _Mistake:
         return self._message_at(f"there is {name} inside a string; remove it", stop, stop)
 
     def _misplaced(self) -> str:
-        """Return the mistake at this character, or what is missing before it."""
         char = self.text[self.at]
         if not char.isprintable():
             name = unicodedata.name(char, "control character").lower()
@@ -224,7 +222,6 @@ class _Mistake:
         return self._listed(self.due, self.at) or ""
 
     def _listed(self, due: str, at: int) -> str | None:
-        """Return the mistake according to the table, or None."""
         for dues, pattern, advice in MISTAKES:
             if due in dues.split() and (found := re.compile(pattern).match(self.text, at)):
                 start, end = found.span()

@@ -191,7 +191,6 @@ def _folder(data: Mapping[str, Any]) -> str:
 
 
 def _value_or_example(value: object, example: object) -> object:
-    """Return the value if it can be displayed, otherwise the example."""
     fine = isinstance(value, str) and value and not looks_like_secret(value) and redact(value) == value
     return value if fine else example
 
