@@ -1,4 +1,4 @@
-"""The shape of one workspace and one Git folder in the app settings: keys, defaults, and what goes together."""
+"""Models of a workspace and a Git folder in the app settings: keys, defaults, combinations."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -26,12 +26,12 @@ from git_refresh.settings.fields import (
 )
 from git_refresh.settings.pasted import remains
 
-# JSON has arrays and Python tuples: the one is taken for the other, what is in it is not.
+# JSON has arrays, Python has tuples: one is accepted as the other, but items are not converted.
 Array = Field(strict=False)
 
 
 class _Typed(BaseModel):
-    """Typed values: a secret in any of it is refused before anything else is said, and so quoted by nothing; so is a placeholder."""
+    """Model whose texts are first checked for secrets and placeholders, so no message quotes a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 
@@ -70,7 +70,6 @@ class Folder(_Typed):
 
     @property
     def repository(self) -> Repository | None:
-        """The repository that `url` names."""
         return self._repository
 
     @property
@@ -80,12 +79,12 @@ class Folder(_Typed):
 
     @property
     def below(self) -> str | None:
-        """For a path ending in `/*`: the key of the folder above."""
+        """Key of the directory above a path with `/*`; None for other paths."""
         return self.key.removesuffix("/*") if self.path.endswith("/*") else None
 
     @property
     def ref(self) -> Ref | None:
-        """What the settings want it to be on; None: the branch it is on."""
+        """The configured ref; None for the folder's current branch."""
         if self.tag is not None:
             return Ref("tag", self.tag)
         return Ref("branch", self.branch) if self.branch is not None else None
@@ -111,7 +110,7 @@ class Folder(_Typed):
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
-    """A service principal of Databricks, and the Key Vault secret that contains its OAuth secret."""
+    """A Databricks service principal, and the Key Vault secret that contains its OAuth secret."""
 
     client_id: str
     secret_name: str
@@ -131,12 +130,11 @@ class DevOps(_Typed):
 
     @property
     def registration(self) -> Registration:
-        """The same, for the run."""
         return Registration(self.tenant_id, self.client_id)
 
 
 class Workspace(_Typed):
-    """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
+    """An Azure Databricks workspace whose Git credential and Git folders the app refreshes."""
 
     host: Host = Field(
         description="Address of the workspace.",
@@ -187,14 +185,14 @@ class Workspace(_Typed):
 
     @property
     def oauth(self) -> "OAuth | None":
-        """With which OAuth secret the app signs in; None: it needs none."""
+        """Service principal and secret for the sign-in; None for other methods."""
         if self.auth != "oauth_secret" or self.client_id is None or self.client_secret_name is None:
             return None
         return OAuth(self.client_id, self.client_secret_name)
 
     @property
     def federated(self) -> str | None:
-        """As which service principal the app signs in by exchanging a token of its identity; None: it does not."""
+        """Service principal for the sign-in by token federation; None for other methods."""
         return self.client_id if self.auth == "federated" else None
 
     @model_validator(mode="before")
@@ -209,7 +207,7 @@ class Workspace(_Typed):
             and not INVISIBLE.search(host)
         )
         if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:
-            return {**data, "name": default_name(host)[:63]}  # a label has no more
+            return {**data, "name": default_name(host)[:63]}  # the longest possible label
         return data
 
     @model_validator(mode="after")
@@ -239,5 +237,5 @@ _MADE = {"client_id": "client_id (onboard --new-principal makes one)"}
 
 
 def default_name(host: str) -> str:
-    """The host's first label."""
+    """Return the host's first label."""
     return host.strip().rpartition("://")[2].split("/")[0].rpartition("@")[2].split(".")[0] or host
