@@ -50,7 +50,7 @@ SETTINGS = {
     ),
     "REFRESH_CONCURRENCY": Setting(
         "32",
-        "Maximum number of operations that work at a time, 1 to 256. Operations that wait for a response do not count.",
+        "Maximum number of operations that work at a time, 1 to 256. Operations that wait long for a response do not count.",
         "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
