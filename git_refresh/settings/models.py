@@ -56,7 +56,9 @@ class Folder(_Typed):
     branch: RefName | None = Field(
         None, description="Branch to check out. By default the current one.", examples=["main"]
     )
-    tag: RefName | None = Field(None, description="Tag to check out instead of a branch.", examples=["v1.2.0"])
+    tag: RefName | None = Field(
+        None, description="Tag to check out instead of a branch.", examples=["v1.2.0"]
+    )
     on_conflict: Literal["fail", "discard"] = Field(
         "fail",
         description="Handling of uncommitted changes that conflict with an update: fail reports them, discard discards them.",
@@ -181,7 +183,8 @@ class Workspace(_Typed):
         examples=["5a1e0000-0000-4000-8000-000000000002"],
     )
     devops: DevOps | None = Field(
-        None, description="Tenant and app registration, only for Azure DevOps organizations in another tenant."
+        None,
+        description="Tenant and app registration, only for Azure DevOps organizations in another tenant.",
     )
 
     @property
