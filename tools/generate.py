@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from benchmarks import figures
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
@@ -60,7 +60,7 @@ def _anchor(title: str) -> str:
 
 
 def configuration() -> str:
-    """The reference for the settings: what is written by hand, with its tables anew."""
+    """Return the page on settings with generated tables."""
     definitions = schema()["$defs"]
     tables = {
         "settings": _settings(),
@@ -85,11 +85,6 @@ def reference() -> str:
     return _filled("reference.md", made)
 
 
-def performance() -> str:
-    """How fast a run is, with the figures anew."""
-    return _filled("performance.md", {"cases": figures.table(), "machine": figures.machine()})
-
-
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
 
@@ -111,31 +106,20 @@ def _filled(name: str, made: dict[str, Iterator[str]]) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield "| Setting | Default | Meaning | Example |"
-    yield "|---|---|---|---|"
+    yield "| Setting | Default | Meaning |"
+    yield "|---|---|---|"
     for name, setting in SETTINGS.items():
         default = f"`{setting.default}`" if setting.default in {"{}", "32", "540", "off"} else setting.default
-        yield f"| `{name}` | {default} | {_cell(setting.description)} | `{_cell(setting.example)}` |"
+        yield f"| `{name}` | {default} | {_cell(setting.description)} |"
 
 
 def _keys(model: dict[str, Any]) -> Iterator[str]:
-    yield "| Key | Default | Meaning | Example |"
-    yield "|---|---|---|---|"
+    yield "| Key | Default | Meaning |"
+    yield "|---|---|---|"
     for key, value in model["properties"].items():
-        required = key in model.get("required", [])
-        default = (
-            "required"
-            if required
-            else f"`{json.dumps(value['default'])}`"
-            if value.get("default")
-            else "none"
-        )
-        choices = (
-            f" One of {', '.join(f'`{choice}`' for choice in value['enum'])}." if "enum" in value else ""
-        )
-        examples = value.get("examples") or value.get("enum") or []
-        shown = ", ".join(f"`{_cell(json.dumps(example))}`" for example in examples)
-        yield f"| `{key}` | {default} | {_cell(value['description'])}{choices} | {shown} |"
+        default = f"`{json.dumps(value['default'])}`" if value.get("default") else "–"
+        default = "required" if key in model.get("required", []) else default
+        yield f"| `{key}` | {default} | {_cell(value['description'])} |"
 
 
 def _cell(text: str) -> str:
@@ -143,7 +127,7 @@ def _cell(text: str) -> str:
 
 
 def workspaces_schema() -> str:
-    """The schema, as `python -m git_refresh schema` prints it."""
+    """Return the JSON schema of a workspace list."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -157,12 +141,14 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/runbook.md": operations,
     "docs/reference.md": reference,
-    "docs/performance.md": performance,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
 """What is made from text, by its path from the top of the repository."""
-RUN: dict[str, Callable[[], str]] = {examples.PAGE: examples.page, examples.PICTURE: examples.picture}
+RUN: dict[str, Callable[[], str]] = {
+    examples.PAGE: examples.page,
+    **{name: partial(examples.picture, name) for name in examples.PICTURES},
+}
 """What is made by running commands."""
 
 

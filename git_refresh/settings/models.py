@@ -42,28 +42,30 @@ class _Typed(BaseModel):
 
 
 class Folder(_Typed):
-    """A Git folder to keep up to date."""
+    """A Git folder to update."""
 
     path: FolderPath = Field(
-        description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
+        description="Absolute path, with or without /Workspace. A path that ends in /* matches every Git folder below.",
         examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
     )
     url: RepositoryUrl | None = Field(
         None,
-        description="Azure DevOps repository. With it, a missing folder is created, and its parent folders too.",
+        description="Clone URL of an Azure DevOps repository, to create a missing folder and its parents.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
     )
     branch: RefName | None = Field(
-        None, description="Branch to be on. Default: the branch the folder is on.", examples=["main"]
+        None, description="Branch to check out. By default the current one.", examples=["main"]
     )
-    tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.", examples=["v1.2.0"])
+    tag: RefName | None = Field(
+        None, description="Tag to check out instead of a branch.", examples=["v1.2.0"]
+    )
     on_conflict: Literal["fail", "discard"] = Field(
         "fail",
-        description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
+        description="Handling of uncommitted changes that conflict with an update: fail reports them, discard discards them.",
     )
     sparse: Annotated[tuple[SparseDirectory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
-        description="Cone patterns of a sparse checkout, used when the folder is created.",
+        description="Directories of a sparse checkout, used when the folder is created.",
         examples=[["src", "conf"]],
     )
     _repository: Repository | None = None
@@ -120,11 +122,11 @@ class DevOps(_Typed):
     """Azure DevOps organizations of another tenant than the identity's."""
 
     tenant_id: TenantId = Field(
-        description="Id of the tenant that the organizations are connected to.",
+        description="ID of the tenant that the organizations are connected to.",
         examples=["5a1e0000-0000-4000-8000-000000000003"],
     )
     client_id: RegistrationId = Field(
-        description="Application id of the app registration that trusts the identity and is consented to in that tenant.",
+        description="Application ID of an app registration that trusts the identity and has admin consent in that tenant.",
         examples=["5a1e0000-0000-4000-8000-000000000004"],
     )
 
@@ -137,50 +139,50 @@ class Workspace(_Typed):
     """An Azure Databricks workspace whose Git credential and Git folders the app refreshes."""
 
     host: Host = Field(
-        description="Address of the workspace.",
+        description="Workspace URL.",
         examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
     )
     name: Name = Field(
-        "", description="Its name in reports. Default: the first label of the host.", examples=["data-prod"]
+        "", description="Name in reports. By default the first label of the host.", examples=["data-prod"]
     )
     auth: Literal["oauth_secret", "managed_identity", "federated"] = Field(
         "oauth_secret",
-        description="How the app signs in: with a service principal's OAuth secret, as the managed identity itself, or as a service "
-        "principal whose federation policy trusts the managed identity (no secret at all).",
+        description="Authentication method: a service principal with an OAuth secret (oauth_secret), the managed identity "
+        "(managed_identity), or a service principal whose federation policy trusts that identity (federated).",
     )
     client_id: ApplicationId | None = Field(
         None,
-        description="Application id of the service principal (oauth_secret, federated).",
+        description="Application ID of the service principal. Required by oauth_secret and federated.",
         examples=["5a1e0000-0000-4000-8000-000000000001"],
     )
     client_secret_name: SecretName | None = Field(
         None,
-        description="Name of the Key Vault secret that contains its OAuth secret (oauth_secret).",
+        description="Name of the Key Vault secret with its OAuth secret. Required by oauth_secret.",
         examples=["databricks-oauth-secret"],
     )
     git_username: Name = Field(
         "git-refresh",
-        description="User name stored with the app's own credential. Azure DevOps accepts any.",
+        description="User name in the Git credential. Azure DevOps accepts any.",
         examples=["git-refresh"],
     )
     folders: Annotated[tuple[Folder, ...], Array] = Field(
         (),
-        description="Git folders to keep up to date, each a path or an object. Empty: only the credential.",
+        description="Git folders to update, each a path or an object. If empty, the app refreshes only the credential.",
         examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
     additional_principal_ids: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
         (),
-        description="Numeric ids of other service principals whose credential is kept fresh too.",
+        description="Service principal IDs (numbers) whose Git credentials the app also refreshes.",
         examples=[[1234567890123456]],
     )
     identity: IdentityId | None = Field(
         None,
-        description="Client id of the user-assigned managed identity whose Azure DevOps token is stored here, and that signs in. "
-        "Default: AZURE_CLIENT_ID.",
+        description="Client ID of the user-assigned managed identity for this workspace. By default AZURE_CLIENT_ID.",
         examples=["5a1e0000-0000-4000-8000-000000000002"],
     )
     devops: DevOps | None = Field(
-        None, description="Only where the Azure DevOps organizations are in another tenant than the identity."
+        None,
+        description="Tenant and app registration, only for Azure DevOps organizations in another tenant.",
     )
 
     @property

@@ -20,50 +20,47 @@ class Setting:
 SETTINGS = {
     "WORKSPACES": Setting(
         "required",
-        "The workspaces: a JSON array, each a workspace's address or an object.",
+        "JSON array of workspaces, each a URL or an object.",
         '[{"host": "https://adb-1234567890123456.7.azuredatabricks.net", "auth": "managed_identity"}]',
     ),
     "WORKSPACE_DEFAULTS": Setting(
         "{}",
-        "JSON object with a workspace's keys, merged under every entry of WORKSPACES.",
+        "JSON object with keys for every workspace that does not set them.",
         '{"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "databricks-oauth-secret"}',
     ),
     "KEY_VAULT_URL": Setting(
-        "required if a workspace uses a secret",
-        "Address of the Key Vault that contains the OAuth secrets.",
+        "required by oauth_secret",
+        "Vault URI of the Key Vault with the OAuth secrets.",
         "https://contoso.vault.azure.net",
     ),
     "REFRESH_SCHEDULE": Setting(
-        "required by the timer",
-        "When to run: six fields of NCRONTAB, seconds first, in UTC.",
+        "required",
+        "NCRONTAB expression in UTC, such as 0 */15 * * * *.",
         "0 */15 * * * *",
     ),
     "AZURE_CLIENT_ID": Setting(
-        "the system-assigned identity",
-        "Client id of the user-assigned managed identity to use.",
+        "system-assigned identity",
+        "Client ID of the user-assigned managed identity to use.",
         "5a1e0000-0000-4000-8000-000000000002",
     ),
     "TRUSTED_HOSTS": Setting(
         "none",
-        "Comma-separated host names (a.b.c), suffixes (.b.c) or IP addresses that may receive tokens, besides "
-        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and ORGANIZATION.visualstudio.com.",
+        "Comma-separated host names, suffixes (.contoso.com) and IP addresses that can also receive tokens.",
         "git.contoso.com,.databricks.contoso.com",
     ),
     "REFRESH_CONCURRENCY": Setting(
         "32",
-        "1 to 256. Another operation begins only while fewer than this many operations are working; one that has waited for an "
-        "answer for longer than five seconds (less in large fleets) is not working but waiting. At most 4 Git folders per workspace "
-        "are worked on at once.",
+        "Maximum number of operations that work at a time, 1 to 256. Operations that wait long for a response do not count.",
         "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
         "540",
-        "Budget of a run in seconds, 30 to 3600, and at least 6 under functionTimeout in host.json.",
+        "Time limit of a run, 30 to 3600, and at least 6 below functionTimeout in host.json.",
         "540",
     ),
     "FAN_OUT": Setting(
         "off",
-        "off: one run does all. queue: each run is spread over many workers, up to 50 workspaces each (docs/fan-out.md).",
+        "queue distributes each run over several workers with up to 50 workspaces each (docs/fan-out.md).",
         "off",
     ),
 }

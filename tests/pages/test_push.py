@@ -44,7 +44,7 @@ def test_the_price_is_the_sum_of_its_rows() -> None:
 
 
 def test_the_requests_of_a_day_are_those_of_its_runs_and_merges() -> None:
-    requests, more = 6, 2  # of a workspace with one folder; more where it moves (docs/performance.md)
+    requests, more = 6, 2  # of a workspace with one folder; more if it moves
     a_day = [24 * 60 // 15, 24 * 60]
     told = {
         "requests to Databricks": (WORKSPACES * requests, requests + more),
