@@ -10,15 +10,15 @@ import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bice
 #disable-next-line use-user-defined-types // the app checks the list, and reports every mistake
 param workspaces array?
 
-@description('Shared keys for the app setting WORKSPACE_DEFAULTS. With workspaces, the default is {}.')
+@description('Shared keys for the app setting WORKSPACE_DEFAULTS.')
 #disable-next-line use-user-defined-types
 param workspaceDefaults object?
 
-@description('Minutes between two runs. The schedule and the alert windows follow. With 60, a token might expire before the next run.')
+@description('Minutes between two runs. With 60, a token might expire before the next run.')
 @allowed([15, 30, 60])
 param refreshIntervalMinutes int = 15
 
-@description('NCRONTAB schedule with six fields, in UTC. A gap longer than refreshIntervalMinutes fires no-run.')
+@description('NCRONTAB schedule in UTC, with gaps of at most refreshIntervalMinutes.')
 param refreshSchedule string = refreshIntervalMinutes == 60 ? '0 0 * * * *' : '0 */${refreshIntervalMinutes} * * * *'
 
 @description('Comma-separated hosts or suffixes that can also receive tokens.')
@@ -34,7 +34,7 @@ param refreshConcurrency int?
 @maxValue(580)
 param refreshTimeoutSeconds int?
 
-@description('off: one run refreshes the whole list. queue: several instances refresh slices of it.')
+@description('off: one run refreshes the whole list. queue: several instances refresh slices.')
 @allowed(['off', 'queue'])
 param fanOut string = 'off'
 
@@ -51,7 +51,7 @@ param environmentName string
 @description('Additional tags for all resources.')
 param tags { *: string } = {}
 
-@description('Maximum number of instances of a function. Each instance refreshes one slice at a time.')
+@description('Maximum instances of a function: by default 10 with fanOut queue, otherwise 1.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = fanOut == 'queue' ? 10 : 1
@@ -63,7 +63,7 @@ param instanceMemoryMB int = 512
 @description('Resource ID of a subnet for outbound traffic, delegated to Microsoft.App/environments.')
 param subnetId string = ''
 
-@description('Access to the app from public networks, for publishing and manual runs.')
+@description('Access from public networks, for publishing and manual runs.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string = 'Enabled'
 
@@ -73,13 +73,13 @@ param allowedIpRanges string[] = []
 @description('Resource ID of a subnet for private endpoints. Requires subnetId.')
 param privateEndpointSubnetId string = ''
 
-@description('Resource ID of the resource group with the private DNS zones. Empty: a policy of yours registers the endpoints.')
+@description('Resource ID of the resource group with the private DNS zones. Empty: an Azure policy registers the endpoints.')
 param privateDnsZoneResourceGroupId string = ''
 
-@description('Assigns the role for host events in a storage table. The app works without it.')
+@description('Lets the host store its events in a table.')
 param storageTableAccess bool = false
 
-@description('Locks the app, the storage account and the created vault against deletion. Requires Owner or User Access Administrator.')
+@description('Locks app, storage and created vault. Requires Owner or User Access Administrator.')
 param deleteLock bool = false
 
 // ---- Identities ----
@@ -99,21 +99,21 @@ type zoneIdentity = {
 @description('Additional identities, one for each trust zone.')
 param identities zoneIdentity[] = []
 
-@description('Lets the app identity read secrets. If no identity reads secrets, no vault is created.')
+@description('Lets the app identity read secrets. If no identity does, no vault is created.')
 param grantKeyVaultAccess bool = true
 
 // ---- Key Vault ----
 
-@description('Name of an existing vault in this subscription. Empty: a vault is created.')
+@description('Name of an existing vault in this subscription.')
 param existingKeyVaultName string = ''
 
 @description('Resource group of the existing vault.')
 param existingKeyVaultResourceGroup string = resourceGroup().name
 
-@description('Purge protection of the created vault. It cannot be turned off again.')
+@description('Purge protection of the created vault. Cannot be turned off again.')
 param keyVaultPurgeProtection bool = true
 
-@description('Days that the created vault keeps deleted items and its name. Cannot be changed later.')
+@description('Days that the created vault keeps deleted items. Cannot be changed later.')
 @minValue(7)
 @maxValue(90)
 param keyVaultRetentionDays int = 7
@@ -136,10 +136,10 @@ param alertEmail string = ''
 @secure()
 param alertWebhook string = ''
 
-@description('Resource ID of an action group for alerts, instead of alertEmail and alertWebhook.')
+@description('Resource ID of an action group, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
-@description('URL of docs/runbook.md for the links in alerts. In Azure Repos, end it with &anchor=.')
+@description('URL of docs/runbook.md, for links in alerts. In Azure Repos, append &anchor=.')
 param runbookUrl string = ''
 
 @description('Allows a deployment without a recipient of alerts.')
