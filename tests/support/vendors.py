@@ -1,4 +1,4 @@
-"""What the vendors' command lines take, as far as we print it: read from `vendors.json`, which `tests/support/vendors_table.py` makes."""
+"""The printed commands of vendors, checked by `vendors.json`, which `tests/support/vendors_table.py` writes."""
 
 import json
 import math
@@ -11,18 +11,18 @@ TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "vendors.json").read
 _OPTION = re.compile(r"--?[a-zA-Z]")
 _JSON = ("--json", "--body", "--parameters", "--logs", "--role-definition")
 _FILLED_IN = re.compile(r"[A-Z][A-Z_-]*|standins|WORD|\$.*")
-"""A value that the reader, the shell or a pipeline fills in."""
+"""A value that the reader, the shell or a pipeline replaces."""
 
 
 class RefusedError(Exception):
-    """The vendor's program takes no such command."""
+    """A command that the program of the vendor rejects."""
 
 
 def command_of(words: Sequence[str]) -> tuple[str, int]:
-    """The command that a command line begins with, and of how many words it is, the program's name included.
+    """Return the command of a command line, and its number of words with the name of the program.
 
     Raises:
-        RefusedError: there is none.
+        RefusedError: the program has no such command.
     """
     known = TABLE[words[0]]["commands"]
     for end in range(len(words), 1, -1):
@@ -32,10 +32,10 @@ def command_of(words: Sequence[str]) -> tuple[str, int]:
 
 
 def check(words: Sequence[str]) -> None:
-    """Parse a command line as its program does.
+    """Check a command line as its program does.
 
     Raises:
-        RefusedError: it would be refused.
+        RefusedError: the program would reject it.
     """
     program = TABLE[words[0]]
     name, begin = command_of(words)
