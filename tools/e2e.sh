@@ -55,7 +55,7 @@ empty() {
   [ -z "$THERE$LOCKS" ] || fail "The resource group is not empty. Nothing was changed. It has: $(echo "$THERE" "$LOCKS" | tr '\n' ' ')"
 }
 
-# ---- The steps of docs/setup.md ----
+# ---- As in infra/README.md, From nothing to green ----
 
 deploy() {
   az deployment group create --name git-refresh --resource-group "$GROUP" --parameters infra/app.bicepparam --parameters environmentName="e2e-$RUN" "$@" --output none
@@ -90,7 +90,7 @@ prove() {
   python -m tools.prove --group "$GROUP" --app "$APP" --json
 }
 
-# ---- Checks that change the deployment ----
+# ---- What only a change proves: each is a row of infra/README.md ----
 
 count_alerts() { az rest --method get --url "https://management.azure.com$GROUP_ID/providers/Microsoft.AlertsManagement/alerts?api-version=2019-03-01&monitorCondition=Fired" --query "length(value[?contains(properties.essentials.alertRule, 'ar-git-refresh-no-run-')])" --output tsv; }
 

@@ -332,7 +332,7 @@ def conventions(infra: Infra) -> list[str]:
 
 @lru_cache
 def rules_of_the_docs() -> dict[str, Rule]:
-    """Return the rules that the commands of docs/reference.md create with a recording `az`."""
+    """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
     block = "".join(re.findall(r"```sh\n(alert(?:\(\)| slice-).*?)```", REFERENCE, re.DOTALL))
     az = "az() { printf '%s\\0' \"$@\" 'next rule'; }\n"
     done = subprocess.run(

@@ -22,6 +22,7 @@ SETUP = (ROOT / "docs/setup.md").read_text()
 PERMISSIONS = (ROOT / "docs/permissions.md").read_text()
 INFRA_PAGE = (ROOT / "infra/README.md").read_text()
 OPERATIONS = (ROOT / "docs/runbook.md").read_text()
+FAN_OUT = (ROOT / "docs/fan-out.md").read_text()
 PIPELINES = (ROOT / "docs/pipelines/README.md").read_text()
 
 PUBLISH = "functionapp " + "publish"
@@ -173,6 +174,9 @@ def test_a_provider_that_is_left_out_is_noticed(namespace: str) -> None:
     assert not needed() <= provided(SETUP.replace(namespace, "Microsoft.Other"))
 
 
+ONCALL = "\n```sh\n" + BLOCK.findall(OPERATIONS)[0] + "```\n"
+
+
 @pytest.mark.parametrize(
     ("page", "known"),
     [
@@ -180,10 +184,11 @@ def test_a_provider_that_is_left_out_is_noticed(namespace: str) -> None:
         # The page says to replace this word.
         (PERMISSIONS, "WORKSPACE_ID"),
         (OPERATIONS, ""),
+        (ONCALL + FAN_OUT, ""),
         # The pipeline's own, in its last step.
         (PIPELINES, "APP RESOURCE_GROUP"),
     ],
-    ids=["setup", "permissions", "runbook", "pipelines"],
+    ids=["setup", "permissions", "runbook", "fan-out", "pipelines"],
 )
 def test_every_variable_is_set_before_it_is_used(page: str, known: str) -> None:
     assert unset(page, frozenset(known.split())) == []

@@ -1,4 +1,4 @@
-"""The printed commands of vendors, checked by `vendors.json`, which `tests/support/vendors_table.py` writes."""
+"""What the vendors' command lines take, as far as we print it: read from `vendors.json`, which `tests/support/vendors_table.py` makes."""
 
 import json
 import math
@@ -11,18 +11,18 @@ TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "vendors.json").read
 _OPTION = re.compile(r"--?[a-zA-Z]")
 _JSON = ("--json", "--body", "--parameters", "--logs", "--role-definition")
 _FILLED_IN = re.compile(r"[A-Z][A-Z_-]*|standins|WORD|\$.*")
-"""A value that the reader, the shell or a pipeline replaces."""
+"""A value that the reader, the shell or a pipeline fills in."""
 
 
 class RefusedError(Exception):
-    """A command that the program of the vendor rejects."""
+    """The vendor's program takes no such command."""
 
 
 def command_of(words: Sequence[str]) -> tuple[str, int]:
-    """Return the command of a command line, and its number of words with the name of the program.
+    """The command that a command line begins with, and of how many words it is, the program's name included.
 
     Raises:
-        RefusedError: the program has no such command.
+        RefusedError: there is none.
     """
     known = TABLE[words[0]]["commands"]
     for end in range(len(words), 1, -1):
@@ -32,10 +32,10 @@ def command_of(words: Sequence[str]) -> tuple[str, int]:
 
 
 def check(words: Sequence[str]) -> None:
-    """Check a command line as its program does.
+    """Parse a command line as its program does.
 
     Raises:
-        RefusedError: the program would reject it.
+        RefusedError: it would be refused.
     """
     program = TABLE[words[0]]
     name, begin = command_of(words)

@@ -1,13 +1,14 @@
-"""Writes `tests/support/vendors.json`, which describes the vendors' commands that the product and the pages print.
+"""Makes `tests/support/vendors.json`: what the vendors' command lines take, of the commands that the product and the pages print.
 
-Run it after a page prints a new command, or a vendor releases a version:
+To make it anew, where a page prints a new command or a vendor has a new version:
 
-1. Install the Azure CLI outside of this checkout: `python3.13 -m venv AZ`, then `AZ/bin/pip install azure-cli`.
+1. Install the Azure CLI into a virtual environment of its own, outside of this checkout: `python3.13 -m venv AZ`, then
+   `AZ/bin/pip install azure-cli`.
 2. Clone github.com/databricks/cli, github.com/Azure/azure-functions-core-tools and github.com/Azure/azure-dev.
-3. Run `.venv/bin/python -m tests.support.vendors_table --az AZ/bin/python --databricks CLONE --func CLONE --azd CLONE`
+3. `.venv/bin/python -m tests.support.vendors_table --az AZ/bin/python --databricks CLONE --func CLONE --azd CLONE`
 
-The tool reads the parser of the Azure CLI and the sources of the others, which it does not run.
-PyPI does not have the extension scheduled-query, so the tool contains the facts of its reference page.
+The Azure CLI is asked for its own parser; of the others the sources are read. What they contain does not run. Of the extension
+scheduled-query, which is on no registry of Python's, the tool has what its reference page says.
 """
 
 import argparse
@@ -26,7 +27,7 @@ _BOOLEAN = "0"
 
 
 def _values(kind: str, choices: Iterable[str] = ()) -> str:
-    """Return the number of values of an option (0, 1, ? for 0 or 1, + for any), and its choices."""
+    """How many values an option takes (0, 1, ? for 0 or 1, + for any), and behind it which there are to choose from."""
     return " ".join([kind, *sorted(choices)])
 
 
@@ -43,7 +44,7 @@ _ALSO = (
     ),
     *("skip-query-validation?", "window-size"),
 )
-"""Required and other printed options of the command: https://learn.microsoft.com/cli/azure/monitor/scheduled-query"""
+"""What `az monitor scheduled-query create` requires, and what we print besides, by https://learn.microsoft.com/cli/azure/monitor/scheduled-query"""
 
 
 def _extension() -> Command:
@@ -57,7 +58,7 @@ def _extension() -> Command:
 
 
 _SHARED = {"--output": "1", "--query": "1"}
-"""Options of every command of the Azure CLI."""
+"""Of every command of the Azure CLI."""
 
 
 # The Azure CLI: this part runs with its own Python.
@@ -193,7 +194,7 @@ def _azd(clone: Path, names: list[str]) -> Command:
 
 
 def _usage(text: str) -> Command:
-    """Return the options and arguments in the help text of a command."""
+    """What a command's help says."""
     options = {
         option: "1" if kind else _BOOLEAN
         for short, name, kind in re.findall(r"^ +(?:(-\w), )?--([\w-]+)(?: (\w+))? *\t:", text, re.MULTILINE)
@@ -210,13 +211,13 @@ def _usage(text: str) -> Command:
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """Yield a name, and each shorter beginning of its words."""
+    """The name, and without one word after the other at its end."""
     words = name.split()
     return (" ".join(words[:end]) for end in range(len(words), 0, -1))
 
 
 def _longest(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the longest beginning of each name that is a command."""
+    """The longest beginning of each that is a command."""
     there = set(known)
     found = {next((each for each in _beginnings(name) if each in there), "") for name in names}
     return sorted(found - {""})
