@@ -10,7 +10,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts, examples
+from tools import alerts, examples, parameters
 from tools.queries import FOLDER, ROOT, Query, queries, read
 from tools.workbook import workbook as workbook_of
 
@@ -85,6 +85,11 @@ def reference() -> str:
     return _filled("reference.md", made)
 
 
+def infrastructure() -> str:
+    """Return infra/README.md with the current table of parameters."""
+    return _filled("../infra/README.md", {"parameters": parameters.table()})
+
+
 def _fence(query: Query) -> Iterator[str]:
     yield from ("```kusto", query.text, "```")
 
@@ -141,6 +146,7 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/runbook.md": operations,
     "docs/reference.md": reference,
+    "infra/README.md": infrastructure,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
