@@ -54,7 +54,7 @@ RUNS = {1: Measured(1.1, 0.6, 650), 50: Measured(1.8, 1.4, 657), 1000: Measured(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What Azure bills, in USD for each unit, with the units that are free in a month."""
+    """A billed item: USD for each unit, and the units that are free in a month."""
 
     price: float
     free: int = 0

@@ -10,7 +10,7 @@ from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts, cli_page, costs, examples, log_fields
+from tools import alerts, cli_page, costs, examples, limits, log_fields
 from tools.queries import ROOT, queries
 from tools.workbook import workbook as workbook_of
 
@@ -91,6 +91,11 @@ def cost() -> str:
     return _filled("cost.md", {"costs": costs.table()})
 
 
+def reliability() -> str:
+    """Return the page of guarantees and limits."""
+    return _filled("reliability.md", {"waits": limits.waits(), "sizes": limits.sizes()})
+
+
 def performance() -> str:
     """Return the page of the measurements, with its figures generated."""
     return _filled("performance.md", {"cases": figures.table(), "machine": figures.machine()})
@@ -161,6 +166,7 @@ MADE: dict[str, Callable[[], str]] = {
     "docs/cost.md": cost,
     "docs/logs.md": logs,
     "docs/monitoring.md": monitoring,
+    "docs/reliability.md": reliability,
     "docs/performance.md": performance,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
