@@ -52,6 +52,7 @@ class Measured:
 RUNS = {1: Measured(1.1, 0.6, 650), 50: Measured(1.8, 1.4, 657), 1000: Measured(15.7, 15.0, 666)}
 """By the number of workspaces."""
 
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A billed item: USD for each unit, and the units that are free in a month."""

@@ -71,9 +71,7 @@ def configuration() -> str:
 
 def cli() -> str:
     """Return the page of the command line."""
-    return _filled(
-        "cli.md", {"shared-options": cli_page.shared_options(), "commands": cli_page.commands()}
-    )
+    return _filled("cli.md", {"shared-options": cli_page.shared_options(), "commands": cli_page.commands()})
 
 
 def logs() -> str:

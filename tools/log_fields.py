@@ -87,7 +87,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _ERROR = Diagnosis("", "", "", "")
 _REPORTS: dict[str, Mapping[str, Any]] = {
     "`run`, `plan`": {
-        "": Report("", _NOW, 0, False, "ok", (), (), ()),  # noqa: FBT003  # the only positional flag
+        "": Report("", _NOW, 0, False, "ok", (), (), ()),  # the only positional flag
         "`tokens`": TokenReport(None, None, _NOW, 0, 0),
         "`problems`": Problem("", ""),
         "`workspaces`": WorkspaceReport("", "", "ok"),
@@ -96,7 +96,10 @@ _REPORTS: dict[str, Mapping[str, Any]] = {
         "`error`": _ERROR,
     },
     "`check`": {"": CheckReport(()), "`checks`": Check("settings", "", "ok", "")},
-    "`onboard`": {"": OnboardResult((), None, applied=False, interrupted=False), "`grants`": Grant("identity", "", "")},
+    "`onboard`": {
+        "": OnboardResult((), None, applied=False, interrupted=False),
+        "`grants`": Grant("identity", "", ""),
+    },
     "`onboard --remove`": {"": RemovalReport(()), "`removals`": Removal("app", "", "")},
     "`rotate`": {
         "": RotationReport(()),
@@ -106,7 +109,7 @@ _REPORTS: dict[str, Mapping[str, Any]] = {
         "`not_signed_in`": NotSignedIn("", "rejected", _ERROR),
     },
     "`runs`": {
-        "": History("", "", _NOW, _NOW, None, True, (), None, (), False, ()),  # noqa: FBT003  # positional fields
+        "": History("", "", _NOW, _NOW, None, True, (), None, (), False, ()),  # positional fields
         "`runs`": LoggedRun("", _NOW, None, "ok"),
         "`host`": HostReport("", 0, _NOW),
     },

@@ -150,9 +150,7 @@ def test_a_credential_that_a_503_keeps_from_being_stored_is_named_in_time(
 def test_the_query_for_secrets_reads_the_words_that_a_run_logs() -> None:
     services = FakeServices({host(1): FakeWorkspace()}, secret_life=timedelta(days=10))
     told = str(run(services).problems[0])
-    (pattern,) = re.findall(
-        r"\| parse problem with (.*) \*\n", QUERIES["11-expiring-oauth-secrets.kql"]
-    )
+    (pattern,) = re.findall(r"\| parse problem with (.*) \*\n", QUERIES["11-expiring-oauth-secrets.kql"])
     parts = re.findall(r'"(.*?)"|(\w+)', pattern)
     found = re.match("".join(re.escape(text) or f"(?P<{name}>.*?)" for text, name in parts), told)
     assert found, told

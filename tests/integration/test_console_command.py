@@ -104,7 +104,7 @@ SHELLS = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_page_s_line_for_a_shell_turns_completion_on(shell: str, tmp_path: Path) -> None:
-    page = (ROOT / "docs/reference.md").read_text()
+    page = (ROOT / "docs/cli.md").read_text()
     (line,) = re.findall(
         rf"^- {shell}\b.*: `(.*_GIT_REFRESH_COMPLETE={shell}_source .*)`$", page, re.MULTILINE
     )

@@ -45,7 +45,6 @@ _BEFORE = {
     "infra/README.md": _SETUP,
     "docs/permissions.md": _SETUP,
     "docs/fan-out.md": _OPERATIONS,
-    "docs/reference.md": _OPERATIONS,
     "docs/pipelines/README.md": _OPERATIONS,
 }
 """The page whose first block one pastes before, as the page says."""

@@ -23,12 +23,11 @@ from git_refresh.run.report import (
     log_run,
     log_workspace,
 )
+from tools.costs import PLATFORM_BYTES, RECORD_BYTES, STORAGE_BYTES
 
 WORKSPACES, FOLDERS, RUNS = 1_000, 60, 96
-RECORD = 1_000
-"""Bytes of a record beside its message (docs/reference.md)."""
-PLATFORM = 170_000
-"""Bytes that the platform logs in a run."""
+PLATFORM = PLATFORM_BYTES + 15 * STORAGE_BYTES
+"""Bytes that the platform and the storage account log from one run to the next."""
 DAILY_CAP = 1_000_000_000
 """Bytes; `logDailyCapGb` of infra."""
 
@@ -118,7 +117,7 @@ def test_the_worst_day_logs_at_most_twice_a_quiet_one_and_below_the_cap(lines: l
     messages = {name: logged(tuple(fleet(fails)), lines) for name, fails in FAILURES.items()}
     assert {len(found) for found in messages.values()} == {WORKSPACES + 1}, "each workspace keeps its line"
     a_run = {name: sum(map(len, found)) for name, found in messages.items()}
-    a_day = {name: RUNS * (size + RECORD * (WORKSPACES + 1) + PLATFORM) for name, size in a_run.items()}
+    a_day = {name: RUNS * (size + RECORD_BYTES * (WORKSPACES + 1) + PLATFORM) for name, size in a_run.items()}
     assert max(a_run.values()) <= 2 * a_run["quiet"], a_run
     assert max(a_day.values()) < DAILY_CAP / 2, a_day
 
