@@ -3,6 +3,7 @@
 `tests/infra/test_alert_times.py` tries every case on the rules themselves.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,7 +56,8 @@ def table() -> Iterator[str]:
     for resource in read(VARIANTS[INTERVALS[0]]).of_type("Microsoft.Insights/scheduledQueryRules"):
         name, properties = rule_name(resource), resource["properties"]
         each = [by_interval[minutes][name] for minutes in INTERVALS]
-        meaning = properties["description"].partition(" See docs/")[0]
+        meaning = properties["description"].partition(" See docs/")[0].removesuffix(".")
+        meaning = re.sub(r"no-run|refresh_slice", r"`\g<0>`", meaning)
         cells = (
             f"[`{name}`](runbook.md#{name})",
             meaning,

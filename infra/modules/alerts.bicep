@@ -107,7 +107,7 @@ var always = [
   {
     name: 'token-expires-too-soon'
     title: 'git-refresh: a token expires before the next run'
-    description: 'A token in a run expires before the next run.'
+    description: 'The token of a run expires before the next run.'
     severity: 2
     query: replace(loadTextContent('../queries/alerts/token-expires-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
