@@ -174,9 +174,9 @@ def test_the_workbook_shows_every_query_under_its_heading_and_its_sentence() -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["traces\n| take 1\n", "// Heading\ntraces\n| take 1\n", "// a\n// b\n// c\ntraces\n"]
+    "text", ["traces\n| take 1\n", "// Title\ntraces\n| take 1\n", "// a\n// b\n// c\ntraces\n"]
 )
-def test_a_query_without_heading_or_sentence_is_not_shown(text: str, tmp_path: Path) -> None:
+def test_a_query_without_title_or_description_is_not_shown(text: str, tmp_path: Path) -> None:
     (tmp_path / "1.kql").write_text(text)
-    with pytest.raises(ValueError, match="heading"):
+    with pytest.raises(ValueError, match="title"):
         queries(tmp_path)

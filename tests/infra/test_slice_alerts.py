@@ -553,7 +553,7 @@ def test_every_failure_in_a_time_range_is_shown_also_of_no_run() -> None:
         not_done(45, 2, 46, "slice_abandoned", "failed"),
         not_done(45, 3, 46, "slice_duplicate"),
     ]
-    rows = shown("every-failure-in-this-time-range", lines, 60)
+    rows = shown("all-failures-in-this-time-range", lines, 60)
     told = [(row["place"], row["places"], row["code"], row["remedy"], row["app_version"]) for row in rows]
     assert told == [
         ("whole run", 1, "slice_abandoned", None, None),
