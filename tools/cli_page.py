@@ -46,12 +46,16 @@ MIN_WORDS = 4
 """Words of a clause that is clear by itself, unlike "With --apply"."""
 
 
+_SUBORDINATE = "as|for|from|if|instead|then|unless|where|which"
+"""Words after a comma that does not separate the items of a list."""
+
+
 def brief(text: str) -> str:
     """Return the first sentence of a help text, or the first clause of a long one."""
     sentence = re.split(r"(?<=[.?!])\s+(?=[A-Z\[])", " ".join(text.split()))[0]
     if len(sentence.split()) <= MAX_WORDS:
         return sentence
-    clauses = re.split(r"(?<=[:;,]) ", sentence)
+    clauses = re.split(rf"(?<=[:;]) |(?<=,) (?=(?:{_SUBORDINATE})\b)", sentence)
     lengths = accumulate(len(clause.split()) for clause in clauses)
     count = next((number for number, length in enumerate(lengths, 1) if length >= MIN_WORDS), 1)
     return f"{' '.join(clauses[:count]).rstrip('.:;,')}."

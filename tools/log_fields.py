@@ -17,6 +17,7 @@ from git_refresh.admin.rotation.report import (
     UnmanagedSecretReport,
 )
 from git_refresh.admin.runs import HostReport, LoggedRun
+from git_refresh.admin.values import SignIn
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.onboard import OnboardResult
 from git_refresh.cli.remove import RemovalReport
@@ -106,7 +107,7 @@ _REPORTS: dict[str, Mapping[str, Any]] = {
         "`secrets`": SecretReport("", "", "", (), "rotate"),
         "`previous`": PreviousSecretReport("", None, "delete"),
         "`unmanaged`": UnmanagedSecretReport("", None, None, _ERROR),
-        "`not_signed_in`": NotSignedIn("", "rejected", _ERROR),
+        "`not_signed_in`": NotSignedIn("", SignIn.REJECTED, _ERROR),
     },
     "`runs`": {
         "": History("", "", _NOW, _NOW, None, True, (), None, (), False, ()),  # positional fields
