@@ -43,7 +43,6 @@ _BLOCK = re.compile(r"^( *)```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.D
 _OPERATIONS = "docs/runbook.md"
 _BEFORE = {
     "docs/fan-out.md": _OPERATIONS,
-    "docs/reference.md": _OPERATIONS,
     "docs/pipelines/README.md": _OPERATIONS,
 }
 """Pages that say to paste the first block of another page first."""
