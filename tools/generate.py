@@ -20,22 +20,20 @@ DOCS = ROOT / "docs"
 _PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
 _ON_CALL = ("03-failures-of-the-last-run", "14-every-failure-in-this-time-range")
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
-_INTRO = """\
+_TITLE = """\
 # Troubleshooting
 
 If a run or a command fails, find its code here to see the cause and the remedy.
-
+"""
+_TRIAGE = """\
 ## Find your code
 
-The log has the code in `failures[].code`, the report in `error.code`, and a command in parentheses after the failure.
-Search this page for it, or run `git-refresh explain CODE`.
-If a run has several codes, start with the first section that contains one:
-
-{}
-
-Each entry has the cause, then the remedy; some start with the service's own text.
+The log has the code in `failures[].code`, the report in `error.code`, and a command in parentheses.
+If a run has several codes, start with the first of these sections that has one:
+"""
+_LEGEND = """\
 Words in capitals stand for your values.
-For a command that ends with …, see the failure's own remedy or run `git-refresh explain CODE`.
+If a command ends with …, see the failure's own remedy or run `git-refresh explain CODE`.
 """
 _MAX_COMMAND_WORDS = 7
 
@@ -47,7 +45,7 @@ def troubleshooting() -> str:
     shared = [f"### {title}\n\n{_in_full(remedy)}\n" for title, remedy in SHARED.items()]
     parts.append("\n".join(["## Shared remedies\n", *shared]))
     header = _MADE.format("git_refresh/failures/table.py")
-    return "\n".join([header, _INTRO.format(f"{sections}."), *parts])
+    return "\n".join([header, _TITLE, _TRIAGE, f"{sections}.\n", _LEGEND, *parts])
 
 
 def _entry(row: Row) -> str:
@@ -68,7 +66,7 @@ def _shortened(remedy: str) -> str:
         words = parts[number].split()
         if len(words) > _MAX_COMMAND_WORDS:
             name = itertools.takewhile(lambda word: not word.startswith(("-", '"')), words)
-            parts[number] = f"{' '.join(name)} …"
+            parts[number] = f"{' '.join(name)}…"
     return "`".join(parts)
 
 

@@ -280,7 +280,7 @@ def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: 
     ((_, given),) = stage.ran
     (told,) = given["notes"]
     assert str(told).startswith(
-        "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage answered 403 AuthorizationFailure."
+        "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage returned 403 AuthorizationFailure."
     )
 
 

@@ -54,8 +54,8 @@ def test_a_refused_password_in_a_url_does_not_blame_the_stored_credential(wanted
 @pytest.mark.parametrize(
     ("url", "code"),
     [
-        (SERVER, "azure_devops_server"),
-        ("http://devops.fabrikam.com:8080/Contoso/Data/_git/etl", "azure_devops_server"),
+        (SERVER, "devops_server"),
+        ("http://devops.fabrikam.com:8080/Contoso/Data/_git/etl", "devops_server"),
         ("git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl", "remote_not_https"),
         ("contoso@vs-ssh.visualstudio.com:v3/contoso/Data%20Platform/etl", "remote_not_https"),
         ("https://github.com/a/b", "not_azure_devops"),

@@ -759,7 +759,7 @@ def test_a_new_secret_that_is_rejected_has_the_reason_and_the_wait() -> None:
     it = world(delay=200)
     (error,) = rotate(it).errors
     assert error.code == "new_secret_rejected"
-    assert "answered 401 invalid_client" in error.cause
+    assert "returned 401 invalid_client" in error.cause
     waited = re.search(r"within (\d+) seconds", error.message)
     assert waited is not None
     assert 80 <= int(waited[1]) <= 100
