@@ -913,6 +913,7 @@ _ANY = (
         remedy="Usually temporary. If it persists, contact its support with the request ID.",
         temporary=True),
     row("answer_too_large", Match(kind={FailureKind.TOO_LARGE}),
+        title="The response exceeded the size limit",
         cause="{service} returned a response above the size limit.",
         remedy="Check that {address} is correct, and that no proxy responds instead."),
     row("unexpected_answer",

@@ -58,7 +58,7 @@ def test_every_code_that_a_page_links_to_is_in_the_table() -> None:
             assert found <= codes
 
 
-def test_the_page_on_failures_has_every_row_once_and_begins_with_its_sections() -> None:
+def test_the_page_on_failures_lists_its_sections_and_has_every_row_once() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     for row in (*TABLE, UNKNOWN, *OWN):
         assert page.count(f"### `{row.code}`\n") == 1

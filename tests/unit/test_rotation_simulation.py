@@ -820,7 +820,7 @@ def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed() -> 
     report = rotate(it)
     notes = {each.id: each.note for each in report.unmanaged}
     assert {note.code for note in notes.values()} == {"untagged_oauth_secret"}
-    assert '"other" in Key Vault has no tag' in notes[hand].cause
+    assert '"other" has no tag' in notes[hand].cause
     it.put(hand, named(hand), "other")
     report = rotate(it)
     assert hand not in {each.id for each in report.unmanaged}
