@@ -191,10 +191,10 @@ def test_a_certificate_that_az_rejects_goes_into_the_bundle_it_reads(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(laptop, f"sys.exit({NOT_VERIFIED.format('unable to get local issuer certificate')!r})")
-    assert "to the file (PEM) that REQUESTS_CA_BUNDLE names" in failure(fleet).remedy
+    assert "to the PEM file in REQUESTS_CA_BUNDLE" in failure(fleet).remedy
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    assert "Set REQUESTS_CA_BUNDLE to a file" in failure(fleet).remedy
+    assert "Set REQUESTS_CA_BUNDLE to a PEM file" in failure(fleet).remedy
 
 
 @pytest.mark.parametrize(

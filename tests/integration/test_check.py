@@ -157,7 +157,7 @@ def test_a_secret_without_an_expiry_is_a_warning(fleet: Fleet, look: Look) -> No
     assert not_ok(checks) == [("key_vault", "warning", "secret_without_expiration")]
     (line,) = layer(checks, "key_vault")
     assert line.error is not None
-    assert "nobody is warned" in line.error.cause
+    assert "no warning appears" in line.error.cause
     assert f"--vault-name contoso --name {SECRET_NAME} --expires YYYY-MM-DDT00:00:00Z" in line.error.remedy
 
 

@@ -689,7 +689,7 @@ def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     entries = [{"path": path, "url": etl.url, "tag": "v1"} for path in (PROD, "/Shared/new")]
     report = run(**one(fleet, *entries))
     assert codes(report) == ["ref_not_found", "ref_not_found"]
-    assert told(report).count("etl has no branch or tag of this name.") == 2
+    assert told(report).count("etl has no such branch or tag.") == 2
     assert (prod.branch, prod.head) == before
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
