@@ -373,7 +373,9 @@ def test_check_says_under_each_failure_what_to_do(cli: Cli, cloud: Cloud, fleet:
     at = next(index for index, line in enumerate(lines) if line.startswith("  ✗ "))
     assert lines[at].endswith("(key_vault_forbidden)")
     assert lines[at + 1].startswith("      The identity lacks the role Key Vault Secrets User")
-    assert lines[at + 2].startswith("      → Assign the role, and wait some minutes: az role assignment create")
+    assert lines[at + 2].startswith(
+        "      → Assign the role, and wait some minutes: az role assignment create"
+    )
     because = 'skipped, because the secret "databricks-oauth-secret" cannot be used'
     assert f"  – data-1, data-2, data-3: {because}" in lines  # noqa: RUF001  # as it is printed
     assert lines[-1] == "13 checks: 3 ok, 1 failed, 9 skipped."
