@@ -75,7 +75,10 @@ class DiagnosisContext:
     """The program and options of a command that reads the same settings."""
     late_because: str = "The previous run took too long, or the app was not running."
     """Reason for a late run from the timer's status."""
-    refreshing: str = 'Set "additional_principal_ids": [NUMERIC_ID] in the workspace\'s entry. If it is a user, change Run as to a service principal.'
+    refreshing: str = (
+        'Set "additional_principal_ids": [NUMERIC_ID] in the workspace\'s entry. '
+        "If it is a user, change Run as to a service principal."
+    )
     """Remedy for a job whose Run as identity the app does not refresh."""
     commit: str = "COMMIT"
     """Commit ID in place of a branch or tag."""
