@@ -323,7 +323,7 @@ def test_a_request_that_was_lost_before_is_reported(stage: Stage) -> None:
 
 
 REFUSED: dict[str, tuple[faults.Action, str]] = {
-    "429": (faults.status(429, throttled().body, {"Retry-After": "3600"}), "azure_throttled"),
+    "429": (faults.status(429, throttled().body, {"Retry-After": "3600"}), "throttled"),
     "403": (
         faults.status(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}),
         "app_settings_forbidden",

@@ -606,7 +606,7 @@ def test_interrupted_it_says_that_what_was_granted_stays(
     cloud.on_request = None
     assert running[0].exitcode == 130
     assert "What was granted stays" in shown.read_text()
-    assert "is not to be seen" not in shown.read_text()
+    assert "is not visible" not in shown.read_text()
     cloud.clear_faults()
     assert apply(environ)[0] == 0
     green(fleet)

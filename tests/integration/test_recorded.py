@@ -287,7 +287,7 @@ REFUSED = {
     "resourcemanager_wrong_tenant": Replay(settings_of, "azure_wrong_tenant"),
     "resourcemanager_expired": Replay(settings_of, "azure_sign_in_rejected"),
     "resourcemanager_busy": Replay(saved, "app_update_in_progress"),
-    "resourcemanager_throttled": Replay(settings_of, "azure_throttled"),
+    "resourcemanager_throttled": Replay(settings_of, "throttled"),
     "logs_forbidden": Replay(last_run, "logs_forbidden", "/query$"),
     "logs_not_found": Replay(last_run, "logs_not_found", "/query$"),
     "logs_path_not_found": Replay(last_run, "logs_not_found", "/query$"),

@@ -759,7 +759,7 @@ def test_a_new_secret_that_is_rejected_has_the_reason_and_the_wait() -> None:
     it = world(delay=200)
     (error,) = rotate(it).errors
     assert error.code == "new_secret_rejected"
-    assert "answered 401 invalid_client" in error.cause
+    assert "returned 401 invalid_client" in error.cause
     waited = re.search(r"within (\d+) seconds", error.message)
     assert waited is not None
     assert 80 <= int(waited[1]) <= 100
@@ -820,7 +820,7 @@ def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed() -> 
     report = rotate(it)
     notes = {each.id: each.note for each in report.unmanaged}
     assert {note.code for note in notes.values()} == {"untagged_oauth_secret"}
-    assert '"other" in Key Vault has no tag' in notes[hand].cause
+    assert '"other" has no tag' in notes[hand].cause
     it.put(hand, named(hand), "other")
     report = rotate(it)
     assert hand not in {each.id for each in report.unmanaged}
