@@ -111,6 +111,15 @@ class Deployment:
         """Return all differences, in the order of the settings and of the new list."""
         return list(compare(_parsed(self.existing), _parsed(self.wanted)))
 
+    def replaced_principals(self) -> list[str]:
+        """Return the workspaces whose `client_id` changes. The Git credential of the previous principal stays there."""
+        before, after = (_by_host(_parsed(each)) for each in (self.existing, self.wanted))
+        return [
+            after[host][0]
+            for host, (_, entry) in before.items()
+            if host in after and _client_id(entry) not in {"", _client_id(after[host][1])}
+        ]
+
     def left_behind(self) -> list[tuple[str, Diagnosis]]:
         """Return what stays in workspaces although the new list no longer has it, with the workspace's name."""
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
@@ -416,6 +425,10 @@ def _principal(entry: Mapping[str, Any]) -> str:
     if not isinstance(client_id, str) or looks_like_secret(client_id):
         return DiagnosisContext().principal
     return f"service principal {redact(client_id)}"
+
+
+def _client_id(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("client_id") or "").lower()
 
 
 def _listed(entry: Mapping[str, Any], key: str) -> Sequence[Any]:

@@ -215,6 +215,8 @@ class DeployReport:
     """True if Ctrl-C ended the wait for the run."""
     wrong_usage: bool = False
     """True if the error is in the command line."""
+    replaced_principals: tuple[str, ...] = ()
+    """Workspaces whose `client_id` changes."""
 
     def as_dict(self) -> dict[str, Any]:
         app = self.app
@@ -313,6 +315,7 @@ class _Work:
             tuple(rule.name for rule in self._to_enable(deployment)),
             _next_run(deployment, self._manager.now()),
             is_paused(deployment.wanted),
+            replaced_principals=tuple(deployment.replaced_principals()),
         )
 
     def _notes(
@@ -552,9 +555,21 @@ def _show_plan(report: DeployReport, out: Console) -> None:
             _show_change(change, out)
         _show_settings(report, out)
         show_finding([Finding("warning", name, each.message, each) for name, each in report.left_behind], out)
+        show_finding([*_replaced(report)], out)
     if report.checks and (wrong or not options.quiet()):
         render.show_check(CheckReport(report.checks), out)
     show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
+
+
+def _replaced(report: DeployReport) -> Iterator[Finding]:
+    if report.replaced_principals:
+        names = first_of(report.replaced_principals, _MOST_NAMED)
+        listing = options.invocation(NO_COMMAND).of("onboard --remove --settings FILE")
+        message = (
+            "client_id changes, and the Git credential of the previous service principal stays. "
+            f"To list the commands that delete it, run with the previous list: {listing}"
+        )
+        yield Finding("warning", names, message, commands=(listing,))
 
 
 def _show_change(change: Change, out: Console) -> None:

@@ -613,7 +613,7 @@ class Rotation:
 
     def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
         context = replace(self._context, oauth_secret=secret.id)
-        made = f"on {secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "at an unknown time"
+        made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "at an unknown time"
         ends = f"expires on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "does not expire"
         code = "unproven_oauth_secret" if named else "unknown_oauth_secret"
         if untagged is not None and not named:
