@@ -1,1 +1,1 @@
-"""Clients and decisions for commands that use the Azure CLI account of an admin. Never deployed or imported by the app."""
+"""Clients and decisions for commands with the Azure CLI account of an admin. Never deployed."""

@@ -67,7 +67,7 @@ class AdminAccount:
         return next(iter(self._scim.principal_ids(client_id, what)), None)
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
-        """Assign a principal to a workspace, unless it is assigned. The request would replace an admin's assignment."""
+        """Assign a principal, unless it is assigned. The request would replace an admin's assignment."""
         what = Operation.ASSIGN_PRINCIPAL.of()
         path = f"{self._path}/workspaces/{workspace_id}/permissionassignments"
         listed = self._rest.get(what, path, _Assignments).permission_assignments

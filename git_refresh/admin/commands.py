@@ -69,7 +69,7 @@ def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
 
 
 def add_principal(host: str, client_id: str | None, name: str) -> Command:
-    """Return the command that adds an Entra service principal to a workspace; without client ID, creates a Databricks-managed one."""
+    """Return the command that adds an Entra principal or, without client ID, creates one in Databricks."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals create --json {content}",
         host=host,
@@ -103,7 +103,7 @@ _OTHERS = (
 
 
 def remove_permission(host: str, kind: str, id_: int, name: str) -> Command:
-    """Return the command that replaces the permissions on a folder by those of others. No API removes a single permission."""
+    """Return the command that sets the permissions of others only. No API removes a single permission."""
     return command(
         'DATABRICKS_HOST={host} databricks permissions set {kind} {id} --json "$(DATABRICKS_HOST={host} databricks permissions get '
         '{kind} {id} --output json | jq --arg name {name} {others})"',
@@ -170,7 +170,7 @@ def delete_from_account(account_id: str, number: int) -> Command:
 
 
 def leave_organization(organization: str, storage_key: str, tenant: str) -> Command:
-    """Return the command that removes a member from an organization, with its access level and memberships."""
+    """Return the command that removes a member with its access level and memberships."""
     path = f"{quote(organization)}/_apis/serviceprincipalentitlements/{quote(storage_key)}"
     return _delete(f"https://vsaex.dev.azure.com/{path}?api-version=7.1-preview.1", tenant)
 
@@ -231,7 +231,7 @@ def create_policy(account_id: str, client_id: str, issuer: str, subject: str) ->
 
 
 def grant_can_manage(host: str, kind: str, path: str, client_id: str, *, creates: bool) -> Command:
-    """Return the command that grants CAN MANAGE on a folder. If it `creates` the directory, it does so first."""
+    """Return the command that grants CAN MANAGE on a folder. With `creates`, it creates the folder first."""
     create = "DATABRICKS_HOST={host} databricks workspace mkdirs {path} && " if creates else ""
     return command(
         f"{create}DATABRICKS_HOST={{host}} databricks permissions update {{kind}} "
@@ -265,5 +265,5 @@ def _in_account(account_id: str) -> Command:
 
 
 def _number(account_id: str, client_id: str) -> Command:
-    """Return the shell's lookup of the service principal ID. It sets its own variables: those of the outer command do not apply."""
+    """Return the lookup of the service principal ID. Variables of the outer command do not apply to it."""
     return command(PRINCIPAL_NUMBER, account_id=account_id, by_client_id=f'applicationId eq "{client_id}"')

@@ -1,4 +1,4 @@
-"""Grants in Databricks: workspace assignment and access, federation policies, and CAN MANAGE on folders."""
+"""Grants in Databricks: workspace access, federation policies, and CAN MANAGE on folders."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -127,7 +127,7 @@ class DatabricksGrants:
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
     def gone(self, entry: Entry) -> WorkspaceSnapshot | None:
-        """Return a snapshot of an unreadable workspace, for its objects elsewhere. None without a token for Databricks."""
+        """Return a snapshot of an unreadable workspace, for its objects elsewhere; None without a token."""
         workspace = entry.workspace
         account_id = self._account_id or (self._accounts[0] if len(self._accounts) == 1 else None)
         client_id = self._client_id(workspace)
@@ -177,7 +177,7 @@ class DatabricksGrants:
         return FolderTarget(path, place, managed or path == _SHARED, above=above)
 
     def _client_id(self, workspace: Workspace) -> str:
-        """Return the application ID that the app signs in as. For a managed identity, it is that of its trust zone."""
+        """Return the application ID that the app signs in as, for a managed identity that of its zone."""
         own = self._settings.zone(workspace).identity
         if workspace.auth != "managed_identity":
             own = workspace.client_id
@@ -236,7 +236,7 @@ class DatabricksGrants:
         )
 
     def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
-        """Yield the removals of the Git credential, of the principal in the workspace and, with the last workspace, in the account."""
+        """Yield the removals of the Git credential and of the principal, in the account with the whole list."""
         principal, workspace = view.principal, view.workspace
         who = f"service principal {view.client_id}"
         if principal is not None:
@@ -342,7 +342,7 @@ class DatabricksGrants:
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _in_account(self, view: WorkspaceSnapshot) -> tuple[AdminAccount, int]:
-        """Return the account and the service principal ID. Security: a workspace could report the ID of another principal.
+        """Return the account and the principal's ID there. Security: a workspace could report another ID.
 
         Raises:
             ServiceError: the account cannot be read.

@@ -49,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """App settings before and after. Security: values can be secrets of others, so they are not in the repr."""
+    """App settings before and after. Security: the repr hides values, which can be secrets of others."""
 
     existing: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
@@ -112,7 +112,7 @@ class Deployment:
         return list(compare(_parsed(self.existing), _parsed(self.wanted)))
 
     def replaced_principals(self) -> list[str]:
-        """Return the workspaces whose `client_id` changes. The Git credential of the previous principal stays there."""
+        """Return the workspaces whose `client_id` changes. The previous principal's credential stays."""
         before, after = (_by_host(_parsed(each)) for each in (self.existing, self.wanted))
         return [
             after[host][0]
@@ -187,7 +187,7 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
 
 
 def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the app settings with new values. If one differs, also keep the previous values and end the first pause."""
+    """Return the app settings with new values, also with previous values and without the first pause."""
     changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
     if not changed:
         return existing
@@ -401,7 +401,7 @@ def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return the entries merged with the defaults, by URL, each with its name. Entries without a valid URL are omitted."""
+    """Return name and entry, merged with the defaults, by URL. Omits entries without a valid URL."""
     defaults = settings.get("WORKSPACE_DEFAULTS") or {}
     entries = {
         name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()

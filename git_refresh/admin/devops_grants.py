@@ -1,4 +1,4 @@
-"""Grants in Azure DevOps: membership of organizations with access level Basic, and of the Readers of projects."""
+"""Grants in Azure DevOps: membership of organizations, and of the Readers of projects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ type Projects = dict[tuple[str, str], dict[str, Repository]]
 
 
 def projects_of(entries: Iterable[Entry]) -> Projects:
-    """Return the projects that the list names. Security: projects that only a workspace names must not lead to a grant."""
+    """Return the list's projects. Security: a project that only a workspace names must get no grant."""
     found: Projects = {}
     for entry in entries:
         for folder in entry.workspace.folders:
@@ -124,7 +124,7 @@ class DevOpsGrants:
     def _leave(
         self, api: Organization, member: Member, repository: Repository, ids: Mapping[str, str]
     ) -> Iterator[Removal]:
-        """Yield the removal from the organization or, if other entries need the membership, from the Readers of projects."""
+        """Yield the removal from the organization or, if others need that, from the Readers of projects."""
         location = f"Azure DevOps {api.name}"
         who = _ADMINISTRATOR.format(organization=api.name)
         groups = api.groups(member)

@@ -65,7 +65,7 @@ class Grant:
     error: Diagnosis | None = None
     context: DiagnosisContext = field(default_factory=DiagnosisContext, repr=False)
     keys: tuple[Key, ...] = ()
-    """Identity of the permission. All of these keys exist after the grant, although its description might differ."""
+    """Keys that all exist after the grant, although its description might differ."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
     """Grant it. Can be repeated. Raises `ServiceError` or `DiagnosedError`."""
     undo: Callable[[], Iterable[Removal]] | None = field(default=None, repr=False)

@@ -151,12 +151,12 @@ _CODE = ("notebook_task", "spark_python_task", "dbt_task")
 
 
 def _in_workspace(tasks: Sequence[object]) -> bool:
-    """Return whether all tasks have their code in the workspace. Such a job clones nothing, even with a `git_source`."""
+    """Return whether all tasks have their code in the workspace. Such a job ignores `git_source`."""
     return bool(tasks) and all(_sources(task) == ["WORKSPACE"] for task in tasks)
 
 
 def _sources(task: object) -> list[object]:
-    """Return the `source` of each notebook, script, dbt project, or SQL file of a task or of the task that it repeats."""
+    """Return the `source` of each code file of a task, or of the task that it repeats."""
     if (repeated := _in(_in(task, "for_each_task"), "task")) is not None:
         return _sources(repeated)
     places = [*(_in(task, name) for name in _CODE), _in(_in(task, "sql_task"), "file")]

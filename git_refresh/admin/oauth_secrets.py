@@ -1,4 +1,4 @@
-"""Lists, creates, and deletes OAuth secrets of Databricks service principals through the API of a workspace.
+"""Lists, creates, and deletes OAuth secrets of service principals through a workspace's API.
 
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy
 """

@@ -1,4 +1,4 @@
-"""Checks and grants the permissions that a list needs, and lists what removes them. It never removes any.
+"""Checks and grants the permissions that a list needs, and lists the commands that remove them.
 
 Every step can be repeated after an interrupt. Security: only the settings lead to a grant, never the folders of a workspace.
 """
@@ -95,7 +95,7 @@ class Onboarding:
         self._removing = False
 
     def plan(self, new_principal: str | None = None) -> None:
-        """Plan every permission that the list needs or, with `new_principal`, only the service principal to create."""
+        """Plan all permissions that the list needs, or only the service principal with this name."""
         self.grants = self._new_principal(new_principal) if new_principal else self.look()
         kinds = {"principal", "workspace_access"}
         self._principals = {grant.keys: at for at, grant in enumerate(self.grants) if grant.kind in kinds}
@@ -143,7 +143,7 @@ class Onboarding:
             yield Removal(kind, grant.location, grant.description, status="failed", error=diagnosis)
 
     def apply_all(self, on_done: Callable[[Grant], None]) -> None:
-        """Grant the plan: first memberships, then authentication, then folders. Passes each result to `on_done`.
+        """Grant memberships, then authentication, then folders. Pass each result to `on_done`.
 
         Raises:
             KeyboardInterrupt: the command was interrupted. No further grant is started.
@@ -387,7 +387,7 @@ class Onboarding:
         )
 
     def _remove_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
-        """Yield the removals of the secret in Key Vault and of the OAuth secrets that this product stored in it."""
+        """Yield the removals of a Key Vault secret and of the OAuth secrets that this product stored in it."""
         url = self._settings.key_vault_url or ""
         name, vault = target.name, self._services.vault(url)
         location = f"Key Vault {url.removeprefix('https://')}"
@@ -450,7 +450,7 @@ class Onboarding:
     # Projects that the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Yield skipped grants for Git folders of other projects. Security: only the list can grant access to a project."""
+        """Yield skipped grants for other projects. Security: only the list can grant access to a project."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None
@@ -464,7 +464,7 @@ class Onboarding:
     # A new service principal
 
     def _new_principal(self, name: str) -> list[Grant]:
-        """Return the grant that creates a Databricks-managed service principal in the first workspace without one.
+        """Return the grant that creates a service principal in the first workspace without one.
 
         If the name exists, none is created, because names are not unique and the other one might belong to another team.
         """

@@ -39,7 +39,7 @@ _WITHOUT_REPOSITORIES = frozenset({"none", "stakeholder"})
 _GONE = frozenset({"deleted", "none"})
 """Statuses of an identity that is no longer a member."""
 _BLOCKED = frozenset({"disabled", "expired"})
-"""Statuses of a member that cannot sign in. A member that never signed in is `pending`, which is normal."""
+"""Statuses of a member that cannot sign in. `pending` is normal before the first sign-in."""
 
 Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
 """An opaque name of a subject. The pattern is strict because it becomes part of a URL."""

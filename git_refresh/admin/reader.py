@@ -1,4 +1,4 @@
-"""Reads workspaces with an admin's account, if only the app's identity can sign in as the service principal.
+"""Reads workspaces with an admin's account, for principals that only the app can sign in as.
 
 Facts: https://docs.databricks.com/api/azure/workspace/gitcredentials/list (`principal_id` is for admins)
 """
@@ -55,7 +55,7 @@ def _failed(operation: Operation, kind: FailureKind, about: str = "") -> Service
 
 @dataclass(frozen=True, slots=True)
 class _ReadOnly:
-    """A workspace with the Git credentials of a service principal instead of the caller's (`ports.WorkspaceApi`).
+    """A workspace with the Git credentials of a service principal (`ports.WorkspaceApi`).
 
     Security: it cannot write, because it would store the caller's own token.
     """

@@ -28,7 +28,7 @@ RemovalKind = Literal[
     "principal",
 ]
 ORDER: tuple[RemovalKind, ...] = get_args(RemovalKind)
-"""Order of removal. Earlier kinds need later ones: a workspace deletes OAuth secrets only of its own principals."""
+"""Order of removal, because earlier kinds need later ones: OAuth secrets need the principal."""
 
 RemovalStatus = Literal["remove", "stays", "skipped", "failed"]
 """`stays`: others need it, or onboard did not grant it. `skipped`: not checked."""

@@ -1,4 +1,4 @@
-"""Client of Azure Resource Manager for the deployed function app, its app settings, and its alert rules.
+"""Client of Azure Resource Manager for function apps, their app settings, and alert rules.
 
 Facts: Azure/azure-rest-api-specs, `specification/web/resource-manager/Microsoft.Web/AppService/stable/2025-03-01` (app settings are
 replaced whole, and have no `etag`), `specification/monitor/resource-manager/Microsoft.Insights` (`scheduledQueryRules`),
@@ -44,7 +44,7 @@ _ALERT_RULES = {"api-version": "2026-03-01"}
 _COMPONENTS = {"api-version": "2020-02-02"}
 
 _COMPONENT_TAG = "hidden-link: /app-insights-resource-id"
-"""Tag with which the portal, the Azure CLI, and infra/ name the Application Insights component of an app."""
+"""Tag of an app that names its Application Insights component."""
 
 _RESOURCE_ID = re.compile(r"(?i)/subscriptions/[0-9a-f-]{36}/[\w()./ -]{1,900}")
 
@@ -138,13 +138,13 @@ class AlertRule:
 
 
 class ResourceManager:
-    """Client with the Azure CLI account of the caller. Every method raises `ServiceError` if the call fails."""
+    """Client of Resource Manager. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
     def now(self) -> datetime:
-        """Return Resource Manager's time, at most a second late. Before the first response, return this machine's time."""
+        """Return the service's time, at most a second late; before the first response, this machine's."""
         service_time = self._rest.time.now()
         return service_time + DATE_PRECISION if service_time else self._rest.network.deadline.clock.now()
 
@@ -155,7 +155,7 @@ class ResourceManager:
         return [Subscription(each.subscriptionId.lower(), each.displayName) for each in found]
 
     def app(self, name: str, subscription_id: str, group: str = "") -> FunctionApp | None:
-        """Return the function app of this name, in any letter case; None if the subscription or the group has none.
+        """Return the function app of this name, in any letter case; None if missing.
 
         Raises:
             DiagnosedError: several resource groups have one, which is possible with unique default host names.
@@ -201,7 +201,7 @@ class ResourceManager:
         ).properties
 
     def set_app_settings(self, app: FunctionApp, settings: Mapping[str, str]) -> None:
-        """Replace all app settings, which restarts the app. Never repeated: after a failure, read the settings."""
+        """Replace all app settings, which restarts the app. Never repeated: read them after a failure."""
         what = Operation.SET_APP_SETTINGS.of(app.name)
         body = {"properties": dict(settings)}
         self._send("PUT", what, f"{app.id}/config/appsettings", Nothing, _WEB, body=body)
@@ -399,7 +399,7 @@ _WRONG_TENANT = re.compile(
 
 
 def _naming_tenant[T](call: Callable[[], T]) -> T:
-    """Return the result of a call. If the token is from another tenant than the subscription, the failure names the right one."""
+    """Return the result of a call. The failure for a wrong tenant names that of the subscription."""
     try:
         return call()
     except ServiceError as error:

@@ -280,7 +280,7 @@ class StoredTokens:
         return next((row for row in self.rows if row.host == host and row.stored is stored), None)
 
     def expires_at(self, run_id: str, identity: str | None, tenant: str | None) -> datetime | None:
-        """Return when the token expires that a run stored for an identity; None if unknown. `tenant` is optional."""
+        """Return when a stored token expires; None if unknown. `tenant` is optional."""
         tokens = (token for run in self.runs if run.run_id == run_id for token in run.tokens)
         found = (
             token.expires_at

@@ -67,7 +67,7 @@ class Job:
 
 
 class Jobs(Protocol):
-    """The jobs of a workspace that one token can view. Every method raises `ServiceError` if the call fails."""
+    """The jobs of a workspace that a token can view. Every method raises `ServiceError`."""
 
     def caller(self) -> Caller: ...
     def listed(self) -> Iterator[list[ListedJob]]:
@@ -128,7 +128,7 @@ class Version:
         return self.tags[SECRET_ID] if self.owner == client_id.lower() else None
 
     def stored_by_us(self, client_id: str, place: str) -> str | None:
-        """Return that ID only if this product stored the version at this place. Only such a secret can be deleted."""
+        """Return that ID only if this product stored the version here. Only such a secret can be deleted."""
         ours = self.tags.get(MADE_BY) == TOOL and self.tags.get(STORED_AS) == place
         return self.names(client_id) if ours else None
 
@@ -179,7 +179,7 @@ class NewSecret:
 
 
 def place_of(vault: str, name: str) -> str:
-    """Return the value of the tag `STORED_AS`, independent of the spelling of the vault's URL and the name."""
+    """Return the value of the tag `STORED_AS`, equal for all spellings of the vault's URL and name."""
     return f"{urlsplit(vault).hostname or ''}/{name}".lower()
 
 

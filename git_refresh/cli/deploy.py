@@ -1,4 +1,4 @@
-"""`deploy`: set a workspace list in the deployed app, or restore the previous one, with the Azure CLI account of the caller."""
+"""`deploy`: set a workspace list in the deployed app, or restore the previous one."""
 
 import os
 import sys
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the person who is asked, because each call has a short limit."""
+"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
 MAX_UNTIL_DUE = timedelta(hours=2)
 """Longest time until the next run that --wait waits for."""
 POLL_S = 20.0

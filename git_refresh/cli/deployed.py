@@ -76,7 +76,7 @@ SUBSCRIPTION_ID = _Named("id", GUID.pattern, "must be the ID of a subscription, 
 def app_options(
     default: str = "", *, required: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --app, --resource-group, and --subscription to a command as its argument `app`. `default` extends the help of --app."""
+    """Add the options that name the app to a command, as its `app`. `default` extends the help of --app."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)

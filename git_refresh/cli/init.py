@@ -1,4 +1,4 @@
-"""`init`: create a `workspaces.json` from the URLs of a workspace and a repository. It calls no service."""
+"""`init`: create a `workspaces.json` from the URLs of a workspace and a repository."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
 
 SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
-"""The JSON Schema in a checkout. A wheel has none, because a path on one machine is of no use to others who share the list."""
+"""The JSON Schema in a checkout. A wheel has none: its path would differ on each machine."""
 
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"

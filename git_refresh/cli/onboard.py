@@ -1,4 +1,4 @@
-"""`onboard`: grant the permissions that a list needs, with the Azure CLI account of the caller. It never removes any."""
+"""`onboard`: grant the permissions that a list needs. It never removes any."""
 
 import json
 import os
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.onboarding import Onboarding
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the person who is asked, because each call has a short limit."""
+"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _SHOW_OBJECT_ID = (
@@ -187,7 +187,7 @@ def _print_new_principal(found: "Sequence[Grant]") -> None:
 
 
 def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
-    """Add the application ID of a new service principal to the settings file. Return the file, or None if it is unchanged."""
+    """Add the ID of a new service principal to the settings. Return the file; None if unchanged."""
     for grant in found:
         for file in files:
             if grant.client_id is not None and str(file) != "-":

@@ -1,4 +1,4 @@
-"""`onboard --remove`: prints the commands that remove what `onboard` granted and runs stored. It removes nothing itself."""
+"""`onboard --remove`: print the commands that remove what `onboard` granted and runs stored."""
 
 import os
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _MAX_DAYS = 730
 _MIN_LIMIT_S = 540.0
-"""Least time for all rotations. A short REFRESH_TIMEOUT_SECONDS of the app might not be enough for one."""
+"""Least time for all rotations. The app's REFRESH_TIMEOUT_SECONDS can be too short for one."""
 _ROLLBACK_S = 60.0
 
 
@@ -213,7 +213,7 @@ class _Command:
         applied: bool,
         as_planned: Mapping[str, SecretReport] | None = None,
     ) -> RotationReport:
-        """Do `work` for each secret. Starts a new deadline and sign-in, because the confirmation might have waited long."""
+        """Do `work` for each secret, with a new deadline and sign-in: the confirmation can take long."""
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # keeps --help fast
 
         settings, reports, interrupted = self._settings, [], False

@@ -226,7 +226,7 @@ def _ask(settings: Settings) -> None:
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:
-    """Return live progress on a terminal, and else a line for each workspace, but none for a plan, which prints its own."""
+    """Return live progress on a terminal, otherwise lines. A plan prints its own lines at the end."""
     if options.quiet() or options.verbose():  # with --verbose the log lines show the progress
         return nullcontext(NullProgress())
     err = render.console(stderr=True)

@@ -67,7 +67,7 @@ class SecretSnapshot:
 
     @property
     def now(self) -> datetime | None:
-        """The earlier time of the two services, so one wrong clock cannot end a grace period. None if one is unknown."""
+        """The earlier time of both services, so one wrong clock ends no grace period; None if unknown."""
         if self.vault_time is None or self.databricks_time is None:
             return None
         return min(self.vault_time, self.databricks_time)
@@ -137,7 +137,7 @@ class SecretSnapshot:
 
     @property
     def _previous(self) -> list[OAuthSecret]:
-        """Secrets that only versions older than the current one name, at least one of them stored by this product."""
+        """Secrets that only older versions name, at least one of them stored by this product."""
         older: set[str | None] = set()
         in_use = {self.names(self.current)}
         for version in self.versions:
@@ -196,7 +196,7 @@ class Decision:
     """Lifetime of the new secret; None for the longest that Databricks allows."""
     scopes: tuple[str, ...] = ()
     stop: str = ""
-    """The reason to create none although one might be due: limit reached (`room`), unknown `scopes` or `end`, another `principal`."""
+    """The obstacle to a new secret: the limit (`room`), unknown `scopes` or `end`, another `principal`."""
     delete: tuple[OAuthSecret, ...] = ()
     """Previous secrets whose grace period is over."""
     kept: tuple[PreviousSecretReport, ...] = ()
@@ -272,7 +272,7 @@ def _is_older(version: Version, current: Version) -> bool:
 
 
 def _is_tagged(versions: Sequence[Version]) -> bool:
-    """Return whether the latest version's tags name its OAuth secret. Each version of the last second might be the latest."""
+    """Return whether the latest version has tags. Each version of the last second might be the latest."""
     created = [version.created_on for version in versions if version.created_on]
     if len(created) < len(versions):
         return False
@@ -299,7 +299,7 @@ def _due(
 
 
 def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
-    """Return the longer lifetime in Databricks and Key Vault, so neither shortens the next one. None if one is unknown."""
+    """Return the longer lifetime of Databricks and Key Vault; None if one is unknown."""
     if secret is None or secret.created_at is None or secret.expires_at is None:
         return None
     if version.created_on is None or version.expires_on is None:

@@ -1,4 +1,4 @@
-"""Rotates one OAuth secret step by step. A kill between two steps leaves at most a secret that the next rotation reports."""
+"""Rotates one OAuth secret. A kill leaves at most a secret that the next rotation reports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -51,7 +51,7 @@ from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
 
 SIGN_IN_S = 90.0
-"""Time to retry a new OAuth secret that is rejected. Databricks was observed to accept it only after some seconds."""
+"""Time to retry a rejected new secret. Databricks was observed to accept it after some seconds."""
 
 REACH_S = 20.0
 """Time to retry a workspace that cannot be reached."""
@@ -195,7 +195,7 @@ class Rotation:
         return self._renew(seen, decision, previous)
 
     def issue(self) -> SecretReport:
-        """Create the first secret, for a name that Key Vault does not have. Reports other OAuth secrets in Databricks."""
+        """Create the first secret, for a name that Key Vault does not have."""
         try:
             secrets = self._secrets()
             principal = secrets.principal_id(self.target.client_id)
@@ -262,7 +262,7 @@ class Rotation:
         return replace(seen, held=self._in_use(seen, current.value) | self._still_valid(seen))
 
     def _still_valid(self, seen: SecretSnapshot) -> dict[str, str]:
-        """Return reasons to keep expired secrets that a workspace accepts although it rejects the current one, by ID."""
+        """Return reasons to keep expired secrets that a workspace accepts instead of the current one, by ID."""
         held = dict[str, str]()
         rejecting = seen.hosts(SignIn.REJECTED)
         expired = {each.id for each in seen.expired} if rejecting else set()
@@ -281,7 +281,7 @@ class Rotation:
         return held
 
     def _in_use(self, seen: SecretSnapshot, current: SecretStr) -> dict[str, str]:
-        """Return reasons to keep replaced secrets that are or might be in use, by ID. Compares values, because tags are not proof."""
+        """Return reasons to keep replaced secrets, by ID. Compares values, because tags are not proof."""
         if seen.kept_until or seen.why_kept:
             return {}
         previous = {each.id for each in seen.replaced} - {each.id for each in seen.expired}
@@ -508,7 +508,7 @@ class Rotation:
         return explain(self._failures[host], replace(self._context, host=host, known=known))
 
     def _untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
-        """Return why these unreachable workspaces prevent a rotation; None if they do not. At least one must be reachable."""
+        """Return why unreachable workspaces prevent a rotation; None if not. One must be reachable."""
         nowhere = len(unreachable) == len(self.target.hosts)
         missing = [host for host in unreachable if nowhere or host not in self._allowed]
         if not missing:
@@ -529,7 +529,7 @@ class Rotation:
         return False
 
     def _is_replaced(self, seen: SecretSnapshot, new: NewSecret, latest: Version) -> bool:
-        """Return whether a version that is not newer than the latest names it. Key Vault's times are whole seconds."""
+        """Return whether an older version, or one of the same second, names it."""
         return any(
             version.created_on is not None
             and latest.created_on is not None
