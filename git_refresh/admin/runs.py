@@ -25,7 +25,7 @@ MAX_STORED_ROWS = 20_000
 """Limit in `stored-tokens.kql`."""
 
 VISIBLE_AFTER = timedelta(minutes=8)
-"""Longest time until a log line can be queried (docs/logs.md)."""
+"""Longest time until a log line can be queried (docs/monitoring.md)."""
 
 LONGEST_RUN = timedelta(minutes=11)
 """`functionTimeout` of host.json, and a minute for the start of the app."""
