@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.cli.ask import NO_TERMINAL
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
 from tests.support import warm
@@ -278,8 +279,8 @@ def test_a_personal_token_is_not_stored_without_a_confirmation(cloud: Cloud, fle
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
         "Settings: the environment.\n"
-        "✗ run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
-        "Git credential of 3 workspaces; add --yes if that is meant\nNothing was run.\n"
+        "✗ run: found no managed identity, so it would store your own Azure DevOps token (az login) as the "
+        f"Git credential of 3 workspaces. It {NO_TERMINAL}\nNothing was run.\n"
     )
     done = run(fleet, "--json")
     report = json.loads(done.stdout)
@@ -328,7 +329,7 @@ def test_a_person_at_a_terminal_is_asked(
     done = warm.on_terminal("run", environ=environ, columns=200, keys={"[y/N]": answer})
     shown = done.stdout.decode()
     assert (done.returncode, stored(fleet)) == (code, credentials), shown
-    assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown
+    assert "as the Git credential of 3 workspaces, until the app's next run. Continue? [y/N]" in shown
     assert said in shown
 
 

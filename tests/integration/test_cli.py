@@ -120,7 +120,7 @@ def test_a_missing_slice_is_reported_and_nothing_runs(
 ) -> None:
     done = cli("run", "--slice", number, **fleet.settings)
     assert done.returncode == 2
-    assert f'--slice: "{number}" does not exist: there is only slice 1' in done.stderr
+    assert f'--slice: "{number}" does not exist: the list has only slice 1' in done.stderr
     assert cloud.requests == []
 
 
