@@ -131,7 +131,7 @@ class _Console(Console):
             highlight=False,
             markup=False,
             emoji=False,
-            no_color=True if options.colourless() else None,
+            no_color=True if options.colorless() else None,
         )
 
     @override
