@@ -308,7 +308,9 @@ class _ZoneCheck:
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
         subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
         identity = (
-            f"object ID {self._run.token.object_id}" if self._run.token.object_id else "token without object ID"
+            f"object ID {self._run.token.object_id}"
+            if self._run.token.object_id
+            else "token without object ID"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
         message = f"{identity}, token for Azure DevOps expires at {left}"
