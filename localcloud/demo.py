@@ -196,7 +196,6 @@ def _fire(
 
 
 def _show(failure: Mapping[str, str]) -> None:
-    """Print the message, cause and remedy of a failure in a log line."""
     what = Text(f"✗ {failure['location']}: {failure['message']} ({failure['code']})", "red")
     console.print(Padding(what, (0, 0, 0, 2)))
     console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
@@ -286,7 +285,7 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _command(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
-    """Run a command on the admin's laptop and return its output. `check` uses the app's identities, as in Azure."""
+    """Run a command on the admin's laptop, where the app's identities are available as well."""
     az = fleet.admin.sign_in(cloud.directory / "laptop")
     (az / LIST).write_text(json.dumps(dict(fleet.settings)), encoding="utf-8")
     own = {name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")}

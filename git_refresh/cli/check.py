@@ -183,7 +183,7 @@ def check_clouds(
 ) -> list[Check]:
     """Check all layers below the settings, and return the lines ordered by layer.
 
-    A token must be valid for the interval between two runs. A failing service raises nothing.
+    A token must be valid for the interval between two runs. Never raises for a service.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is invalid")

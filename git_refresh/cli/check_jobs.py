@@ -85,7 +85,7 @@ class JobsCheck:
     def checks(
         self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
     ) -> Iterator[Check]:
-        """Yield the lines of all jobs and of repositories that only jobs use. A failing service raises nothing."""
+        """Yield the lines of all jobs and of repositories that only jobs use. Never raises for a service."""
         inventories: list[WorkspaceJobs] = []
         self._divide(len(rooms))
         for room, inventory in self._executor.each(

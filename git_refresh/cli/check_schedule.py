@@ -40,7 +40,7 @@ def schedule_problem(text: str) -> Problem | None:
 
 
 def schedule_warnings(text: str, now: datetime) -> list[Check]:
-    """Return a warning for each part of an accepted schedule that probably has another meaning than intended."""
+    """Return a warning for each part of a valid schedule whose meaning is probably not intended."""
     try:
         schedule = Schedule.read(text)
     except ValueError:
@@ -176,7 +176,6 @@ def _name(kind: FieldRange, value: int) -> str:
 
 
 def _length(span: timedelta) -> str:
-    """Return a duration in the largest unit that divides it."""
     for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if span and span % timedelta(seconds=seconds) == timedelta():
             return count(span // timedelta(seconds=seconds), unit)

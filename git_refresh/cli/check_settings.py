@@ -65,7 +65,7 @@ def check_settings(
     scheduled: bool = True,
     named: Collection[str] = (),
 ) -> list[Check]:
-    """Return a line for each problem and warning of the settings, or one line that counts workspaces and folders.
+    """Return a line for each problem and warning. Without problems, the last line has the counts.
 
     If `scheduled`, a missing schedule is a problem. `named` are the names in files, which can only have settings of this app.
     """
@@ -149,7 +149,7 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
 
 
 def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield a line for each setting near or above the size limit. JSON counts without white space, as deployed."""
+    """Yield a line for each setting near or above the size limit. White space in JSON does not count."""
     for name in SETTINGS:
         size = _bytes(_compact(environ.get(name, "")))
         most = MOST_BYTES - _bytes(f"{name}=")

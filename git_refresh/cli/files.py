@@ -84,13 +84,13 @@ def read_settings(file: Path) -> FileSettings:
 
 
 def is_read(name: str) -> bool:
-    """Return whether an app setting is used: one of this app, or one of the Functions host that `check` reads."""
+    """Return whether a setting is used: one of this app, or of the Functions host if `check` reads it."""
     of_host = name in TIME_ZONES or disables(name) is not None or overrides_timeout(name)
     return name in SETTINGS or of_host or name.lower().startswith(CONNECTION.lower())
 
 
 def write_client_id(file: Path, client_id: str) -> bool:
-    """Add a `client_id` to WORKSPACE_DEFAULTS in a settings file. Return False if the file has no place for it.
+    """Add a `client_id` to WORKSPACE_DEFAULTS in a file. Return False if the file has no place for it.
 
     The rest of the file stays unchanged, including indentation.
 

@@ -1,4 +1,4 @@
-"""The decision whether jobs of one workspace can clone: URL, credential, provider and ref of each. Pure functions."""
+"""The decision whether jobs can clone: URL, credential, provider and ref of each. Pure functions."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -334,7 +334,7 @@ _GONE = (
 
 
 def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
-    """Return the remedy of each service principal that the entry lacks. All share one, up to `MAX_IDS_IN_REMEDY` IDs."""
+    """Return the remedy of each missing service principal: one for up to `MAX_IDS_IN_REMEDY` of them."""
     workspace = inventory.room.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"

@@ -55,6 +55,7 @@ def settings_option(command: Callable[..., None]) -> Callable[..., None]:
         "--settings",
         "file",
         type=FILE,
+        metavar="FILE",
         help="App settings file, or - for stdin. Default: ./workspaces.json if it exists, otherwise the environment.",
     )(
         click.option(
@@ -91,14 +92,14 @@ def _read_hosts(
 
 
 def naming(file: Path | None) -> Command:
-    """Return the --settings option that names this file, empty for None. Stdin is named like the default file."""
+    """Return the --settings option for this file, empty for None. For stdin, it names `LIST`."""
     if file is None:
         return NO_COMMAND
     return command(" --settings {file}", file=str(LIST if str(file) == "-" else file))
 
 
 def invocation(typed: Command) -> Invocation:
-    """Return the program as started, with the options that a suggested command needs to read the same settings."""
+    """Return the program as started, with the options that suggested commands repeat."""
     context = click.get_current_context(silent=True)
     return (
         Invocation(Command(context.find_root().command_path), typed) if context else Invocation(options=typed)

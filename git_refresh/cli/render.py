@@ -183,7 +183,7 @@ def report_table(report: Report) -> Table:
 
 
 def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
-    """Print the steps of a run with reasons, failures, and a summary. `changes` omits unchanged folders and token updates."""
+    """Print steps with reasons, failures and a summary. `changes` omits what only gets a new token."""
     if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()

@@ -77,7 +77,7 @@ def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) ->
 
     Your account needs Reader on the app and Log Analytics Reader on its Application Insights component.
 
-    Exit codes: 0 last run succeeded, 1 last run failed or overdue, or logs unreadable, 2 invalid usage.
+    Exit codes: 0 last run succeeded; 1 last run failed, a run is overdue, or logs unreadable; 2 invalid usage.
     """
     logger = outlet_for(as_json=as_json)
     try:
@@ -384,7 +384,7 @@ def _when(found: Sequence[LoggedRun]) -> str:
 
 
 def _problems(found: Sequence[LoggedRun]) -> Iterator[Finding]:
-    """Yield each distinct problem of the runs, the latest first. It is a failure if it failed a run by itself."""
+    """Yield each distinct problem, the latest first. It failed if a run failed only because of it."""
     said: dict[str, tuple[bool, list[LoggedRun]]] = {}
     for run in found:
         for problem in run.problems:

@@ -31,7 +31,7 @@ FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
 
 def outlet_for(*, as_json: bool) -> RedactingLogger:
-    """Return the logger that redacts all output. Log lines go to stderr with --json or --verbose, not with --quiet."""
+    """Return the logger that redacts all output. Log lines need --json or --verbose."""
     log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
     return RedactingLogger()
 
@@ -54,7 +54,7 @@ class CommandSettings:
 def given_settings(
     source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
-    """Read the app settings from the given files, otherwise `./workspaces.json`, otherwise the environment.
+    """Read the app settings from the files, otherwise `./workspaces.json`, otherwise the environment.
 
     `workspaces` replaces the list of the other source. With `tells`, unused names in files are printed to stderr.
 
@@ -200,7 +200,7 @@ def allow(settings: Settings, source: SettingsSource) -> Settings:
 
 
 def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield each host outside the built-in domains that would receive a token, with its location in the settings."""
+    """Yield each host outside the built-in domains that would receive a token, with its location."""
     named = [
         (f"host of {entry.workspace.name}", entry.workspace.host, Domain.DATABRICKS)
         for entry in settings.entries
@@ -233,5 +233,4 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
 
 
 def _trusting(hosts: Sequence[str]) -> Command:
-    """Return a --trust-host option for each host."""
     return Command("".join(command(" --trust-host {host}", host=host) for host in hosts))

@@ -1,4 +1,4 @@
-"""`status`: the current Git credential and Git folders of each workspace, not compared with Azure DevOps."""
+"""`status`: the Git credential and Git folders of each workspace, without a lookup in Azure DevOps."""
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -60,6 +60,7 @@ from git_refresh.settings.load import Settings, SettingsError, load
     "--report",
     "last",
     type=options.FILE,
+    metavar="FILE",
     help="Output of run --json. Shows when its tokens expire.",
 )
 @app_options("Shows when stored tokens expire, from the app's logs.")
@@ -117,8 +118,6 @@ class CredentialStatus:
 
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
-    """One Git folder."""
-
     path: str
     status: Status
     message: str
@@ -131,8 +130,6 @@ class FolderStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
-    """One workspace with its Git credentials and Git folders."""
-
     name: str
     host: str
     status: Status
@@ -142,7 +139,6 @@ class WorkspaceStatus:
     folders: tuple[FolderStatus, ...] = ()
 
     def statuses(self) -> list[Status]:
-        """Return the statuses of the workspace, its credentials and its folders."""
         return [item.status for item in self._parts()]
 
     @property
@@ -152,7 +148,6 @@ class WorkspaceStatus:
         return next((status for status in _SEVERE if status in statuses), "ok")
 
     def errors(self) -> list[Diagnosis]:
-        """Return the errors of the workspace, its credentials and its folders."""
         return [item.error for item in self._parts() if item.error is not None]
 
     def _parts(self) -> "tuple[WorkspaceStatus | CredentialStatus | FolderStatus, ...]":
@@ -219,7 +214,6 @@ class LastRun:
     actions: Mapping[str, str]
 
     def _expires_at(self, zone: Zone) -> datetime | None:
-        """Return the earliest expiration of the tokens that were stored in a zone."""
         tenant = zone.devops.tenant_id if zone.devops else None
         return min(
             (
@@ -385,7 +379,7 @@ def look(
     *,
     threads: int = MAX_THREADS,
 ) -> StatusReport:
-    """Read every workspace. A failing service raises nothing."""
+    """Read every workspace. Never raises for a service."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
     shown = _Rendering(settings, last, deadline.clock.now(), as_admin=walked.as_admin)
     notes = [noted("sign-in", finding("read_as_admin", DiagnosisContext()))] if walked.as_admin else []
@@ -445,7 +439,7 @@ class _Rendering:
                 principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
             )
         if own is None:
-            message = "no Git credential for Azure DevOps; pulls fail until a run creates one"
+            message = "missing for Azure DevOps; pulls fail until a run creates it"
             return CredentialStatus(principal, "failed", message)
         message = f"user name {own.username}" + (
             f", of {principal}" if report.principal_id is not None else ""
@@ -509,8 +503,8 @@ def _folder(report: FolderReport) -> FolderStatus:
 def _where(folder: GitFolder | None) -> str:
     if folder is None:
         return ""
-    branch = f"branch {folder.branch}" if folder.branch else "no branch"
-    return f"on {branch}, at {folder.commit[:8]}" if folder.commit else f"on {branch}, without a commit"
+    branch = f"on branch {folder.branch}" if folder.branch else "detached HEAD"
+    return f"{branch}, at {folder.commit[:8]}" if folder.commit else f"{branch}, without a commit"
 
 
 _EXPIRY = "Databricks does not return when a stored token expires. To show it, add --app NAME, or --report FILE (output of run --json)."
@@ -543,7 +537,6 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
 
 
 def _show_workspaces(report: StatusReport, out: Console) -> None:
-    """Print the lines by workspace, with identical workspaces merged."""
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
@@ -575,7 +568,7 @@ def _show_logs(logs: AppLogsStatus, out: Console) -> None:
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:
-    """Return the key by which workspaces are merged: their lines, or the kinds of failures if there are failures."""
+    """Return the key for merging workspaces: their lines, or only the kinds of failures if they failed."""
     lines = [*_lines(workspace, with_ids=False)]
     if not workspace.errors():
         return tuple((line.status, line.location, line.message) for line in lines)

@@ -294,14 +294,14 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
 
 
 MIN_TOKEN_LIFE = timedelta(minutes=60)
-"""Assumed lifetime of a stored token, because tokens of app registrations are valid for 60 to 90 minutes."""
+"""Assumed lifetime of a stored token. Tokens of app registrations are valid for 60 to 90 minutes."""
 
 MAX_RUN = timedelta(minutes=10)
 """`functionTimeout` in host.json."""
 
 
 def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | None:
-    """Return the number of consecutive failed runs of the workspace before an alert fires. None if it is `ok`.
+    """Return the number of consecutive failed runs before an alert fires. None if the workspace is `ok`.
 
     A temporary failure alerts after the second run. If the previous token expires before then, it alerts after the first.
     """
@@ -354,7 +354,7 @@ def log_workspace(
     *,
     interval: timedelta = DEFAULT_INTERVAL,
 ) -> None:
-    """Write the log line `git_refresh.workspace` of a finished workspace. `interval` is the time between two runs."""
+    """Write the log line `git_refresh.workspace`. `interval` is the time between two runs."""
     actions = [folder.action for folder in workspace.folders]
     alert = alert_after_runs(workspace, interval)
     event = {
@@ -398,7 +398,7 @@ def log_dispatch(
     problems: Sequence[Problem],
     logger: RedactingLogger,
 ) -> None:
-    """Write the log line `git_refresh.dispatch` of the timer, with fan-out. Each slice logs its own `git_refresh.run`."""
+    """Write the log line `git_refresh.dispatch`, which fan-out has in addition to a run line per slice."""
     event = {
         "event": "git_refresh.dispatch",
         "run_id": run_id,
@@ -412,7 +412,7 @@ def log_dispatch(
 
 
 def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: RedactingLogger) -> None:
-    """Write the log line `git_refresh.queued` of a slice, whose names show which workspaces were not refreshed."""
+    """Write the log line `git_refresh.queued`, which lists the workspaces of a slice."""
     event = {
         "event": "git_refresh.queued",
         **_run_and_slice(slice_),
@@ -431,7 +431,7 @@ def log_message(
     ok: bool = False,
     names: Sequence[str] = (),
 ) -> None:
-    """Write the log line `git_refresh.message_skipped` of a message, or of names in it, that is not processed."""
+    """Write the log line `git_refresh.message_skipped` of a message or of some of its workspaces."""
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,

@@ -18,14 +18,14 @@ def test_it_shows_what_a_run_has_stored_and_writes_nothing(
 ) -> None:
     before = command(cloud, fleet, "status")
     assert (before.returncode, before.stderr) == (1, b"Settings: the environment.\n")
-    assert "✗ Git credential: there is none for Azure DevOps" in before.stdout.decode()
+    assert "✗ Git credential: missing for Azure DevOps" in before.stdout.decode()
     report = tmp_path / "report.json"
     report.write_bytes(command(cloud, fleet, "run", "--json").stdout)
     seen = len(cloud.requests)
     after = command(cloud, fleet, "status", "--report", report)
     assert (after.returncode, after.stderr) == (0, b"Settings: the environment.\n")
     lines = after.stdout.decode().splitlines()
-    assert sum("UTC stored ends at " in line for line in lines) == 3
+    assert sum("UTC expires at " in line for line in lines) == 3
     assert lines[-1] == "3 workspaces: 12 ok."
     assert {request.path for request in cloud.requests[seen:] if request.method != "GET"} == {
         "/oidc/v1/token"
