@@ -367,12 +367,16 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
     def line(message: str) -> Check:
         return Check("job", inventory.name, "ok", message)
 
+    name = redact(inventory.caller.name)
+    role = "workspace admin" if inventory.caller.admin else "not an admin: jobs without CAN VIEW are missing"
+    why = f", because {inventory.instead}" if inventory.instead else ""
+    yield line(f"checked as {name} ({role}){why}")
     number = len(inventory.found)
     jobs = f"{count(number, 'job') if number else 'no jobs'} with a Git source in Azure DevOps"
     if unwell:
-        yield line(f"{jobs}: {number - unwell} OK, {unwell} with problems")
+        yield line(f"{jobs} ({number - unwell} OK, {unwell} with problems)")
     else:
-        yield line(f"{jobs}, no problems" if number else jobs)
+        yield line(f"{jobs} (no problems)" if number else jobs)
     if inventory.unread:
         listed = len(inventory.listed)
         yield line(f"{listed - inventory.unread} of {count(listed, 'job')} could be read")
@@ -387,7 +391,3 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
         yield line(f"Git credentials of {count(unknown, 'principal')} could not be read")
     if federated := sum(each.kept is False and each.federated for each in statuses):
         yield line(f"{count(federated, 'principal')} with a federated Git credential, renewed by Databricks")
-    name = redact(inventory.caller.name)
-    role = "workspace admin" if inventory.caller.admin else "not an admin: jobs without CAN VIEW are missing"
-    why = f", because {inventory.instead}" if inventory.instead else ""
-    yield line(f"checked as {name} ({role}){why}")
