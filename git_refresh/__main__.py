@@ -43,7 +43,7 @@ def git_refresh() -> None:
         if missing.name not in {"click", "rich"}:
             raise
         sys.exit(
-            f"The command line needs {missing.name}, which is not deployed with the app. Install the command line: docs/setup.md, step 0."
+            f"The command line needs {missing.name}, which is not installed. To install the command line, see docs/setup.md."
         )
     # A canceled pipeline sends SIGTERM. Handle it like Ctrl+C, unless the caller ignores the signal.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -45,10 +45,10 @@ LIST = "workspaces.json"
 SETTINGS = ("--settings", LIST)
 NEXT = """\
 Next steps:
-  To start an emulator, run this command and paste its export lines into another shell:
-  .venv/bin/python -m localcloud --settings local.settings.json
-  In the other shell, run:
-  .venv/bin/python -m git_refresh check --settings local.settings.json
+  Start an emulator, and paste its export lines into another shell:
+      .venv/bin/python -m localcloud --settings local.settings.json
+  Run a check in that shell:
+      .venv/bin/python -m git_refresh check --settings local.settings.json
   To set up the app in Azure, see docs/setup.md."""
 
 console = Console()
@@ -221,7 +221,7 @@ def _table(title: str, fleet: ZonedFleet, before: list[State], after: list[State
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False
     )
-    for heading in ("Workspace", "Credential", "Git folder", "From → to"):
+    for heading in ("Workspace", "Credential (UTC)", "Git folder", "From → to"):
         table.add_column(heading, no_wrap=True)
     for name, old, new in zip(names_of(fleet), before, after, strict=True):
         for index, path in enumerate(sorted(new.commits)):
@@ -238,7 +238,7 @@ def _credential(old: State, new: State) -> Text:
     if new.token in {None, old.token}:
         return Text("unchanged" if new.token else "none", "dim")
     action = "updated" if old.token else "created"
-    return Text(f"{action}, expires {new.expires_at} UTC", "green")
+    return Text(f"{action}, expires {new.expires_at}", "green")
 
 
 def _move(old: str | None, new: str) -> Text:
@@ -254,7 +254,7 @@ def _grant_access(cloud: Cloud, fleet: UngrantedFleet) -> None:
     printed = _command(cloud, fleet, 0, "onboard", "--apply", "--yes", *SETTINGS)
     for line in sorted(line for line in printed[: printed.index("")] if line.startswith("  ✓ ")):
         console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
-    say(f"  onboard then runs check: {next(line for line in printed if ' checks: ' in line)}")
+    say(f"  onboard also runs check. Its summary: {next(line for line in printed if ' checks: ' in line)}")
 
 
 def _deploy(cloud: Cloud, fleet: UngrantedFleet) -> None:

@@ -271,7 +271,7 @@ def _summary(history: History) -> str:
 
 def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Run (UTC)", "Ago", "Result", "Workspaces", "Git folders", "Token left"):
+    for heading in ("Run (UTC)", "Ago", "Result", "Workspaces", "Git folders", "Token valid for"):
         table.add_column(heading, overflow="fold")
     rows = [[*alike] for _, alike in groupby(shown, _outcome)]
     for alike in rows[:MAX_SHOWN_RUNS]:
