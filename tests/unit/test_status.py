@@ -166,7 +166,10 @@ ENDS = {
         {"tokens": ((None, TENANT, NOW - timedelta(minutes=5)),)},
         (
             "warning",
-            "token of the run of 2026-11-23 11:50 UTC expired at 2026-11-23 11:55 UTC, 5 minutes ago (a later run might have stored another)",
+            (
+                "token of the run of 2026-11-23 11:50 UTC expired at 2026-11-23 11:55 UTC, 5 minutes ago "
+                "(a later run might have stored another)"
+            ),
         ),
     ),
     "nothing was stored": (
