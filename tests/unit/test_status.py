@@ -242,7 +242,7 @@ FOLDERS: dict[str, tuple[object, GitFolder | OtherObject | None, tuple[str, str]
         folder(None),
         (
             "warning",
-            f"detached HEAD, at {NEW[:8]}; it has a detached HEAD, and the settings name neither branch nor tag",
+            f"detached HEAD, at {NEW[:8]}; its entry names neither branch nor tag",
         ),
     ),
     "before its first commit": (PROD, folder(commit=None), ("ok", "on branch main, without a commit")),
