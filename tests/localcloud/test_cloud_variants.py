@@ -197,5 +197,5 @@ def test_a_variant_is_set_by_text() -> None:
 
 @pytest.mark.parametrize("text", ["git_folders", "git_folders=new", "=legacy", "nothing=1"])
 def test_no_other_variant_is_taken(text: str) -> None:
-    with pytest.raises(ValueError, match=r"only|git-cli or legacy or mixed"):
+    with pytest.raises(ValueError, match=r"unknown variant|git-cli or legacy or mixed"):
         Variant().set(text)
