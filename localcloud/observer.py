@@ -150,7 +150,7 @@ class Observer:
 def _acknowledge(request: web.Request) -> None:
     """Acknowledge the head of a request at once.
 
-    Towards a proxy, urllib3 keeps Nagle's algorithm on, so the body waits for this acknowledgement. Linux
+    Towards a proxy, urllib3 keeps Nagle's algorithm on, so the body waits for this acknowledgment. Linux
     delays it by 40 ms, which does not happen in production without a proxy.
     """
     connection = request.transport and request.transport.get_extra_info("socket")
