@@ -1,4 +1,4 @@
-"""`git-refresh`, as `make install` puts it into .venv/bin, and what a shell completes of it."""
+"""`git-refresh` as `make install` installs it, and its shell completion."""
 
 import os
 import pty
@@ -19,7 +19,6 @@ from tests.support.project_files import PROJECT, pins
 
 
 def git_refresh(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """As the script in .venv/bin does it."""
     module, _, function = COMMAND[1].partition(":")
     code = f"from {module} import {function}; {function}()"
     return subprocess.run(
@@ -66,7 +65,7 @@ def test_a_question_that_is_interrupted_at_a_real_terminal_ends_with_130(key: st
     seen = b""
     while b"address" not in seen:
         seen += os.read(master, 4096)
-    # readline overlooks a signal that comes just before it waits. One that comes while Python ends kills it, so there is time for that.
+    # readline misses a signal just before it waits. One during Python's exit kills it, so it gets time.
     for _ in range(10):
         os.write(master, key.encode())
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""`python -m localcloud`, as somebody plays with it."""
+"""`python -m localcloud` for interactive use."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 @contextmanager
 def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, until the test is done with it, and what it has said on stderr."""
+    """Yield the running process and its output on stderr."""
     command = [sys.executable, "-m", "localcloud", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -50,7 +50,7 @@ def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def typed(exports: str, command: str) -> subprocess.CompletedProcess[str]:
-    """A command of ours in a shell that has taken the exports."""
+    """Run a command of the app in a shell with the exports."""
     return subprocess.run(
         ["/bin/sh", "-c", f"{exports}\n{sys.executable} -m git_refresh {command}"],
         env={"PATH": os.environ["PATH"]},
@@ -269,7 +269,7 @@ def test_the_git_folders_are_of_the_kind_that_is_asked_for(kind: str) -> None:
 
 
 def wrong(*options: str | Path) -> str:
-    """The one line with which it refuses to begin."""
+    """Return the one line of a usage error."""
     done = CliRunner().invoke(main, [*map(str, options)])
     assert done.exit_code == 2, done.output
     (line,) = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""Every use of the command line on a page, or in a pipeline to copy, is one that it takes."""
+"""Every use of the command line on a page or in a pipeline template is valid."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_the_reference_has_a_line_for_each_command() -> None:
 
 
 SHARED = {"--json", "--trust-host", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
-"""What the section tells before its tables, of several commands at once."""
+"""Options that the section describes once for several commands."""
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

@@ -1,4 +1,4 @@
-"""docs/reliability.md tells the limits that the code has."""
+"""docs/reliability.md has the limits of the code."""
 
 import re
 from importlib import import_module

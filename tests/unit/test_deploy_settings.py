@@ -1,4 +1,4 @@
-"""What deploying a list does to app settings, without a service: what is set, what stays, what can be put back."""
+"""The effect of deploying a list on app settings, without a service: changes, kept values, rollback."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,6 @@ FIRST = {**OF_OTHERS, **OF_TEMPLATE, "KEY_VAULT_URL": "https://a.vault.azure.net
 
 
 def settings(**values: object) -> dict[str, str]:
-    """App settings as Azure has them."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
@@ -31,7 +30,7 @@ def running(**values: object) -> dict[str, str]:
 
 
 def set_by(deployment: Deployment) -> dict[str, str | None]:
-    """The settings that differ afterwards, without those that keep previous values; None: no longer there."""
+    """Return the settings that change, without those that keep previous values; None: removed."""
     names = (deployment.existing.keys() | deployment.wanted.keys()) - set(PREVIOUS.values())
     return {
         name: deployment.wanted.get(name)
