@@ -1,4 +1,4 @@
-"""The stored measurements in figures.json: read, written, shown, and compared with new ones."""
+"""Read, write, and compare the measured figures in figures.json."""
 
 import dataclasses
 import json
@@ -64,10 +64,10 @@ class Figures:
         return cls(_machine(), f"{datetime.now(UTC):%Y-%m-%d}", figures)
 
     def with_new(self, figures: Sequence[Figure]) -> Self:
-        """Return these figures with others replaced or added by case and client.
+        """Return these figures with new ones for the same case and client.
 
         Raises:
-            ValueError: the figures are from different machines and cannot be compared.
+            ValueError: another machine measured these figures, so they cannot be compared.
         """
         if self.machine != _machine():
             raise ValueError(f"the others were measured on another machine: {self.machine}")
@@ -122,10 +122,11 @@ _KINDS: Mapping[Kind, str] = {"legacy": "legacy", "git-cli": "Git CLI"}
 
 
 def table() -> Iterator[str]:
-    """Yield the table's rows: for each case, the app and the asyncio client."""
-    fleet, times = "Workspaces x folders | Git folders | ms | Situation", "App, s | asyncio, s | Ratio"
-    rest = "Last credential, s | CPU, s | MB | Requests per workspace | Connections per workspace"
-    yield f"| {fleet} | {times} | {rest} |"
+    """Return the rows of the page: for each case, the app beside the asyncio client."""
+    yield (
+        "| Workspaces x folders | Git folders | ms | Situation | App, s | asyncio, s | Ratio | Last credential, s "
+        "| CPU, s | MB | Requests per workspace | Connections per workspace |"
+    )
     yield "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for case, by_client in Figures.read().by_case.items():
         app = by_client["app"]
@@ -138,7 +139,7 @@ def table() -> Iterator[str]:
 
 
 def machine() -> Iterator[str]:
-    """Yield where and when the figures were measured."""
+    """Return where and when the figures were measured."""
     figures = Figures.read()
     yield f"Measured on {figures.date}: {figures.machine}."
 

@@ -90,7 +90,7 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
 
 
 def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
-    from tools.generate import write  # noqa: PLC0415  # generates pages, needs more
+    from tools.generate import write  # noqa: PLC0415  # makes pages of the figures
 
     (Figures.of(figures) if whole else Figures.read().with_new(figures)).write()
     write("docs/performance.md")
@@ -121,7 +121,9 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
     help="Client to measure, with --workspaces; repeatable. [default: all]",
 )
 @click.option("--times", default=3, show_default=True, help="Runs per client, with --workspaces.")
-@click.option("--accept", is_flag=True, help="Store the figures, of one case or of all, and update the page.")
+@click.option(
+    "--accept", is_flag=True, help="Keep the figures, of one case or of all, and write the page anew."
+)
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,
     folders: int,

@@ -1,1 +1,1 @@
-"""Generators of pages, workbook and figures; never deployed."""
+"""What makes pages, the workbook and the numbers on pages. Never deployed."""

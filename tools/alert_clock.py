@@ -1,9 +1,8 @@
-"""A simulation of the template's alert rules, with a clock in minutes.
+"""What an alert rule sees, and when: a clock in minutes that the rules of the template are run on.
 
-A rule is evaluated at fixed times. It counts the rows in its window that have arrived by then. A row of
-`traces` has the time at which it was written, which is the end of a run. A row of `requests`, which shows a
-run without a line, has the start time of its invocation. Both arrive after the end of the run and an
-ingestion delay.
+A rule looks at fixed times. It sees the rows whose time is in its window, if they have arrived by then. A row of `traces` has the time
+at which it was written, which is the end of a run. A row of `requests`, by which a run without a line is known, has the time at which its
+invocation began. Both arrive after the run has ended and the row was ingested.
 """
 
 import re
@@ -14,26 +13,26 @@ from typing import Any
 from tools.snapshots import Deployment
 
 LONGEST_RUN = 10
-"""Minutes; `functionTimeout` in host.json stops the run then."""
+"""`functionTimeout` in host.json ends it then."""
 LATEST_START = 1
-"""Minutes; a later start is reported as `late_run`."""
+"""A run that begins later says so (`late_run`)."""
 LONGEST_INGESTION = 8
 LINE_ARRIVED = 10
-"""Minutes after a run for which its line is waited for."""
+"""Minutes after its end for which the line of a run is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An invocation in which at most one workspace fails; times in minutes."""
+    """An invocation; minutes. What fails is one workspace."""
 
     start: float
     duration: float
     ingestion: float
     ok: bool = True
     waits: bool = False
-    """A failure that alerts only after a second one (`alert_after_runs`)."""
+    """Of a failed one: whether the alert waits for a second one (`alert_after_runs`)."""
     lost: bool = False
-    """A failed run without a line."""
+    """Of a failed one: whether it ended without a line."""
 
     @property
     def end(self) -> float:
@@ -46,7 +45,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the template; durations in minutes."""
+    """A rule of the template; minutes."""
 
     name: str
     window: int
@@ -57,31 +56,31 @@ class Rule:
     stateful: bool
 
     def fires(self, now: float, runs: Iterable[Run]) -> bool:
-        """Return whether an evaluation at this time fires the alert."""
+        """Whether a look at this time fires it."""
         return self.compares(self.rows(now, [run for run in runs if self.sees(now, run)]))
 
     def sees(self, now: float, run: Run) -> bool:
-        """Return whether the row of a run has arrived and is in the window."""
+        """Whether the row of a run has arrived, and its time is in the window."""
         return run.arrives <= now and now - self.window < self.time(run) <= now
 
     def time(self, run: Run) -> float:
-        """Return the timestamp of a run's row."""
+        """The timestamp of a run's row."""
         return run.start if run.lost else run.end
 
     def rows(self, now: float, seen: Sequence[Run]) -> int:
-        """Return the number of rows in the query's result for these runs."""
+        """How many rows the query gives of those that it sees."""
         logged = sorted((run for run in seen if not run.lost), key=self.time)
         if "isnotnull(tolong(e.slice))" in self.query or (
             "git_refresh.queued" in self.query and "successful" not in self.query
         ):
-            return 0  # without fan-out; for slices see test_slice_alerts
+            return 0  # a run is in one piece here; for those in slices see test_slice_alerts
         if "row_cumsum" in self.query:
             pairs = zip([None, *logged], logged, strict=False)
             failed = any(
                 not run.ok
                 and (
                     not run.waits
-                    # The line of a run in between has had time to arrive.
+                    # It was given the time for the line of a run between to arrive.
                     or (before is not None and not before.ok and run.end + LONGEST_INGESTION <= now)
                 )
                 for before, run in pairs
@@ -100,11 +99,11 @@ class Rule:
         return len(logged)
 
     def compares(self, rows: int) -> bool:
-        """Return whether this number of rows fires the alert."""
+        """Whether so many rows fire it."""
         return rows > self.threshold if self.operator == "GreaterThan" else rows < self.threshold
 
     def looks(self, phase: float, since: float, until: float) -> Iterator[float]:
-        """Yield the evaluation times."""
+        """The times at which it looks."""
         now = phase + (since - phase) // self.every * self.every
         while now <= until:
             if now >= since:
@@ -112,13 +111,13 @@ class Rule:
             now += self.every
 
     def first(self, phase: float, since: float, runs: Sequence[Run]) -> float | None:
-        """Return when it fires first, within eight hours (daily rules: three days), or None."""
+        """When it fires first, within eight hours (a rule of a day: three days)."""
         until = since + 3 * max(self.window, 160)
         return next((now for now in self.looks(phase, since, until) if self.fires(now, runs)), None)
 
 
 def minutes(duration: str) -> int:
-    """Return the minutes of an ISO 8601 duration in a rule."""
+    """Of an ISO 8601 duration, as the rules have it."""
     found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", duration)
     if found is None:
         raise ValueError(duration)
@@ -127,13 +126,13 @@ def minutes(duration: str) -> int:
 
 
 def rule_name(resource: dict[str, Any]) -> str:
-    """Return the name of an alert rule without the common prefix and suffix."""
+    """The name of an alert rule, without what the names of all have."""
     name: str = resource["name"]
     return name.removeprefix("ar-git-refresh-").rpartition("-")[0]
 
 
 def rules(deployed: Deployment) -> dict[str, Rule]:
-    """Return the rules of a deployment by name."""
+    """The rules of a deployment, by name."""
     found: dict[str, Rule] = {}
     for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
         rule = each["properties"]

@@ -1,6 +1,6 @@
-"""The times at which each alert fires, from the windows and frequencies in infra/modules/alerts.bicep.
+"""When each alert fires: windows and frequencies of infra/modules/alerts.bicep, with the arithmetic. A simulation holds it.
 
-`tests/infra/test_alert_times.py` verifies them by simulation.
+`tests/infra/test_alert_times.py` tries every case on the rules themselves.
 """
 
 from collections.abc import Iterator
@@ -16,27 +16,27 @@ from tools.snapshots import read
 VARIANTS = {15: "queue", 30: "queue-every-30", 60: "queue-every-60"}
 """The snapshot with all rules, by the minutes between two runs."""
 INTERVALS = tuple(VARIANTS)
-_SILENCE = {"no-run": "end of the last run", "no-successful-run": "end of the last successful run"}
-"""These rules fire when a row has left the window; the others when one has arrived."""
+_SILENCE = {"no-run": "the last run ended", "no-successful-run": "the last good run ended"}
+"""These fire when a row has left the window; the others when one has arrived."""
 _EVENTS = {
-    "run-failed": "end of the failed run",
-    "token-expires-too-soon": "end of the run",
-    "secret-expires-soon": "end of the first run that reports it",
-    "log-cap-reached": "Azure logged the event",
-    "slice-failed": "end of the slice",
-    "poison-queue": "arrival of the message",
+    "run-failed": "the failed run ended",
+    "token-expires-too-soon": "the run ended",
+    "secret-expires-soon": "the first run that tells of it ended",
+    "log-cap-reached": "Azure noted it",
+    "slice-failed": "the slice ended",
+    "poison-queue": "the message was moved",
 }
 _ARRIVED = 10
-"""Minutes for which `slice-not-completed` waits for lines of slices after the next run is due."""
+"""Minutes that `slice-not-completed` gives the lines of slices to arrive, once the next run is due."""
 _MOST_MAILS = 10
-"""The most pairs of workspace and code with a mail each; `run-failed.kql` merges more into one."""
+"""Pairs of workspace and code that have a mail each: `run-failed.kql` makes one of more."""
 _PER_MONTH = 0.05
-"""US dollars per pair, for a rule that is evaluated every 15 minutes."""
+"""Dollars for each pair, where a rule looks every 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Minutes after an event until a rule fires: earliest, latest, and their components."""
+    """Minutes after something until a rule fires: the earliest and the latest, and what they are made of."""
 
     after: str
     earliest: int
@@ -45,24 +45,25 @@ class Times:
 
 
 def times(rule: Rule) -> Times:
+    """When a rule fires."""
     if rule.name in _SILENCE:
         sums = ("window", f"window + {rule.every}")
         return Times(_SILENCE[rule.name], rule.window, rule.window + rule.every, sums)
     if rule.name == "slice-not-completed":
         after = (str(_ARRIVED), f"{_ARRIVED} + {rule.every}")
-        return Times("due time of the next run", _ARRIVED, _ARRIVED + rule.every, after)
+        return Times("the next run was due", _ARRIVED, _ARRIVED + rule.every, after)
     sums = ("at once", f"{LONGEST_INGESTION} + {rule.every:,}")
     return Times(_EVENTS[rule.name], 0, LONGEST_INGESTION + rule.every, sums)
 
 
 def deployed() -> dict[int, dict[str, Rule]]:
-    """Return the rules by the minutes between two runs."""
+    """The rules by the interval between two runs."""
     return {minutes: rules(read(variant)) for minutes, variant in VARIANTS.items()}
 
 
 def table() -> Iterator[str]:
-    """Yield the rows of the table of alert times."""
-    yield "| Rule | Window | Evaluated every | Counted from | Earliest | Latest |"
+    """The rows of the page."""
+    yield "| Rule | Window | Looks every | Counted from when | Earliest | Latest |"
     yield "|---|---|---|---|---|---|"
     by_interval = deployed()
     for name in by_interval[INTERVALS[0]]:
@@ -75,13 +76,13 @@ def table() -> Iterator[str]:
 
 
 def waits() -> Iterator[str]:
-    """Yield the rows of failures by the runs before an alert, and the codes that can wait."""
-    yield f"| Failure in a workspace | {' | '.join(f'Every {minutes} minutes' for minutes in INTERVALS)} |"
+    """Which failures of a workspace alert after how many runs: the rows of the page, and the codes that can wait."""
+    yield f"| What failed in a workspace | {' | '.join(f'Every {minutes} minutes' for minutes in INTERVALS)} |"
     yield f"|---|{'---|' * len(INTERVALS)}"
     for what, stored, temporary in (
         ("Only Git folders, and each failure is temporary", True, True),
-        ("A Git credential, and each failure is temporary", False, True),
-        ("Any other failure", True, False),
+        ("A Git credential was not stored, and each failure is temporary", False, True),
+        ("Anything else, also next to a temporary failure", True, False),
     ):
         error = Diagnosis("", "", "", "", temporary=temporary)
         report = WorkspaceReport("", "", "failed", error=error, credentials_stored=stored)
@@ -92,15 +93,15 @@ def waits() -> Iterator[str]:
 
 
 def mails() -> Iterator[str]:
-    """Yield the rows of mails per day and the monthly cost of their pairs."""
+    """How many mails a day brings, and what its pairs cost: the rows of the page."""
     looks = 24 * 60 // deployed()[15]["run-failed"].every
-    yield "| Failures | Emails | Emails on resolution | Cost of the pairs |"
+    yield "| What fails | Mails | Mails when it is resolved | The pairs cost |"
     yield "|---|---|---|---|"
     for what, count in (
         ("One workspace with one code, all day", 1),
         ("Ten workspaces with one code each, all day", _MOST_MAILS),
         ("More than ten, all day", 1),
-        (f"Worst case: {_MOST_MAILS} different ones at each of {looks} evaluations", _MOST_MAILS * looks),
+        (f"The worst: {_MOST_MAILS} others at each of {looks} looks", _MOST_MAILS * looks),
     ):
         yield f"| {what} | {count:,} | {count:,} | ${count * _PER_MONTH / 31:.3f} |"
 

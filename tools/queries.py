@@ -1,4 +1,4 @@
-"""The queries of infra/queries, for pages, the workbook and the alert rules."""
+"""The queries of infra/queries: what pages and the workbook show is made from these files, and the alerts load them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ FOLDER = ROOT / "infra/queries/workbook"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query with its heading and description, the first two comments of its file."""
+    """A query with its heading and its sentence, which are the first two lines of its file, as comments."""
 
     file: Path
     title: str
@@ -18,10 +18,10 @@ class Query:
 
 
 def read(file: Path) -> Query:
-    """Read the query in a file.
+    """The query in a file.
 
     Raises:
-        ValueError: the heading or the description is missing.
+        ValueError: its heading or its sentence is missing.
     """
     title, sentence, text = file.read_text(encoding="utf-8").split("\n", 2)
     if not (title.startswith("// ") and sentence.startswith("// ")) or text.startswith("//"):
@@ -30,5 +30,5 @@ def read(file: Path) -> Query:
 
 
 def queries(folder: Path = FOLDER) -> list[Query]:
-    """Return the queries of the workbook in the order of their files."""
+    """All queries of the workbook, in the order of their files."""
     return [read(file) for file in sorted(folder.glob("*.kql"))]

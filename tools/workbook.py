@@ -1,6 +1,6 @@
-"""The Azure Monitor workbook: the queries of infra/queries/workbook with headings and descriptions.
+"""The Azure Monitor workbook: the queries of infra/queries/workbook on one page, each under its heading and its sentence.
 
-Schema: https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
+Its shape is https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
 """
 
 import re
@@ -13,13 +13,13 @@ _COMPONENT = "microsoft.insights/components"
 _TIME_RANGE = "TimeRange"
 _HOUR_MS = 3_600_000
 _MOST_ROWS = 1000
-"""The rows of a table. The default is 250, and a fleet can have more workspaces."""
+"""Of a table; the service shows 250 unless told, and a fleet may have more workspaces."""
 
 _Item = dict[str, Any]
 
 
 def workbook(queries: Sequence[Query]) -> dict[str, Any]:
-    """Return a workbook in the format of the gallery's templates."""
+    """The workbook of some queries, as the gallery's templates are written."""
     items = [_time_range()]
     for number, query in enumerate(queries, start=1):
         items += [_heading(number, query), _result(number, query)]
@@ -73,7 +73,7 @@ def _result(number: int, query: Query) -> _Item:
 
 
 def _shown(query: Query) -> _Item:
-    """Return a chart if the query has one, tiles for word and number, else a table."""
+    """A chart where the query says so, tiles for pairs of a word and a number, else a table."""
     if query.text.endswith("| render timechart"):
         return {"visualization": "timechart"}
     if re.search(r"\| project what = .*, number = .*$", query.text):
