@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the app's zip file with the packages of requirements.txt. Run it at the top of the checkout.
-# It needs Linux and Python 3.13, as in Azure, which does not build the packages again.
+# Makes the zip file that is published: what .funcignore leaves, and the packages of requirements.txt. To be run from the top of
+# the checkout, on Linux and with Python 3.13, as in Azure: the packages are not built again there.
 set -eu
 package=$(mktemp -d)
 cp -R function_app.py host.json requirements.txt git_refresh "$package"

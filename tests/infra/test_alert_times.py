@@ -1,7 +1,7 @@
-"""The alerts' firing times, for every evaluation phase, run length and ingestion delay.
+"""When the alerts of the template fire: every phase of their looks, every length of a run, every delay of ingestion.
 
-Time is in whole minutes, and a run of one second takes 0. Whole minutes are exact, because a window ends at
-its evaluation.
+Time is in whole minutes; a run of one second is one of none. That is exact: a window ends with the look that it belongs to, and
+whatever lies between two minutes is earlier than the later one.
 """
 
 import json
@@ -27,15 +27,12 @@ from tools.alerts import INTERVALS, deployed, times
 
 BY_INTERVAL = deployed()
 WINDOWS = {5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880}
-"""Windows that the service accepts; all but the last are also frequencies.
-
-https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule and the azurerm provider's
-page on `azurerm_monitor_scheduled_query_rules_alert_v2`. Only one minute is missing.
-"""
+"""What the service takes; as a frequency all but the last. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
+and the azurerm provider's page on `azurerm_monitor_scheduled_query_rules_alert_v2`. One minute would be the only one below."""
 STATEFUL_AT_MOST = 720
-"""A stateful rule is evaluated at least this often: https://learn.microsoft.com/azure/azure-monitor/service-limits."""
+"""A rule that is resolved by itself is looked at least so often: https://learn.microsoft.com/azure/azure-monitor/service-limits."""
 CORNERS = list(product((0, LATEST_START + LONGEST_RUN), (0, LONGEST_INGESTION)))
-"""The earliest and latest start and arrival of a run's rows."""
+"""When a run ends after its tick, and how long its rows take: the earliest and the latest of both."""
 QUIET, SLOW = CORNERS[0], CORNERS[-1]
 
 
@@ -46,7 +43,7 @@ def fleet(
     *,
     waits: bool = False,
 ) -> list[Run]:
-    """Return runs from minute 0, after ten successful ones without duration."""
+    """Runs at one tick after another, the first at 0; before them ten good ones that end at once."""
     before = [Run(-interval * number, 0, 0) for number in range(10, 0, -1)]
     after = [
         Run(interval * at, *end, ok=at not in failed, waits=waits and at in failed)
@@ -56,7 +53,7 @@ def fleet(
 
 
 def missed(rule: Rule) -> Iterator[tuple[str, Run, int]]:
-    """Yield failed runs after which a rule fires later than documented."""
+    """Failed runs after which a rule does not fire in the time that the page tells."""
     told = times(rule)
     for late, duration, ingestion, phase in product(
         range(LATEST_START + 1), range(LONGEST_RUN + 1), range(LONGEST_INGESTION + 1), range(rule.every)
@@ -70,15 +67,15 @@ def missed(rule: Rule) -> Iterator[tuple[str, Run, int]]:
 def called_red(
     interval: int, rules_: list[Rule], failed: frozenset[int] = frozenset()
 ) -> Iterator[tuple[str, int]]:
-    """Yield rules that fire on a fleet in which only some runs failed."""
+    """Rules that fire on a fleet whose runs are good but for some that failed."""
     for ends in product(CORNERS, repeat=4):
         runs = fleet(interval, list(ends), failed)
-        for now in range(3 * interval, 4 * interval):  # the next run's row has not arrived yet
+        for now in range(3 * interval, 4 * interval):  # the next run's row is not there yet
             yield from ((rule.name, now) for rule in rules_ if rule.fires(now, runs))
 
 
 def second_missed(rule: Rule, interval: int) -> Iterator[tuple[Run, int]]:
-    """Yield second failures after which a rule fires later than documented, even if the next run succeeds."""
+    """Second failures in a row after which a rule does not fire in the time that the page tells, though the next run is good."""
     told = times(rule)
     for ends in product(CORNERS, repeat=2):
         for phase in range(rule.every):
@@ -90,7 +87,7 @@ def second_missed(rule: Rule, interval: int) -> Iterator[tuple[Run, int]]:
 
 
 def after_silence(rule: Rule, interval: int) -> Iterator[float]:
-    """Yield minutes from the end of the last (successful) run until a rule fires."""
+    """Minutes from the end of the last run (the last good one, before runs that all fail) until a rule fires."""
     further = 6 if rule.name == "no-successful-run" else 0
     for ends in product(CORNERS, repeat=4 if further else 2):
         all_ends = [*ends, *[ends[-1]] * further]
@@ -131,6 +128,7 @@ def test_one_failed_run_among_good_ones_is_no_lack_of_success(interval: int, fai
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("failed", [{1}, {0, 2}, {1, 3}])
 def test_a_failure_that_passes_by_the_next_run_alerts_nobody(interval: int, failed: set[int]) -> None:
+    """One failed run is no lack of success either: see above."""
     rule = BY_INTERVAL[interval]["run-failed"]
     for ends in product(CORNERS, repeat=4):
         runs = fleet(interval, [*ends, *[QUIET] * 3], frozenset(failed), waits=True)
@@ -170,6 +168,7 @@ def test_silence_and_lasting_failure_alert_within_the_documented_minutes(name: s
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("ends", CORNERS)
 def test_a_lasting_failure_stays_fired_and_alerts_once(interval: int, ends: tuple[int, int]) -> None:
+    """A rule is resolved when it stops firing, and would then tell anew."""
     for waits in (False, True):
         runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)), waits=waits)
         for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
@@ -234,7 +233,7 @@ def test_a_short_window_never_alerts_of_lasting_failure() -> None:
     assert float("inf") in after_silence(copy, 15)
 
 
-# ---- The simulation matches the query ----
+# ---- The simulation goes by the query itself ----
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 FINE, PASSING = {"ok": True}, {"ok": False, "waits": True}
@@ -244,7 +243,7 @@ TIMES = st.tuples(st.floats(0, LONGEST_RUN), st.floats(0, LONGEST_INGESTION))
 
 
 def tables(runs: Sequence[Run]) -> dict[str, kusto.Rows]:
-    """Return the service's rows for runs of two workspaces, one without failures."""
+    """What the service has of runs of two workspaces, of which one is always well."""
     traces: kusto.Rows = []
     requests: kusto.Rows = []
     for number, run in enumerate(runs):

@@ -88,7 +88,7 @@ HARDENED: dict[str, dict[str, Any]] = {
     },
     "Microsoft.Insights/components": {"properties.DisableLocalAuth": True},
     "Microsoft.OperationalInsights/workspaces": {"properties.features.disableLocalAuth": True},
-    # FTP has no policy: the plan has no FTP, and an unsupported resource would fail the deployment.
+    # One policy: the plan has no FTP, and a resource that Azure refuses would fail the whole deployment.
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"properties.allow": False},
     "Microsoft.Web/serverfarms": {"sku.name": "FC1", "sku.tier": "FlexConsumption"},
     "Microsoft.Web/sites": {
@@ -116,9 +116,9 @@ FORBIDDEN = re.compile(
     re.VERBOSE,
 )
 READS_SETTINGS = "[list(variables('existingSettings'), '2025-03-01').properties]"
-"""The only `list()`: the app settings that a deployment keeps. Only secure parameters accept it."""
+"""The one `list()`: the app settings that a deployment keeps. Only secure parameters take it."""
 SECURE = {"alertWebhook", "webhook", "existing", "existingSettings"}
-"""Parameters that can contain a signature or key, so deployment logs must not show them."""
+"""What may contain a signature or a key of somebody else's setting, and is therefore kept out of the log of deployments."""
 
 
 APP_ROLES = {
@@ -143,7 +143,7 @@ type Check = Callable[[Infra], list[str]]
 
 
 def identity_of(expression: str) -> str:
-    """Return the name of the identity behind an expression of an object ID, without the common suffix."""
+    """The name, without the ending of all names, of the identity whose object ID is referred to."""
     found = re.fullmatch(r"\[reference\('[^']+/([^/']+)-\w{13}', '[\d-]+'\)\.principalId\]", expression)
     return found[1] if found else expression
 
@@ -153,7 +153,7 @@ def versions(infra: Infra) -> list[str]:
     chosen: dict[str, set[str]] = {}
     for each in (resource for one in templates(template(infra)) for resource in resources_of(one)):
         chosen.setdefault(each["type"], set()).add(each["apiVersion"])
-        # This type always has this result.
+        # Nothing else has ever come out for this type.
         preview = each["type"] == "Microsoft.Insights/diagnosticSettings"
         if not re.fullmatch(r"20\d\d-\d\d-\d\d" + ("-preview" if preview else ""), each["apiVersion"]):
             found.append(f"{each['type']}@{each['apiVersion']} is no pinned, stable version")
@@ -163,7 +163,7 @@ def versions(infra: Infra) -> list[str]:
 
 
 def grants(deployed: Deployment) -> list[tuple[str, str, str]]:
-    """Return each role assignment: principal, scope and role."""
+    """Each role assignment: to whom, on what, which role."""
     found: list[tuple[str, str, str]] = []
     for each in deployed.of_type(ROLE_ASSIGNMENT):
         to, role = each["properties"], each["properties"]["roleDefinitionId"].rpartition("/")[2]
@@ -172,7 +172,7 @@ def grants(deployed: Deployment) -> list[tuple[str, str, str]]:
 
 
 def roles(infra: Infra) -> list[str]:
-    """Check for least privilege, and equal assignments in a second deployment."""
+    """The least that works; nobody else gets anything, and a second deployment makes the same assignments."""
     found: list[str] = []
     for variant, allowed in GRANTS.items():
         deployed = deployment(infra, variant)
@@ -191,7 +191,7 @@ def roles(infra: Infra) -> list[str]:
 
 
 def settings(infra: Infra) -> list[str]:
-    """Check all given settings: those of the code and the platform, and no others."""
+    """Where all are given: every setting that the code reads, the platform's, no other; and the code accepts them."""
     deployed = deployment(infra, "every-30")
     pairs = app_settings(deployed)
     given, wanted = [name for name, _ in pairs], SETTINGS.keys() | PLATFORM_SETTINGS
@@ -222,7 +222,7 @@ def settings(infra: Infra) -> list[str]:
 
 
 def words(value: Any) -> Iterator[str]:
-    """Yield every key and text of a compiled template."""
+    """Every key and every text in a compiled template."""
     if isinstance(value, dict):
         yield from value
         for each in value.values():
@@ -264,15 +264,15 @@ def hardened(infra: Infra) -> list[str]:
 
 
 def documented(infra: Infra) -> list[str]:
-    """Check that infra/README.md has exactly the parameters of main.bicep."""
+    """infra/README.md has every parameter of main.bicep, and no other."""
     told = re.findall(r"^\| `(\w+)` \|", infra["README.md"].partition("## Parameters")[2], re.MULTILINE)
     return sorted(set(told) ^ template(infra)["parameters"].keys())
 
 
 def parameter_files(infra: Infra) -> list[str]:
-    """Check that azd can set every parameter from its environment.
+    """azd can set every parameter, and takes it from its environment.
 
-    azd omits parameters without a default or a variable, and parses texts as numbers, booleans and JSON:
+    azd leaves out what has no default there and is not in its environment, and reads texts as numbers, booleans and JSON:
     https://github.com/Azure/azure-dev, `BicepProvider.loadParameters` and `armParameterFileValue`.
     """
     declared, kept = template(infra)["parameters"], template(infra)["outputs"]
@@ -295,7 +295,7 @@ def parameter_files(infra: Infra) -> list[str]:
 
 
 def azd(infra: Infra) -> list[str]:
-    """Check that azure.yaml's only service is the app, which azd finds by its tag."""
+    """The one service of azure.yaml is the app, which azd finds by its tag."""
     services = re.findall(
         r"^  (\w+):\n    project: \.\n    language: python\n    host: function$",
         infra["azure.yaml"],
@@ -313,7 +313,7 @@ def azd(infra: Infra) -> list[str]:
 
 
 def conventions(infra: Infra) -> list[str]:
-    """Check abbreviations in names, and tags."""
+    """Names by the usual abbreviations, and tags on all that can have some."""
     found: list[str] = []
     for each in deployment(infra, "closed-network").resources:
         if not each["name"].startswith(ABBREVIATIONS.get(each["type"], "")):
@@ -326,7 +326,7 @@ def conventions(infra: Infra) -> list[str]:
 
 @lru_cache
 def rules_of_the_docs() -> dict[str, Rule]:
-    """Return the rules that the commands of docs/reference.md create, run with a fake `az`."""
+    """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
     block = "".join(re.findall(r"```sh\n(alert(?:\(\)| slice-).*?)```", REFERENCE, re.DOTALL))
     az = "az() { printf '%s\\0' \"$@\" 'next rule'; }\n"
     done = subprocess.run(
@@ -370,7 +370,7 @@ def rules_of_the_docs() -> dict[str, Rule]:
 
 
 def alerts(infra: Infra) -> list[str]:
-    """Check that the rules of docs/reference.md equal the deployed ones and are valid."""
+    """The rules of docs/reference.md are those that are deployed, and each is of a form that the service takes."""
     deployed, told = rules(deployment(infra, "queue")), rules_of_the_docs()
     found = [f"{name}: not deployed: {rule}" for name, rule in told.items() if rule != deployed.get(name)]
     found += [f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys()]
@@ -525,7 +525,7 @@ def test_alerts_go_to_the_mail_address_or_to_the_existing_action_group() -> None
 
 
 def test_without_a_mail_address_alerts_go_to_the_webhook_or_nowhere() -> None:
-    """A snapshot has no values of secure parameters, only the condition."""
+    """What comes of a secure parameter is no part of a snapshot: the condition on it is."""
     without = deployment(INFRA, "no-secret")
     condition = without.the(ACTION_GROUP)["condition"][1:-1]
     assert (

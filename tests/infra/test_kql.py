@@ -1,9 +1,7 @@
-"""The queries, checked by Microsoft's language service with the tables in Azure's documentation.
+"""The queries, held against Microsoft's language service with the tables as Azure documents them.
 
-Application Insights:
-https://learn.microsoft.com/azure/azure-monitor/app/convert-classic-resource#table-structure ("legacy" names,
-for queries on the component). The workspace's log:
-https://learn.microsoft.com/azure/azure-monitor/logs/monitor-workspace.
+Application Insights: https://learn.microsoft.com/azure/azure-monitor/app/convert-classic-resource#table-structure ("legacy" names, which
+a query on the component has). The workspace's own log: https://learn.microsoft.com/azure/azure-monitor/logs/monitor-workspace.
 """
 
 import json
@@ -35,7 +33,7 @@ BROKEN = {
 
 
 def test_the_language_service_accepts_a_query_and_refuses_each_broken_copy() -> None:
-    """One call for all queries: starting the service takes seconds."""
+    """All at once: starting the service takes seconds."""
     broken = {name: QUERIES[file].replace(old, new) for name, (file, old, new, _) in BROKEN.items()}
     assert all(broken[name] != QUERIES[file] for name, (file, *_) in BROKEN.items())
     together = {name: text.replace("INTERVAL_SECONDS", "900") for name, text in (QUERIES | broken).items()}

@@ -1,4 +1,4 @@
-"""Options of a deployment: private networking, locks, log caps, and alert recipients."""
+"""What platform teams ask of a deployment beside the app: a closed network, locks, a cap on the logs, whom to tell."""
 
 import json
 import re
@@ -30,7 +30,7 @@ SITE, POLICIES = "Microsoft.Web/sites", "Microsoft.Storage/storageAccounts/manag
 
 
 def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
-    """A snapshot has no values of secure parameters, so the expression is checked."""
+    """What comes of a secure parameter is no part of a snapshot, so it is the expression that is held."""
     for deployed, emails in ((CLOSED, ["oncall@contoso.com"]), (CLOSED_QUEUED, [])):
         group = deployed.the(ACTION_GROUP)["properties"]
         assert [each["emailAddress"] for each in group["emailReceivers"]] == emails
@@ -43,7 +43,7 @@ def test_a_webhook_is_called_beside_or_instead_of_mail() -> None:
 
 
 def links(deployed: Deployment) -> dict[str, str]:
-    """Return the target type of each private endpoint by service."""
+    """The type of what each private endpoint leads to, by the service."""
     found = [
         link["properties"]
         for each in deployed.of_type("Microsoft.Network/privateEndpoints")
@@ -107,7 +107,7 @@ def test_locks_are_on_what_cannot_be_made_again() -> None:
 
 
 def test_the_log_workspace_is_capped_and_says_so_itself() -> None:
-    """Only the workspace has this record, even after the cap."""
+    """The workspace alone has the record, and keeps it when it takes no other."""
     logs = PLAIN.the("Microsoft.OperationalInsights/workspaces")
     assert logs["properties"]["workspaceCapping"] == {"dailyQuotaGb": 1}
     rules = PLAIN.of_type("Microsoft.Insights/scheduledQueryRules")
@@ -117,7 +117,7 @@ def test_the_log_workspace_is_capped_and_says_so_itself() -> None:
 
 
 def logged(deployed: Deployment) -> dict[str, list[str]]:
-    """Return the categories of each resource with diagnostic settings."""
+    """Of each resource with a log of its own, the categories."""
     return {
         extended(each): [log["category"] for log in each["properties"]["logs"]]
         for each in deployed.of_type("Microsoft.Insights/diagnosticSettings")
@@ -157,7 +157,7 @@ def test_each_trust_zone_has_an_identity_of_its_own_beside_the_app_s() -> None:
 
 
 def test_the_names_of_identities_are_valid_and_no_two_are_the_same() -> None:
-    """Azure accepts 3 to 128 letters, digits, hyphens and underscores."""
+    """Azure takes 3 to 128 letters, digits, hyphens and underscores."""
     names = [each["name"] for each in ZONED.of_type(IDENTITY)]
     assert len({*names}) == len(names) == 4
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{2,127}", name) for name in names)

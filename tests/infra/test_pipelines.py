@@ -284,7 +284,7 @@ def test_the_page_s_jq_makes_app_settings_of_a_list(tmp_path: Path, *, whole: bo
     assert made == ({"TRUSTED_HOSTS": ".contoso.com"} if whole else {})
 
 
-# Permissions of the deploying identity
+# Who deploys
 
 AZ = """\
 az() {
@@ -305,7 +305,7 @@ def once_in_azure() -> str:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_who_deploys_assigns_the_template_s_roles_and_no_other(shell: str) -> None:
-    """The condition's format is Microsoft's: learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples."""
+    """The condition's form is Microsoft's: learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples."""
     done = subprocess.run(
         [shell, "-euc", AZ + once_in_azure()], capture_output=True, text=True, check=True, timeout=20
     )
@@ -351,7 +351,7 @@ def test_who_deploys_gets_no_right_to_assign_without_the_condition() -> None:
 
 
 def test_the_page_s_commands_have_nothing_that_a_shell_expands_at_a_prompt() -> None:
-    """An interactive shell expands an exclamation mark in double quotes."""
+    """An interactive shell takes an exclamation mark in double quotes for its history."""
     assert "!" not in once_in_azure()
 
 
@@ -509,10 +509,10 @@ def test_both_rotate_every_week_on_main_alone_and_by_the_same_commands() -> None
 def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     life: int, phase: int, missed: int
 ) -> None:
-    """The weekly run checks `phase` days after the creation, then every week; some due runs are missed."""
+    """The weekly run looks `phase` days after the secret was made, and then every week; from when it is due, some runs are missed."""
     page = (PIPELINES / "README.md").read_text()
     assert "secrets have to live for 30 days or more" in page
-    late = timedelta(hours=12)  # a schedule can be late
+    late = timedelta(hours=12)  # a schedule is no promise
     made = datetime(2026, 1, 1, tzinfo=UTC)
     ends = made + timedelta(days=life)
     secret = OAuthSecret("a", made, ends)

@@ -1,4 +1,4 @@
-"""The command that deploys the code: it works in a new checkout, at its place among the steps."""
+"""Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
 
 import re
 import shutil
@@ -15,10 +15,10 @@ PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
 
 def without_language(text: str) -> list[str]:
-    """Return commands that Core Tools refuse with "Can't determine project language from files".
+    """Uses that Core Tools refuse: "Can't determine project language from files", since no file of ours tells them.
 
-    The language comes from `--python`, `FUNCTIONS_WORKER_RUNTIME` or a `local.settings.json`, which is never
-    committed: https://github.com/Azure/azure-functions-core-tools, `GlobalCoreToolsSettings.Init`.
+    The language comes from `--python`, from `FUNCTIONS_WORKER_RUNTIME` or from a `local.settings.json`, which is never committed:
+    https://github.com/Azure/azure-functions-core-tools, `GlobalCoreToolsSettings.Init`.
     """
     return [rest for rest in PUBLISH.findall(text) if "--python" not in re.split("[`;|]", rest)[0]]
 
@@ -71,7 +71,7 @@ STANDS_FOR = """\
 sleep() { echo "sleep $*"; }
 azd() { echo "azd $*"; }
 """
-"""Fakes that print their arguments."""
+"""Print what they were given."""
 
 
 @pytest.mark.parametrize("shell", [shell for shell in ("sh", "bash", "dash") if shutil.which(shell)])
@@ -81,7 +81,7 @@ azd() { echo "azd $*"; }
     ids=["first", "made again", "later"],
 )
 def test_azd_waits_once_for_the_roles_of_an_identity(shell: str, awaited: str | None, *, waits: bool) -> None:
-    """azd runs a hook with `set -e` and with the template's outputs in its environment."""
+    """azd runs a hook's script with `set -e`, and with its environment, in which the outputs of the template are."""
     done = subprocess.run(
         [shell, "-ec", STANDS_FOR + HOOK["run"]],
         env={"IDENTITY_OBJECT_ID": "id"} | ({"ROLES_AWAITED_FOR": awaited} if awaited else {}),

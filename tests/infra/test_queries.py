@@ -1,4 +1,4 @@
-"""The queries of workbook, pages and alerts match the log lines."""
+"""The queries of workbook, pages and alerts, and the log lines that they read, hold together."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 
 def mistakes(query: str, lines: Lines) -> list[str]:
-    """Return reasons why a query finds nothing; test_kql checks its syntax."""
+    """Why a query would find nothing. (Whether it runs at all: test_kql.)"""
     return [
         *unknown_starts(query, lines),
         *unknown_fields(query, lines),
@@ -32,7 +32,7 @@ def mistakes(query: str, lines: Lines) -> list[str]:
 
 
 def unknown_starts(query: str, lines: Lines) -> list[str]:
-    """Return line prefixes that no log line has."""
+    """A line is found by how it begins, to the letter."""
     starts = [start for start in re.findall(r"startswith '([^']*)'", query) if start.startswith("{")]
     logged = [json.dumps(line, ensure_ascii=False) for line in lines]
     return [start for start in starts if not any(line.startswith(start) for line in logged)]
@@ -45,7 +45,7 @@ def unknown_fields(query: str, lines: Lines) -> list[str]:
 
 
 def used(query: str) -> set[str]:
-    """Return the paths of the fields in a query, with its own names resolved."""
+    """The paths of the fields that a query reads, followed through what it calls them."""
     text = re.sub(r'\["(\w+)"\]', r".\1", query)
     text = re.sub(r"\"[^\"]*\"|'[^']*'", "''", text)
     roots = dict.fromkeys(re.findall(r"(\w+) = parse_json\(message\)", text), "")
@@ -56,7 +56,7 @@ def used(query: str) -> set[str]:
 
 
 def unknown_values(query: str, lines: Lines) -> list[str]:
-    """Return compared values that a field never has."""
+    """Words that something is compared with, and that it never is."""
     compared = re.findall(r"""(?:==|!=|contains) ["']([a-z_.]+)["']""", query)
     compared += [
         word
@@ -131,7 +131,7 @@ def test_failures_that_log_lines_shorten_are_counted_and_explained(
 def test_a_credential_that_a_503_keeps_from_being_stored_is_named_in_time(
     caplog: pytest.LogCaptureFixture, minutes: int, runs: int
 ) -> None:
-    """The lines are from real runs; the email's content after each is checked."""
+    """The lines of real runs, and what the mail shows after each."""
     caplog.set_level("INFO", "git_refresh")
     every = timedelta(minutes=minutes)
     query, rows, told = QUERIES["run-failed.kql"], [], []

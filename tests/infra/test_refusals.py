@@ -1,6 +1,6 @@
-"""Invalid parameters are refused before anything is created; every Bicep snippet compiles.
+"""Parameters that cannot work are refused before anything is created; and every piece of Bicep that is shown compiles.
 
-These tests need the Bicep CLI; `test_bicep_cli` reports those that are skipped.
+These need the Bicep CLI: `test_bicep_cli` reports what is not tried without it.
 """
 
 import json
@@ -67,7 +67,7 @@ REFUSED = {
 
 
 def deploy(cli: str, folder: Path, text: str, name: str = "case") -> str:
-    """Return the reason for a refusal, or "" if the deployment with these parameters is valid."""
+    """Return why the usual parameters are refused with others in their place; nothing if they are deployed."""
     file = folder / f"{name}.bicepparam"
     plain = os.path.relpath(snapshots.FOLDER / "plain.bicepparam", folder)
     main = os.path.relpath(snapshots.MAIN, folder)
@@ -102,7 +102,7 @@ def test_what_cannot_work_is_refused_with_what_to_write(
 def test_alerts_need_a_recipient_unless_none_is_asked_for(
     text: str, *, refused: bool, cli: str, tmp_path: Path
 ) -> None:
-    """A snapshot has no values of secure parameters, so the webhook is empty here."""
+    """A snapshot does not work out what comes from a secure parameter, so the webhook is none here."""
     infra = shutil.copytree(snapshots.MAIN.parent, tmp_path / "infra")
     main = (infra / "main.bicep").read_text()
     (infra / "main.bicep").write_text(main.replace("@secure()\nparam alertWebhook", "param alertWebhook"))
@@ -154,7 +154,7 @@ def test_a_list_far_too_long_is_refused_with_its_size(cli: str, tmp_path: Path) 
 
 
 def pieces() -> dict[str, str]:
-    """Return each Bicep snippet of a page or comment by file and number."""
+    """Each piece of Bicep on a page or in a comment, by its file and its number there."""
     found: dict[str, str] = {}
     for path, text in tracked().items():
         blocks: list[str] = []
@@ -163,7 +163,7 @@ def pieces() -> dict[str, str]:
             blocks += re.findall(r"`(param \w+ = [^`]+)`", text)
         elif path.endswith(".bicep"):
             blocks = re.findall(r"^ *//.*?\b(param \w+ = .+)$", text, re.MULTILINE)
-        elif path == "infra/app.bicepparam":  # its comments have other lines too
+        elif path == "infra/app.bicepparam":  # in which others comment out their own lines
             blocks = re.findall(r"^//.*?\b(param (?:fanOut|workspace\w+) = .+[')\w])$", text, re.MULTILINE)
         found |= {f"{path} {number}": block for number, block in enumerate(blocks, 1)}
     return found
@@ -174,7 +174,7 @@ SHOWN = pieces()
 
 @pytest.mark.parametrize("place", SHOWN)
 def test_every_piece_of_bicep_that_is_shown_can_be_deployed(place: str, cli: str, tmp_path: Path) -> None:
-    """Paths are relative to infra/, as in the parameters file."""
+    """Paths in it begin at infra/, where the parameters file is."""
     folder = tmp_path / "infra"
     folder.mkdir()
     host = "https://adb-1234567890123456.7.azuredatabricks.net"
@@ -191,7 +191,7 @@ def test_the_pieces_of_bicep_are_found_where_they_are_shown() -> None:
 
 
 def commented_list() -> str:
-    """Return the two lines for a list in workspaces.json, or "" if they are not comments."""
+    """The two lines that the parameters file shows for a list in workspaces.json; nothing if they are used."""
     return "\n".join(re.findall(r"^// +(param \w+ = .*workspaces\.json.*)$", APP.read_text(), re.MULTILINE))
 
 

@@ -1,4 +1,4 @@
-"""App settings after deployments: first and later ones, from any checkout, after manual changes."""
+"""What deployments leave of app settings: first, later, from whatever checkout, after what admins did by hand."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Alerts and workbook for runs in slices: their queries on the app's log lines."""
+"""What alerts and workbook make of runs in slices: the queries, run on lines as the app writes them."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from tools.alerts import INTERVALS, deployed, times
 START = datetime(2026, 11, 25, tzinfo=UTC)
 BY_INTERVAL = deployed()
 type Line = tuple[float, dict[str, Any]]
-"""The minute of writing, and the line."""
+"""The minute at which it was written, and what it says."""
 
 
 def moment(minute: float) -> datetime:
@@ -41,7 +41,7 @@ def dispatch(tick: float, interval: float = 15, slices: int = 3) -> Line:
 
 
 def names(slice_: int) -> list[str]:
-    """Return the names of the workspaces in a slice."""
+    """Of the workspaces in a slice."""
     return [f"{slice_}-a", f"{slice_}-b"]
 
 
@@ -58,7 +58,7 @@ def queued(tick: float, slice_: int, interval: float = 15, slices: int = 3) -> L
 
 
 def dispatched(tick: float, interval: float = 15, slices: int = 3) -> Iterator[Line]:
-    """Yield all lines of the timer."""
+    """All that the timer writes."""
     yield dispatch(tick, interval, slices)
     for number in range(1, slices + 1):
         yield queued(tick, number, interval, slices)
@@ -78,7 +78,7 @@ def of_workspace(tick: float, name: str, minute: float, result: str = "failed", 
 
 
 def done(tick: float, slice_: int, minute: float, result: str = "ok", slices: int = 3) -> Iterator[Line]:
-    """Yield all lines of a slice; in a failed one, its last workspace failed."""
+    """All that the work on a slice writes; of one that failed, its last workspace did."""
     *others, last = names(slice_)
     for name in others:
         yield of_workspace(tick, name, minute, "ok")
@@ -92,7 +92,7 @@ def ended(tick: float, slice_: int, minute: float, result: str = "ok", slices: i
 
 
 def whole(tick: float, minute: float, result: str = "ok", **also: Any) -> Line:
-    """Return the line of a run with `FAN_OUT=off`."""
+    """A run with `FAN_OUT=off`."""
     return minute, {"event": "git_refresh.run", "run_id": f"run at {tick:g}", **counted(result), **also}
 
 
@@ -134,7 +134,7 @@ def counted(result: str) -> dict[str, Any]:
 
 
 def in_slices(tick: float, *results: str, interval: float = 15, spread: float = 3) -> Iterator[Line]:
-    """Yield a run whose slices end one after another within this many minutes; "" never ends."""
+    """A dispatched run whose slices end one after another over so many minutes; "" is one that never ends."""
     yield from dispatched(tick, interval, len(results))
     for number, result in enumerate(results, start=1):
         if result:
@@ -143,7 +143,7 @@ def in_slices(tick: float, *results: str, interval: float = 15, spread: float = 
 
 
 def answer(query: str, lines: Iterable[Line], now: float, window: float = 10_000) -> kusto.Rows:
-    """Return the result of a query at a time, for the lines in its window that have arrived."""
+    """What a query answers at a time, on the lines of its window that have arrived."""
     rows = [
         {"timestamp": moment(minute), "message": json.dumps(event)}
         for minute, event in lines
@@ -169,7 +169,7 @@ GOOD = ("ok", "ok", "ok")
 
 
 def slice_rows(lines: Iterable[Line], now: float) -> list[tuple[str, int, str]]:
-    """Return run, slice and workspace of each row of slices that never ended."""
+    """The run, the slice and the workspace of each row of slices that never ended."""
     rows = answer(BY_INTERVAL[15]["slice-not-completed"].query, lines, now)
     return sorted((row["run_id"], row["slice"], row["workspace"]) for row in rows)
 
@@ -177,7 +177,7 @@ def slice_rows(lines: Iterable[Line], now: float) -> list[tuple[str, int, str]]:
 def failed_rows(
     lines: Iterable[Line], now: float, rule: str = "slice-failed", interval: int = 15
 ) -> list[tuple[str, str, int]]:
-    """Return workspace, code and number of workspaces in each email."""
+    """What the mails show: the workspace, the code and the number of workspaces."""
     own = BY_INTERVAL[interval][rule]
     rows = answer(own.query, lines, now, own.window)
     assert len(rows) <= 10
@@ -214,7 +214,7 @@ def test_up_to_ten_failures_have_a_mail_each_and_more_have_one(rule: str) -> Non
 
 @pytest.mark.parametrize(("workspaces", "mails"), [(1, 1), (10, 10), (11, 1)])
 def test_what_fails_all_day_has_as_many_mails_as_the_page_says(workspaces: int, mails: int) -> None:
-    """Each evaluation finds the same pairs, so no alert is resolved and fired again."""
+    """Each look finds the same pairs, so that the alert of none is resolved and fires again."""
     rule = BY_INTERVAL[15]["slice-failed"]
     lines = [
         of_workspace(tick, f"w{w}", tick + 1) for tick in range(0, 24 * 60, 15) for w in range(workspaces)
@@ -231,7 +231,7 @@ def failing(tick: float, minute: float, after: int) -> Line:
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_a_workspace_in_a_slice_that_fails_in_passing_alerts_nobody(interval: int) -> None:
-    """Its first slice ends in the last second of a run, and its lines arrive at any possible time."""
+    """Its first slice ends with the last second of a run, its lines arrive at any time that there is."""
     ticks = range(0, 5 * interval, interval)
     fine = [of_workspace(tick, "1-a", tick + 1, "ok") for tick in ticks]
     for bad, spread in product(({1}, {0, 2}, {1, 3}), (1, interval - 1)):
@@ -288,7 +288,7 @@ def test_each_workspace_that_never_ended_is_named_ten_minutes_later() -> None:
 
 
 def forged(tick: float, name: str, minute: float, result: str = "ok", slice_: int = 1) -> list[Line]:
-    """Return the lines of a forged message with one name of the list."""
+    """The lines of a forged message with one name of the list."""
     return [of_workspace(tick, name, minute, result), ended(tick, slice_, minute, result)]
 
 
@@ -371,7 +371,7 @@ def test_a_slice_that_never_ended_alerts_in_time_at_every_phase(interval: int) -
 @pytest.mark.parametrize("spread", [0.5, 0.99])
 @pytest.mark.parametrize("ingestion", [0, LONGEST_INGESTION])
 def test_no_good_fleet_in_slices_is_called_red(interval: int, spread: float, ingestion: float) -> None:
-    """This includes slices that take all the time until the next run."""
+    """Not even one whose slices take up all the time that there is, until the next run."""
     lines = [
         line
         for run in range(10)

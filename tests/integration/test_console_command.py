@@ -1,4 +1,4 @@
-"""`git-refresh` as `make install` installs it, and its shell completion."""
+"""`git-refresh`, as `make install` puts it into .venv/bin, and what a shell completes of it."""
 
 import os
 import pty
@@ -19,6 +19,7 @@ from tests.support.project_files import PROJECT, pins
 
 
 def git_refresh(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """As the script in .venv/bin does it."""
     module, _, function = COMMAND[1].partition(":")
     code = f"from {module} import {function}; {function}()"
     return subprocess.run(

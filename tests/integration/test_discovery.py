@@ -1,4 +1,4 @@
-"""Git folders of both kinds are found in the documented number of requests."""
+"""Git folders of both kinds are found wherever they are, in as many requests as docs/performance.md says."""
 
 import json
 import os

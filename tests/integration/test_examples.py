@@ -1,4 +1,4 @@
-"""The transcripts on pages equal the commands' current output; `make docs` updates them."""
+"""The page of tasks and the README's picture have what the commands show today. (Made anew by `make docs`.)"""
 
 import re
 import shlex

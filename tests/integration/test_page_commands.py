@@ -1,6 +1,6 @@
-"""The commands in console blocks of pages run as printed, one by one, in a new copy of the checkout.
+"""The commands in the console blocks of the pages are run as printed, in order, in a fresh copy of the checkout.
 
-Programs that need Azure are fakes, which respond with the emulator's settings.
+What needs Azure reaches a stand-in of the program's name, which answers with the embedded cloud's settings.
 """
 
 import json
@@ -28,7 +28,7 @@ OURS = "git-refresh "
 OTHER_PAGES = ("docs/pipelines/README.md", "infra/README.md", "SECURITY.md", "CHANGELOG.md")
 NEEDS_AZURE = ("az", "azd", "func", "databricks")
 EDITOR = "editor"
-"""Replaces the reader, who adds a new principal's application ID to the list."""
+"""Stands in for the reader, who writes a new service principal's application id into the list."""
 STAND_IN = """\
 #!/bin/sh
 basename "$0" >> "$CALLS"
@@ -52,13 +52,13 @@ CREATED = {
     "secret": SECRET,
     "expire_time": "2028-11-24T00:00:00.000Z",
 }
-"""Responses to any creation by the Databricks CLI."""
+"""Whatever the Databricks CLI is asked to create."""
 INSTEAD = {"make test": "make --dry-run test"}
-"""Replacements of commands that would run these tests."""
+"""What would run these tests."""
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of a page's console blocks, one per line."""
+    """The commands of a page's console blocks; every line of one is a command."""
     blocks = re.findall(r"^ *```console\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
     assert all(line.startswith("$ ") for line in lines), lines
@@ -70,13 +70,13 @@ WITH_COMMANDS = [page for page, text in PAGES.items() if commands(text)]
 
 @pytest.fixture
 def owned(cloud: Cloud) -> Fleet:
-    """Return the reader's resources in Azure."""
+    """What whoever follows the pages has in Azure."""
     return play.furnish(seed(cloud))
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a new clone after `make install`, with the README's workspaces.json."""
+    """A fresh clone in which `make install` has been run, and workspaces.json written: the README's."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607  # git from the PATH
         cwd=ROOT,
@@ -99,7 +99,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def write_own(owned: Fleet, copy: Path) -> None:
-    """Replace the README's list with the reader's own."""
+    """The list of whoever has something in Azure, in place of the README's."""
     text = {n: json.loads(v) if v[0] in "[{" else v for n, v in owned.settings.items()}
     (copy / "workspaces.json").write_text(json.dumps(text))
 
@@ -111,7 +111,7 @@ def the_readme_s_list() -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path, cloud: Cloud, owned: Fleet) -> Iterator[dict[str, str]]:
-    """Yield the environment of a shell with fakes for programs that need Azure."""
+    """A shell's, in which the programs that need Azure are stand-ins that answer with the deployed app's settings."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in (*NEEDS_AZURE, EDITOR, "git-refresh"):
@@ -159,7 +159,7 @@ def test_every_printed_command_works_as_printed(
 
 
 def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, environ: dict[str, str]) -> None:
-    """The page's commands must use the emulator."""
+    """The commands of the page reach the cloud, and not only themselves."""
     write_own(owned, copy)
     (command,) = [c for c in commands(PAGES[ROOT / "README.md"]) if c.startswith(f"{OURS}run")]
     warm.run(*shlex.split(command.removeprefix(OURS), comments=True), environ=environ, folder=copy)
@@ -169,7 +169,7 @@ def test_the_readme_s_run_has_moved_the_folders(owned: Fleet, copy: Path, enviro
 
 
 def script(steps: Sequence[setup_paths.Step], way: str) -> str:
-    """Return all pasted lines, with replies to prompts and the ID of a manually created principal."""
+    """All that is pasted, with the answers to what is asked, and the id of a principal that is made by hand written into the list."""
     first, *rest = steps
     pasted = setup_paths.typed(
         [*setup_paths.BEFORE, first, *rest[:-1], setup_paths.TRYING, rest[-1], setup_paths.AFTER], way
@@ -180,7 +180,7 @@ def script(steps: Sequence[setup_paths.Step], way: str) -> str:
 
 
 def grant_nothing(cloud: Cloud, workspace: Workspace) -> None:
-    """Restore the state before `onboard`; its user is admin of everything and can read the vault."""
+    """As it is before `onboard`, whose user administers everything, and is let into the vault on the page."""
     ada = cloud.person("ada")
     organization = cloud.devops.organization("contoso")
     organization.remove_member(cloud.identity.object_id)
@@ -193,7 +193,7 @@ def grant_nothing(cloud: Cloud, workspace: Workspace) -> None:
 
 
 def grant(cloud: Cloud, workspace: Workspace, way: str) -> None:
-    """Grant the permissions that the fakes of manual commands omit."""
+    """What the stand-ins for the commands by hand leave out."""
     if way == "managed_identity":
         workspace.add_managed_identity(cloud.identity.object_id)
     elif way == "federated":

@@ -52,7 +52,7 @@ def test_the_reference_has_a_line_for_each_command() -> None:
 
 
 SHARED = {"--json", "--trust-host", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
-"""Options that the section describes once for several commands."""
+"""What the section tells before its tables, of several commands at once."""
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

@@ -1,4 +1,4 @@
-"""docs/fan-out.md: its statements on host.json, the template and the price."""
+"""docs/fan-out.md: what it says of host.json, of the template and of the price."""
 
 import json
 import re
@@ -35,7 +35,7 @@ QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str], float]] 
         0,
     ),
 }
-"""Billed quantities per fleet: amounts, unit price, format, and free amount."""
+"""What is billed: how much for each fleet, what one costs, how it is written, and how much is free."""
 
 
 def row(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pages in the order of a first deployment: all variables are set, all providers registered."""
+"""The pages as a first deployer types them: in one order, with every variable set, and nothing that Azure has yet to be told of."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PUBLISH = "functionapp " + "publish"
 
 
 def section(page: str, heading: str) -> str:
-    """Return the text below a heading, up to the next one of its level."""
+    """What stands below a heading, up to the next of its kind."""
     _, found, rest = page.partition(f"\n## {heading}\n")
     assert found, heading
     return rest.partition("\n## ")[0]
@@ -43,7 +43,7 @@ def steps(text: str) -> list[str]:
 
 
 def out_of_order(text: str, *parts: str) -> list[str]:
-    """Return parts that do not follow their predecessor."""
+    """The parts that do not follow the one before them."""
     missed: list[str] = []
     place = 0
     for part in parts:
@@ -56,7 +56,7 @@ def out_of_order(text: str, *parts: str) -> list[str]:
 
 
 def unset(page: str, known: frozenset[str] = frozenset()) -> list[str]:
-    """Return variables that are used before they are set."""
+    """Variables that a block of commands uses before one above it has set them."""
     set_so_far = set(known)
     missed: list[str] = []
     for block in BLOCK.findall(page):
@@ -69,14 +69,14 @@ def unset(page: str, known: frozenset[str] = frozenset()) -> list[str]:
 
 
 def provided(page: str) -> set[str]:
-    """Return the page's registered namespaces, or names for private networking."""
+    """The namespaces that the page has registered, or names for a closed network."""
     (always,) = re.findall(r"^for NAMESPACE in (.*); do$", page, re.MULTILINE)
     return {*always.split(), *re.findall(r"`(Microsoft\.\w+)`", page)}
 
 
 def needed() -> set[str]:
     types = [each["type"] for one in templates(template(INFRA)) for each in resources_of(one)]
-    # Every subscription has these; role assignments and deployments need them.
+    # Every subscription has these: without them nobody could be given a role, and nothing could be deployed.
     always = {"Microsoft.Authorization", "Microsoft.Resources"}
     return {kind.partition("/")[0] for kind in types} - always
 
@@ -216,13 +216,13 @@ ONCALL = "\n```sh\n" + BLOCK.findall(OPERATIONS)[0] + "```\n"
     ("page", "known"),
     [
         (SETUP, ""),
-        # This page says to paste the top of the setup page first.
+        # It says to paste the top of the page on setup first.
         (TOP + INFRA_PAGE, ""),
-        # This page says where these values come from.
+        # It says where these are from.
         (TOP + BY_HAND, "OBJECT_ID"),
         (OPERATIONS, ""),
         (ONCALL + REFERENCE, ""),
-        # The pipeline's own variables, in its last step.
+        # The pipeline's own, in its last step.
         (PIPELINES, "APP RESOURCE_GROUP"),
     ],
     ids=["setup", "infra", "by hand", "operations", "reference", "pipelines"],

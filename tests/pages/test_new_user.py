@@ -1,4 +1,4 @@
-"""The effort of a new user, counted in the pages' blocks and compared with the page's table."""
+"""How much a new user types: counted in the blocks of the pages, as the table on the page says."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from tests.support.setup_paths import (
 
 
 def told(row: str) -> list[int]:
-    """Return the numbers in a row of the table."""
+    """The numbers of a row of the table."""
     (cells,) = re.findall(rf"^\| granting {row} \| (.*) \|$", SETUP, re.MULTILINE)
     return [int(cell) for cell in cells.split(" | ")]
 
@@ -45,7 +45,7 @@ def test_as_many_commands_are_typed_as_the_page_says(row: str) -> None:
 
 
 BEFORE = {"commands": 18, "edits": 4, "pages": 11, "words": 3_163}
-"""Measured on the short way before `deploy` existed: pastes, edits, links between pages, words."""
+"""Measured on the short way of version 0.1.0 before it had `deploy`: pastes, edits, hops between pages, words."""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_short_way_is_azd_up_and_four_commands_of_ours() -> None:
 
 
 def test_what_is_not_counted_is_what_the_page_says_is_not() -> None:
-    """Steps 0, 1, 5, 7 and 8, values, variants, and additional workspaces."""
+    """Steps 0, 1, 5, 7 and 8, the values, variants, further workspaces."""
     counted = [(page, heading) for page, heading, _ in (*WITH_ONBOARD, *GRANTED_BY_HAND)]
     left = [
         (heading.strip("# "), len(blocks(below(page, heading.strip("# ")))))

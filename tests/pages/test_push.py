@@ -1,4 +1,4 @@
-"""docs/runbook.md: the delay of a push, and the cost of a schedule of one minute."""
+"""docs/runbook.md: how soon a push arrives, and what a schedule of one minute would cost instead."""
 
 import re
 from collections.abc import Callable
@@ -13,18 +13,18 @@ PAGE = PAGE.partition("\n## ")[0]
 WORKSPACES, REPOSITORIES, MERGES = 50, 10, 20
 FLEET = SIZES.index(WORKSPACES)
 PACES = (RUNS, MINUTES)
-"""Runs per month: every 15 minutes, and every minute."""
+"""Runs a month: every 15 minutes, and every minute."""
 A_RUN = 20_000 + numbers("bytes of the run's")[FLEET] + (1 + WORKSPACES) * 1_000
 A_RUN += WORKSPACES * numbers("bytes of a workspace's")[FLEET]
 STORAGE = 150_000 / (MINUTES / RUNS)
-"""Bytes per minute that the storage account logs, with or without a run."""
+"""Bytes a minute that the storage account logs, whether there is a run or not."""
 QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str]]] = {
     "executions": ([*PACES], 0.40 / 1e6, "{:,.0f}".format),
     "execution time": ([runs * BILLED[FLEET] * 0.5 for runs in PACES], 0.000026, "{:,.0f} GB-s".format),
     "log volume": ([(runs * A_RUN + MINUTES * STORAGE) / 1e9 for runs in PACES], 2.30, "{:.2f} GB".format),
     "reading the OAuth secret": ([runs * 2 for runs in PACES], 0.03 / 1e4, "{:,.0f}".format),
 }
-"""Billed quantities per pace: amounts, unit price and format, as in docs/reference.md."""
+"""What is billed: how much at each pace, what one costs, and how it is written. As in docs/reference.md."""
 
 
 def row(name: str, cells: int) -> list[str]:
@@ -44,7 +44,7 @@ def test_the_price_is_the_sum_of_its_rows() -> None:
 
 
 def test_the_requests_of_a_day_are_those_of_its_runs_and_merges() -> None:
-    requests, more = 6, 2  # of a workspace with one folder, and if it is updated
+    requests, more = 6, 2  # of a workspace with one folder; more where it moves (docs/performance.md)
     a_day = [24 * 60 // 15, 24 * 60]
     told = {
         "requests to Databricks": (WORKSPACES * requests, requests + more),

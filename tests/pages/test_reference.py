@@ -1,4 +1,4 @@
-"""docs/reference.md and the queries on pages: log fields, alerts, and the calculation of the price."""
+"""docs/reference.md and the queries on pages: log fields, alerts and the arithmetic of the price."""
 
 import re
 from collections.abc import Callable
@@ -110,7 +110,7 @@ QUANTITIES: dict[str, tuple[list[float], float, Callable[[float], str], float]] 
     "reading the OAuth secret": ([RUNS * 2] * 3, 0.03 / 1e4, "{:,.0f}".format, 0),
     "storage: the timer's locks": ([MINUTES * 10] * 3, 0.05 / 1e4, "{:,.0f}".format, 0),
 }
-"""Billed quantities per fleet: amounts, unit price, format, and free amount."""
+"""What is billed: how much for each fleet, what one costs, how it is written, and how much is free."""
 
 
 def test_the_seconds_billed_are_those_measured_on_a_quarter_of_a_core() -> None:

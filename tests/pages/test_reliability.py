@@ -1,4 +1,4 @@
-"""docs/reliability.md has the limits of the code."""
+"""docs/reliability.md tells the limits that the code has."""
 
 import re
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Every printed command is valid for its program, and bash and zsh parse it the same way."""
+"""Every command that is printed is one that its program takes, and bash and zsh read it alike, as it is meant."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from tests.support.shells import INSTALLED, STAND_INS, Call
 
 OURS = ("python", "-m", "git_refresh")
 KNOWN_ELSEWHERE = {"az devops user add", "az databricks workspace list"}
-"""Commands of other extensions, only mentioned."""
+"""Of other extensions, and only named."""
 REMEDIES = [
     (code, command) for code, command in (*printed.remedies(), *printed.for_others(), *printed.removals())
 ]
@@ -24,7 +24,7 @@ in_each_shell = pytest.mark.parametrize("shell", INSTALLED)
 
 
 def refused(calls: Iterable[Call]) -> list[str]:
-    """Return the commands that their programs refuse."""
+    """What its program would refuse, of vendors' and of ours."""
     return [why for call in calls if (why := _why(call.words))]
 
 
@@ -65,7 +65,7 @@ def test_a_program_is_given_what_the_page_means(page: str, shell: str) -> None:
 
 
 def meant(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the words of a script's simple commands, with variables in place by name."""
+    """The words of the simple commands of a script, with its variables put in their places by name alone."""
     known: dict[str, list[str]] = {}
     for line in map(str.strip, text.splitlines()):
         if loop := re.fullmatch(r"for (\w+) in (.*); do", line):
@@ -77,7 +77,7 @@ def meant(text: str) -> Iterator[tuple[str, ...]]:
 
 
 _MORE = re.compile(r"\$\(|[|;<>]|&&|\\$|\$\d")
-"""Syntax of a line with more than one simple command."""
+"""What makes a line more than one simple command."""
 
 
 def _filled(line: str, known: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The app's log lines with every field and value, for checks of queries and pages."""
+"""What the app logs, with each field and each value that there is: queries and pages are held to it."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_ref
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Return every parsed line: first those of a run in slices, last that of a run that could not start."""
+    """Every line, parsed, first those of a run in slices; the last is that of a run that could not begin."""
     caplog.set_level("INFO", "git_refresh")
     logger = RedactingLogger()
     log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], logger)
@@ -55,7 +55,7 @@ PART = Slice("id", 3, 21)
 
 
 def _log_all(logger: RedactingLogger, part: Slice | None) -> None:
-    """Log a run without fan-out, or a slice."""
+    """What a run logs, in one piece or as a slice."""
     folders = tuple(
         FolderReport(f"/Repos/a/{action}", action, error=ERROR if action == "failed" else None)
         for action in get_args(FolderAction)
@@ -76,7 +76,7 @@ def _log_all(logger: RedactingLogger, part: Slice | None) -> None:
 
 
 def fields(value: object, above: str = "") -> set[str]:
-    """Yield the paths of all fields; items of a list have the list's path."""
+    """The paths of all that a line holds; what is in a list has the list's path."""
     if isinstance(value, list):
         return {path for item in value for path in fields(item, above)}
     if not isinstance(value, dict):

@@ -9,7 +9,7 @@ RUNS, MINUTES = 730 * 4, 730 * 60
 
 
 def row(name: str) -> list[str]:
-    """Return the last three cells of a row: for 1, 50 and 1,000 workspaces."""
+    """The last three cells of a row: for 1, 50 and 1,000 workspaces."""
     (found,) = re.findall(rf"^\| {re.escape(name)}.*", REFERENCE, re.MULTILINE)
     return [cell.strip(" *") for cell in found.strip("|").split("|")[-3:]]
 

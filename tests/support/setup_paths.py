@@ -1,4 +1,4 @@
-"""The steps of a new user for each authentication method: the shell blocks of the pages."""
+"""What a new user types, from an empty list to green, for each way in which the app may sign in: the shell blocks of the pages."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ BY_HAND = (ROOT / "docs/permissions.md").read_text()
 WAYS = ("federated", "oauth_secret", "managed_identity")
 
 type Step = tuple[str, str, Sequence[str]]
-"""A page, its heading, and the methods that need the text below."""
+"""A page, a heading on it, and the ways that need what is right below."""
 
 _LIST: Step = (SETUP, "2. The list", WAYS)
 _VAULT: Sequence[Step] = [
@@ -45,14 +45,14 @@ VALUES_BY_HAND: Step = (BY_HAND, "By hand", WAYS)
 PASTED_BY_HAND: Sequence[Step] = [_LIST, *_VAULT, VALUES_BY_HAND, *GRANTED_BY_HAND, *_END]
 SHORT_WAY: Sequence[Step] = [(SETUP, "0. What you need", WAYS), (README, "Deploy it", WAYS)]
 LONG_WAY: Sequence[Step] = [*BEFORE, *PASTED_BY_HAND, (SETUP, "7. See it green", WAYS)]
-"""Everything to read and paste, from an empty subscription to a successful run."""
+"""From an empty subscription to green: all that is read and pasted."""
 TRYING: Step = (SETUP, "5. Try it from a laptop", WAYS)
 AFTER: Step = (SETUP, "8. Clean up", WAYS)
 _VALUE = re.compile(r"export|[A-Z_]+(=[^$]*)?")
 
 
 def below(page: str, heading: str) -> str:
-    """Return the text below a heading, up to the next heading."""
+    """What stands right below a heading, up to the next of any kind."""
     _, found, rest = page.partition(f" {heading}\n")
     assert found, heading
     return re.split(r"^##+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]
@@ -63,13 +63,13 @@ def blocks(text: str) -> list[str]:
 
 
 def ends_of_init() -> dict[str, str]:
-    """Return the last lines of `init` for each method."""
+    """How `init` ends for each way."""
     ends = re.findall(r"(--auth (\w+)(?: --vault \S+)?)[`\n]", below(SETUP, "2. The list"))
     return {way: end for end, way in ends}
 
 
 def typed(steps: Sequence[Step], way: str) -> str:
-    """Return the pasted blocks for a method, in sequence."""
+    """What one pastes for a way, one block after the other."""
     script = "".join(
         block for page, heading, ways in steps if way in ways for block in blocks(below(page, heading))
     )
@@ -77,7 +77,7 @@ def typed(steps: Sequence[Step], way: str) -> str:
 
 
 def commands(script: str) -> Iterator[str]:
-    """Yield each command, possibly over several lines; an assignment is not a command."""
+    """Each command, which may go over several lines, as a loop does; a value that is written down is none."""
     command = ""
     for line in script.splitlines():
         command += line
@@ -86,7 +86,7 @@ def commands(script: str) -> Iterator[str]:
             continue
         try:
             shlex.split(command)
-        except ValueError:  # an open quotation
+        except ValueError:  # a quotation that goes on
             command += "\n"
             continue
         if not all(_VALUE.fullmatch(word) for word in command.split()):
@@ -96,10 +96,9 @@ def commands(script: str) -> Iterator[str]:
 
 
 def effort(steps: Sequence[Step], way: str) -> tuple[int, int, int, int]:
-    """Return the number of commands, edits, pages and words.
+    """How many commands are run, values edited, pages and words read.
 
-    An edit is a user's own value, in a block or in a sentence with *Edit*. Words are separated by white
-    space.
+    An edit is a value of the reader's own, in a block or in a sentence that says *Edit*. Words are separated by white space.
     """
     texts = [below(page, heading) for page, heading, ways in steps if way in ways]
     pasted = typed(steps, way)

@@ -1,4 +1,4 @@
-"""The resources of infra/, its queries, and those of the command line."""
+"""What infra/ deploys, its queries, and those of the command line."""
 
 import json
 import re
@@ -14,7 +14,7 @@ FILES = sorted([*(ROOT / "infra/queries").rglob("*.kql"), *PACKAGE.rglob("*.kql"
 QUERIES = {file.name: file.read_text() for file in FILES}
 
 type Infra = Mapping[str, str]
-"""The text of each file of infra/, azure.yaml, the snapshots and the compiled template."""
+"""The text of each file below infra/, of azure.yaml, and of the snapshots and the compiled template."""
 
 
 def _read(folder: Path) -> dict[str, str]:
@@ -30,7 +30,7 @@ INFRA: Infra = {
 
 
 def deployment(infra: Infra, variant: str) -> Deployment:
-    """Return the deployment of a variant."""
+    """What a variant deploys."""
     return parse(infra[f"{variant}.snapshot.json"])
 
 
@@ -45,25 +45,25 @@ ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 
 
 def token_of(deployed: Deployment) -> str:
-    """Return the common suffix of all names."""
+    """What all names end in."""
     name: str = deployed.the("Microsoft.Web/sites")["name"]
     return name.rpartition("-")[2]
 
 
 def kind_of(resource_id: str) -> str:
-    """Return the type in a resource ID, also for an extension resource."""
+    """The type in a resource ID, also of a resource that is extended by the one whose ID it is."""
     parts = resource_id.rpartition("/providers/")[2].split("/")
     return "/".join([parts[0], *parts[1::2]])
 
 
 def extended(resource: dict[str, Any]) -> str:
-    """Return the type of the resource with a role assignment, lock or diagnostic setting."""
+    """The type of the resource that a role assignment, a lock or a diagnostic setting is on."""
     expression = re.match(r"\[extensionResourceId\('([^']+)'", resource["id"])
     return kind_of(expression[1] if expression else resource["id"].rpartition("/providers/")[0])
 
 
 def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
-    """Return a new app's settings in a variant: the given ones, and the template's own."""
+    """The app settings of a variant for a new app: those that are given, and those that are always the template's."""
     (settings,) = deployed.of_type("Microsoft.Web/sites/config")
     found: list[tuple[str, Any]] = []
     for call in re.finditer(r"createObject\(", settings["properties"]):
@@ -75,7 +75,7 @@ def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
 
 
 def _arguments(expression: str, start: int) -> list[str]:
-    """Return the arguments of a call in a template expression, starting after its parenthesis."""
+    """The arguments of a call in an expression of a template, from behind its opening parenthesis on."""
     found, depth, quoted = [""], 0, False
     for character in expression[start:]:
         quoted ^= character == "'"
@@ -90,7 +90,7 @@ def _arguments(expression: str, start: int) -> list[str]:
 
 
 def next_steps(deployed: Deployment) -> list[str]:
-    """Return the texts of the output NEXT_STEPS."""
+    """The texts of the output NEXT_STEPS, an expression, with what they say of the identity as the expression of it."""
     text = r"'((?:[^']|'')*)'"
 
     def fill(call: re.Match[str]) -> str:
@@ -101,7 +101,7 @@ def next_steps(deployed: Deployment) -> list[str]:
 
 
 def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield a compiled template and those of its modules."""
+    """A compiled template, and those of its modules."""
     yield template
     for each in resources_of(template):
         if each["type"] == "Microsoft.Resources/deployments":
@@ -109,21 +109,21 @@ def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def resources_of(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the resources and modules of a compiled file: an object if one is `existing`, else a list."""
+    """The resources and modules of one compiled file: an object of them where one is `existing`, else a list."""
     found = template["resources"]
     return list(found.values() if isinstance(found, dict) else found)
 
 
 def template(infra: Infra) -> dict[str, Any]:
-    """Return the compiled main.bicep."""
+    """The compiled main.bicep."""
     whole: dict[str, Any] = json.loads(infra["main.json"])
     return whole
 
 
 type Rule = tuple[int, str, str, str, int, str, bool, bool, str, tuple[str, ...]]
-"""Severity, window, frequency, operator, threshold, query, auto-resolution, and log workspace.
+"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace.
 
-Then the summed column, if any, and the dimensions.
+Then which column is summed up, if rows are not counted, and by which ones there is an alert each.
 """
 
 

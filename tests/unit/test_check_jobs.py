@@ -311,7 +311,7 @@ def test_a_missing_principal_differs_from_one_that_could_not_be_looked_up() -> N
     doors.jobs.fail["principal_id"] = refused()
     lines.append(only(look(doors=doors)))
     del doors.jobs.fail["principal_id"]
-    doors.jobs.who = Caller("bob@contoso.com", admin=False)  # the list might not include it
+    doors.jobs.who = Caller("bob@contoso.com", admin=False)  # the list may not show it to him
     lines.append(only(look(doors=doors)))
     for line in lines[1:]:
         assert line.error

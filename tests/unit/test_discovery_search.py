@@ -1,4 +1,4 @@
-"""Git folders of both kinds are found in any tree, once, in the documented number of requests."""
+"""Git folders of both kinds are found in any tree, once, and in as many requests as docs/performance.md says: drawn by hypothesis."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -288,7 +288,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternR
 def check_requests(
     tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str], look_after: int
 ) -> None:
-    """Check the documented number of requests; only a pattern's own root can be a listed Git folder."""
+    """As many as docs/performance.md says, and none that lists the inside of a Git folder but a pattern's own root."""
     kinds = Counter(kind for kind, _ in tree.asked)
     below = {path for each in expected.values() for path in each.found}
     named = [path for path in found if path not in below and path not in listed]

@@ -1,4 +1,4 @@
-"""The worst day of a thousand workspaces with sixty folders costs at most twice a quiet one."""
+"""The worst day costs at most twice a quiet one, in real log lines: a thousand workspaces, sixty Git folders each, every 15 minutes."""
 
 import json
 import logging
@@ -26,13 +26,13 @@ from git_refresh.run.report import (
 
 WORKSPACES, FOLDERS, RUNS = 1_000, 60, 96
 RECORD = 1_000
-"""Bytes of a record without its message (docs/reference.md)."""
+"""Bytes of a record beside its message (docs/reference.md)."""
 PLATFORM = 170_000
-"""Bytes that the platform logs per run."""
+"""Bytes that the platform logs in a run."""
 DAILY_CAP = 1_000_000_000
 """Bytes; `logDailyCapGb` of infra."""
 
-drawn = random.Random(29)  # noqa: S311  # the same IDs in each test
+drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
 
 
 FOLDER = DiagnosisContext(
@@ -41,7 +41,7 @@ FOLDER = DiagnosisContext(
 
 
 def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str, str], Diagnosis]:
-    """Return a function that diagnoses a failure of each Git folder as Databricks reports it."""
+    """A failure of each Git folder as Databricks reports it."""
     message = "there are Conflicting files: etl.py. Commit them."
     return of_each_folder(
         explain(
@@ -54,7 +54,7 @@ def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str
 
 
 def of_each_folder(found: Diagnosis) -> Callable[[str, str], Diagnosis]:
-    """Return the same diagnosis per Git folder, with its own host, path and request ID."""
+    """The same diagnosis for each Git folder, with its host and path and a request ID of its own."""
 
     def of(host: str, path: str) -> Diagnosis:
         request_id = str(UUID(int=drawn.getrandbits(128)))
@@ -105,7 +105,7 @@ def report(workspaces: tuple[WorkspaceReport, ...], problems: tuple[Problem, ...
 
 
 def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[str]:
-    """Return the lines of one run."""
+    """The lines of one run."""
     logger, whole = RedactingLogger(), report(workspaces)
     lines.clear()
     for workspace in workspaces:
