@@ -97,13 +97,17 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
 
 
 @click.command(help=__doc__)
-@click.option("--quick", "few", is_flag=True, help="A few cases, in two minutes.")
-@click.option("--workspaces", type=int, help="Measure one case: with so many workspaces,")
-@click.option("--folders", default=2, show_default=True, help="so many Git folders in each,")
-@click.option("--kind", type=click.Choice(KINDS), default="legacy", help="of this kind,")
-@click.option("--latency", default=50, show_default=True, help="so many milliseconds for each answer,")
-@click.option("--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="found like this,")
-@click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="by these clients,")
+@click.option("--quick", "few", is_flag=True, help="Measure a few cases, in two minutes.")
+@click.option(
+    "--workspaces", type=int, help="Measure one case with this number of workspaces. Further options:"
+)
+@click.option("--folders", default=2, show_default=True, help="Git folders per workspace.")
+@click.option("--kind", type=click.Choice(KINDS), default="legacy", help="Kind of Git folders.")
+@click.option("--latency", default=50, show_default=True, help="Milliseconds per response.")
+@click.option(
+    "--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="State before a run."
+)
+@click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="Clients to measure.")
 @click.option("--times", default=3, show_default=True, help="so many times each.")
 @click.option(
     "--accept", is_flag=True, help="Keep the figures, of one case or of all, and write the page anew."
