@@ -98,9 +98,7 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
 
 @click.command(help=__doc__)
 @click.option("--quick", "few", is_flag=True, help="Measure a few cases, in two minutes.")
-@click.option(
-    "--workspaces", type=int, help="Measure one case with this number of workspaces. Further options:"
-)
+@click.option("--workspaces", type=int, help="Number of workspaces; measures one case.")
 @click.option("--folders", default=2, show_default=True, help="Git folders per workspace.")
 @click.option("--kind", type=click.Choice(KINDS), default="legacy", help="Kind of Git folders.")
 @click.option("--latency", default=50, show_default=True, help="Milliseconds per response.")

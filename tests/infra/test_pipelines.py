@@ -509,7 +509,7 @@ def test_both_rotate_every_week_on_main_alone_and_by_the_same_commands() -> None
 def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     life: int, phase: int, missed: int
 ) -> None:
-    """The weekly run checks `phase` days after the creation, then every week; some due runs are missed."""
+    """The weekly run looks `phase` days after the secret was made, and then every week; from when it is due, some runs are missed."""
     page = (PIPELINES / "README.md").read_text()
     assert "secrets have to live for 30 days or more" in page
     late = timedelta(hours=12)  # a schedule is no promise

@@ -134,7 +134,7 @@ def _templates(row: Row) -> list[str]:
 
 
 def for_others() -> Iterator[tuple[str, str]]:
-"""Yield the commands that `onboard` prints for other admins."""
+    """What `onboard` prints for somebody else to run."""
     yield "let_into_organization", commands.let_into_organization("contoso", GUID, ["p"], looked_up="it's")
     yield "put_into_group", commands.put_into_group("contoso", "aadsp.x", "vssgp.y")
     yield "assign", commands.assign(GUID, "1", GUID)
