@@ -294,10 +294,7 @@ def _as_deployed(value: Any) -> Any:  # noqa: ANN401  # JSON
 
 
 def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
-    """Create the common part of both fleets; only the first organization has a member.
-
-    This member is the cloud's identity, as always in a first organization.
-    """
+    """Create the common part of both fleets, with the cloud's identity in the first organization."""
     etl, reports = _repositories(cloud, ORGANIZATION)
     identity = cloud.add_identity("second-zone")
     second = cloud.devops.organization(SECOND_ORGANIZATION, OTHER_TENANT if foreign else TENANT)

@@ -207,7 +207,7 @@ class Tree:
 
 
 def _git_info(folder: Folder) -> dict[str, Any]:
-    """Return the Git details of a path; for Git CLI access Databricks has no more of them."""
+    """Return a Git folder's `git_info`; with Git CLI access, Databricks returns only ID and path."""
     told = {"id": folder.id, "path": folder.path}
     if folder.git_cli or folder.broken:
         return told

@@ -64,7 +64,7 @@ type Look = Callable[..., Desk]
 
 @pytest.fixture
 def look(fleet: UngrantedFleet) -> Iterator[Look]:
-    """Return a function that makes a plan with the fleet's settings or others."""
+    """Yield a function that plans an onboarding with the fleet's settings or others."""
     desks: list[Desk] = []
 
     def look(*, given: OnboardOptions | None = None, **changes: str) -> Desk:

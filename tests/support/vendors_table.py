@@ -1,4 +1,4 @@
-"""Creates `tests/support/vendors.json`: the valid options of vendors' commands that the app and the pages print.
+"""Creates `tests/support/vendors.json`: the options of the vendors' commands that are printed.
 
 Update it if a page prints a new command or a vendor has a new version:
 
