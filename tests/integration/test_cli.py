@@ -77,7 +77,7 @@ def test_a_run_for_people_is_a_table(fresh: Cli, settings_file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "3 of 3 workspaces fresh" in done.stdout
     assert "/Repos/reports/prod" in done.stdout
-    assert "\x1b[" not in done.stdout + done.stderr, "no colour where it is no terminal"
+    assert "\x1b[" not in done.stdout + done.stderr, "no color without a terminal"
     _, *said = done.stderr.splitlines()
     lines = sorted(said)
     assert [re.sub(r"in [0-9.]+ s", "in … s", line) for line in lines] == [
@@ -551,7 +551,7 @@ def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, 
     assert re.search(r"data-\d.*(signing in|storing the credential|/Repos/)", shown)
     assert re.search(r"\d:\d\d:\d\d", shown), "with its elapsed time"
     assert "3 of 3 workspaces fresh" in shown
-    assert "\x1b[32m" in shown, "in colour"
+    assert "\x1b[32m" in shown, "in color"
 
 
 def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> None:
