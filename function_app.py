@@ -1,8 +1,8 @@
-"""The Azure Functions app: its triggers, nothing else."""
+"""Triggers of the Azure Functions app."""
 
 import os
 from collections.abc import Mapping
-from typing import List  # noqa: UP035  # the worker takes no list[str] in func.Out
+from typing import List  # noqa: UP035  # the worker rejects list[str] in func.Out
 
 import azure.functions as func
 
@@ -13,12 +13,12 @@ on_schedule = app.timer_trigger(
 )
 SLICES, STORAGE = "git-refresh-slices", "AzureWebJobsStorage"
 
-# What they import is heavy: it is loaded with the first run, not while the app starts.
+# The imports inside the functions are heavy: they load with the first run, not at the app's start.
 if os.environ.get("FAN_OUT", "").strip() != "queue":
 
     @on_schedule
     def refresh_git(timer: func.TimerRequest) -> None:
-        """Refresh the Git credentials and Git folders of every workspace in the app settings; raise if any of it failed."""
+        """Refresh all workspaces in the app settings; raise if anything failed."""
         from git_refresh.app import run_scheduled  # noqa: PLC0415  # see above
 
         status: Mapping[str, object] | None = timer.schedule_status  # type: ignore[attr-defined]  # the worker passes the full class
@@ -30,7 +30,7 @@ else:
     @on_schedule
     @app.queue_output(arg_name="slices", queue_name=SLICES, connection=STORAGE)
     def dispatch(timer: func.TimerRequest, slices: func.Out[List[str]]) -> None:  # noqa: UP006  # see above
-        """Put a message for each slice of the workspaces on the queue; raise if the settings allow no run."""
+        """Queue one message for each slice of the workspaces; raise if the settings allow no run."""
         from git_refresh import fan_out  # noqa: PLC0415  # see above
 
         status: Mapping[str, object] | None = timer.schedule_status  # type: ignore[attr-defined]  # see above
@@ -38,7 +38,7 @@ else:
 
     @app.queue_trigger(arg_name="message", queue_name=SLICES, connection=STORAGE)
     def refresh_slice(message: func.QueueMessage) -> None:
-        """Refresh the workspaces of one slice; raise if any of it failed."""
+        """Refresh the workspaces of one slice; raise if anything failed."""
         from git_refresh import fan_out  # noqa: PLC0415  # see above
 
         fan_out.refresh_slice(os.environ, fan_out.Delivery.of(message))

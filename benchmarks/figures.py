@@ -5,13 +5,13 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.cases import Case, Client, Kind
+from benchmarks.cases import Case, Client
 
 FILE = Path(__file__).parent / "figures.json"
 
@@ -115,33 +115,6 @@ def risen(before: Figures, now: Sequence[Figure]) -> dict[Case, list[str]]:
             if is_ > was * MARGIN:
                 found.setdefault(figure.case, []).append(f"{figure.case}: {is_:.3g} {unit}, was {was:.3g}")
     return found
-
-
-_SITUATIONS = {"quiet": "quiet", "pulled": "all pulled", "first": "first run"}
-_KINDS: Mapping[Kind, str] = {"legacy": "legacy", "git-cli": "Git CLI"}
-
-
-def table() -> Iterator[str]:
-    """Return the rows of the page: for each case, the app beside the asyncio client."""
-    yield (
-        "| Workspaces x folders | Git folders | ms | Situation | App, s | asyncio, s | Ratio | Last credential, s "
-        "| CPU, s | MB | Requests per workspace | Connections per workspace |"
-    )
-    yield "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for case, by_client in Figures.read().by_case.items():
-        app = by_client["app"]
-        floor = f"{by_client['asyncio'].seconds:.2f}" if "asyncio" in by_client else ""
-        kind = _KINDS[case.kind] if case.folders else ""
-        fleet = f"{case.workspaces:,} x {case.folders} | {kind} | {case.latency}"
-        speed = f"{app.seconds:.2f} | {floor} | {app.ratio:.2f} | {app.stored:.1f}"
-        needs = f"{app.cpu:.1f} | {app.peak:.0f} | {app.requests:.1f} | {app.connections:.1f}"
-        yield f"| {fleet} | {_SITUATIONS[case.situation]} | {speed} | {needs} |"
-
-
-def machine() -> Iterator[str]:
-    """Return where and when the figures were measured."""
-    figures = Figures.read()
-    yield f"Measured on {figures.date}: {figures.machine}."
 
 
 def _machine() -> str:

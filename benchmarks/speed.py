@@ -89,13 +89,6 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
     return figures, [line for lines in risen(kept, figures).values() for line in lines]
 
 
-def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
-    from tools.generate import write  # noqa: PLC0415  # makes pages of the figures
-
-    (Figures.of(figures) if whole else Figures.read().with_new(figures)).write()
-    write("docs/performance.md")
-
-
 @click.command(help=__doc__)
 @click.option("--quick", "few", is_flag=True, help="Measure a few cases, in two minutes.")
 @click.option("--workspaces", type=int, help="Number of workspaces; measures one case.")
@@ -107,9 +100,7 @@ def _accept(figures: Sequence[Figure], *, whole: bool) -> None:
 )
 @click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="Clients to measure.")
 @click.option("--times", default=3, show_default=True, help="so many times each.")
-@click.option(
-    "--accept", is_flag=True, help="Keep the figures, of one case or of all, and write the page anew."
-)
+@click.option("--accept", is_flag=True, help="Save the figures of one case or of all.")
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,
     folders: int,
@@ -129,7 +120,8 @@ def main(  # noqa: PLR0913  # the command's options
     with LeanCloud() as cloud:
         if accept:
             found = [figure for one in wanted for figure in figures_of(cloud, one)]
-            _accept(found, whole=workspaces is None and not few)
+            whole = workspaces is None and not few
+            (Figures.of(found) if whole else Figures.read().with_new(found)).write()
             return
         figures, rises = _compared(cloud, wanted)
     console.print(_shown(figures))

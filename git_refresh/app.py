@@ -1,4 +1,4 @@
-"""The one place where real clouds are wired to the run; the timer and the command line both come in here."""
+"""Composition root: connects a run to the real services, for the timer and the command line."""
 
 import ssl
 import threading
@@ -36,9 +36,9 @@ from git_refresh.settings.load import Settings, SettingsError, load
 
 
 class AllClouds:
-    """The real clouds of one run (`ports.Clouds`), all reached through bounded sessions and one TLS context.
+    """Clients of all services for one run (`ports.Clouds`), with bounded sessions and one TLS context.
 
-    Zones of one identity share its tokens and secrets, and zones of different ones nothing but the TLS context.
+    Zones with the same identity share its tokens and secrets. Zones with different identities share neither.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class AllClouds:
         jobs_client_shares_token: bool,
         admin: Callable[[Network], AdminAccess] | None,
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
-        If other clients also send a workspace's token, it must not come back to them either.
+        If `jobs_client_shares_token`, other clients send workspace tokens too. Their responses must not repeat a token either.
         """
         self.settings = settings
         self.deadline = deadline
@@ -90,7 +90,7 @@ class AllClouds:
 
 
 class ZoneServices:
-    """What one trust zone may use of them (`ports.Services`)."""
+    """Clients that one trust zone can use (`ports.Services`)."""
 
     def __init__(self, zone: Zone, clouds: AllClouds, identity: Identity, vault: KeyVault) -> None:
         self._clouds = clouds
@@ -122,7 +122,7 @@ class ZoneServices:
         return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
     def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> DatabricksWorkspaceApi:
-        """A workspace, over the connection on which it was signed in to."""
+        """Reuse the sign-in connection for all later requests."""
         session = workspace_session(host, self._clouds.network)
         try:
             token = sign_in(session, host, network=self._clouds.network)
@@ -148,7 +148,6 @@ class ZoneServices:
         )
 
     def close(self) -> None:
-        """Let go of its connections."""
         if self._devops is not None:
             self._devops.close()
 
@@ -162,13 +161,13 @@ def connect(
     jobs_client_shares_token: bool = False,
     admin: Callable[[Network], AdminAccess] | None = None,
 ) -> AllClouds:
-    """Return the real clouds for work that begins now and ends within the settings' budget. Close them after it.
+    """Return clients for work that starts now and ends within the time limit. Close them afterwards.
 
-    Their settings allow no more operations at once than this process can carry. What SDKs log is withheld, and the logger learns what is
-    secret. The app hands in no `admin`: it is for commands that read, and is used only where there is no managed identity.
+    Reduces the concurrency to what this process can carry. Withholds SDK logs and adds tokens to the logger's secrets.
+    `admin` is for commands that read, and only used without a managed identity.
 
     Raises:
-        SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     silence_sdk_logs()
     deadline = Deadline.after(settings.work_s, clock or SystemClock())
@@ -183,10 +182,10 @@ def connect(
 
 
 def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) -> SliceClaims:
-    """The claims on slices, in the storage account that the queue is in.
+    """Return the claims on slices, in the storage account of the queue.
 
     Raises:
-        SettingsError: the settings do not tell which, or the certificates to trust cannot be read.
+        SettingsError: the storage settings are invalid, or the CA certificates cannot be read.
     """
     from git_refresh.clients.slice_claims import BlobClaims  # noqa: PLC0415  # an SDK that only FAN_OUT needs
 
@@ -197,50 +196,49 @@ def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) ->
     network = Network(trusted_certificates(environ), Deadline.after(CLAIMS_S, clock), logger.secrets)
     try:
         return BlobClaims(storage, QUEUE, Identity(storage.client_id, network, environ))
-    except ValueError:  # of the SDK, whose text quotes what it has read
-        problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it anew")
+    except ValueError:  # the SDK's text quotes the connection string
+        problem = Problem(CONNECTION, "is not a connection string of a storage account; copy it again")
     raise SettingsError([problem])
 
 
 CLAIMS_S = 3600.0
-"""Seconds in which a worker may ask for tokens for its claims: longer than any slice takes."""
+"""Seconds in which a worker can request tokens for its claims: longer than any slice takes."""
 
 
 def uses_azure_cli(environ: Mapping[str, str]) -> bool:
-    """Whether a run would act as the person who has signed in to the Azure CLI here, not as the app's own identity."""
+    """Return whether a run uses the Azure CLI account instead of the app's own identity."""
     return identity_of(environ) is Service.AZURE_CLI
 
 
 _RESERVED = 40
-"""Descriptors that the worker and the libraries use."""
+"""File descriptors for the worker and the libraries."""
 _PLENTY = 1_000_000
 
 
 def _descriptors() -> int:
-    """How many files and connections this process may open."""
     try:
         import resource  # noqa: PLC0415
-    except ImportError:  # Windows, for the command line: it has no such limit
+    except ImportError:  # Windows, for the command line only, has no such limit
         return _PLENTY
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit - _RESERVED if limit != resource.RLIM_INFINITY else _PLENTY
 
 
 def _threads() -> int:
-    """How many threads a run may have: each may use one descriptor, and leave one open after it."""
+    """Allow two file descriptors for each thread: one in use, and one that stays open afterwards."""
     return max(2, min(MAX_THREADS, _descriptors() // 2))
 
 
 def _affordable(settings: Settings) -> Settings:
-    """The settings with no more operations at once than half of the threads: the others are for those that wait."""
+    """Limit concurrency to half of the threads. The other half is for operations that wait."""
     return replace(settings, concurrency=max(1, min(settings.concurrency, _threads() // 2)))
 
 
 def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLContext:
-    """What certificates are verified against, if connections to these URLs can be made at all.
+    """Return the TLS context for connections to these URLs.
 
     Raises:
-        SettingsError: they cannot be read, or the proxy on the way cannot be used.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     problems = proxy_problems(urls)
     try:
@@ -253,7 +251,10 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
 
 
 def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> tuple[str, Flaw] | None:
-    """The variable that names an odd proxy, and its flaw; one that cannot be used only if `offline`, else nothing is run."""
+    """Return the variable and the flaw of the proxy, or None.
+
+    Reports an unusable proxy only if `offline`. Otherwise, such a proxy has already stopped the command.
+    """
     flaw = unusable_proxy(_addresses(settings, environ)) if offline else None
     if portless := portless_proxy(_addresses(settings, environ)):
         found = f"names the proxy {redact(portless)} without a port, so the default port is used"
@@ -262,17 +263,20 @@ def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) 
 
 
 def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    """What a run with these settings reaches; of interest only where a proxy is named."""
     yield from settings.addresses()
     if uses_azure_cli(environ) or any(zone.devops for zone in settings.zones()):
         yield LOGIN
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What certificates are verified against; a `SettingsError` if it cannot be read."""
+    """Return the TLS context with the configured CA certificates.
+
+    Raises:
+        SettingsError: the certificates cannot be read.
+    """
     try:
         return tls_context(environ)
-    except OSError as error:  # ssl.SSLError is one: a file without certificates
+    except OSError as error:  # includes ssl.SSLError: no certificates in the file
         name = bundle_variable(environ)
         reason = (
             error.strerror
@@ -288,10 +292,10 @@ def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
 def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
-    """What the timer does: run, and raise when anything failed. Whatever happens, there is one run line.
+    """Run once for the timer, and raise if anything failed. Always logs one run line.
 
     Raises:
-        RunFailedError: something failed, or the settings are wrong; its text is one line for people, without secrets.
+        RunFailedError: something failed, or the settings are invalid. The text is one line without secrets.
     """
     logger = RedactingLogger()
     log_to_platform()

@@ -1,8 +1,8 @@
-"""`FAN_OUT=queue`: the timer puts slices of the list on a queue, and the queue's function refreshes each with the code of a run.
+"""Fan-out (`FAN_OUT=queue`): the timer queues slices, and the queue function refreshes each slice.
 
-Who tries again? The next run does what has failed: it is minutes away, and a second attempt would meet the same. So a slice in which
-something failed is red, but done once. Only a slice whose worker has died is tried again at once, because it is not known how far it came;
-twice at most, for a slice may be what kills its worker. The poison queue gets none of these.
+A failed slice is not retried, because the next run starts within minutes and would fail the same way.
+A slice whose worker crashed is retried once, because the slice itself might have caused the crash.
+None of these messages reaches the poison queue.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,28 +28,28 @@ from git_refresh.settings.functions_host import ENDING_S, read_storage
 from git_refresh.settings.load import Settings, SettingsError, load
 
 MIN_SLICE_SECONDS = 30.0
-"""Seconds that a slice needs to be worth beginning; the shortest budget that a run may have."""
+"""The minimum of `REFRESH_TIMEOUT_SECONDS`: a slice with less time is not worth starting."""
 
 MAX_CLOCK_SKEW_SECONDS = 10.0
-"""Seconds by which the clocks of two instances may differ."""
+"""Assumed maximum clock difference between two instances."""
 
 START_S = 15.0
-"""Seconds until a message has reached a worker that had to be started for it."""
+"""Assumed time from queueing a message to the start of a cold worker."""
 
 MIN_GAP = timedelta(seconds=START_S + MIN_SLICE_SECONDS + ENDING_S + MAX_CLOCK_SKEW_SECONDS)
-"""The shortest time between two runs in which a slice can be begun."""
+"""Shortest time between two runs in which a slice can start."""
 
 ABANDON_AT_DELIVERY = 3
-"""The delivery at which a message is given up whose worker has died each time. The host's own limit, in host.json, is above it."""
+"""Delivery count at which a slice is abandoned. Must be less than `maxDequeueCount` in host.json."""
 
 
 def dispatch(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> list[str]:
-    """Cut the list into slices, say so in one line, and return the messages, which the platform puts on the queue.
+    """Return one message for each slice of the list, and log the dispatch.
 
     Raises:
-        RunFailedError: the settings are wrong, so that no slice could run.
+        RunFailedError: the settings are invalid, so no slice could run.
     """
     logger = RedactingLogger()
     log_to_platform()
@@ -76,7 +76,7 @@ def dispatch(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message, as the queue hands it over: the ID is the same at each delivery, and the count includes this one."""
+    """A delivery of a queue message. `id` is the same each time, and `count` includes this delivery."""
 
     text: str
     id: str
@@ -84,13 +84,13 @@ class Delivery:
 
     @classmethod
     def of(cls, message: "QueueMessage") -> "Delivery":
-        """Of the message that the platform's worker passes; what it does not know of it counts as a first delivery."""
+        """Read the message of the platform's worker. Missing values count as a first delivery."""
         text = message.get_body().decode(errors="replace")
         return cls(text, message.id or "", message.dequeue_count or 1)
 
 
 class QueueMessage(Protocol):
-    """What is read of `azure.functions.QueueMessage`."""
+    """The part of `azure.functions.QueueMessage` that the app reads."""
 
     @property
     def id(self) -> str | None: ...
@@ -100,10 +100,10 @@ class QueueMessage(Protocol):
 
 
 def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
-    """What the queue's function does: refresh a slice, and raise when anything in it failed. Whatever happens, there is one line.
+    """Refresh a slice for the queue function, and raise if anything failed. Always logs one line.
 
     Raises:
-        RunFailedError: something failed; its text is one line for people, without secrets.
+        RunFailedError: something failed. The text is one line without secrets.
     """
     logger = RedactingLogger()
     log_to_platform()
@@ -113,7 +113,7 @@ def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
 def _refresh_slice(
     environ: Mapping[str, str], delivery: Delivery, logger: RedactingLogger, clock: Clock
 ) -> str:
-    """Why it failed, or nothing."""
+    """Return the failure, or ""."""
     began = clock.monotonic()
     try:
         message = read_message(delivery.text)
@@ -123,7 +123,7 @@ def _refresh_slice(
     due = next_run_after(
         clock.now() + timedelta(seconds=MAX_CLOCK_SKEW_SECONDS), None, environ.get("REFRESH_SCHEDULE")
     )
-    until = min(message.valid_until, due)  # a message may take time away from its slice, and give it none
+    until = min(message.valid_until, due)  # a message can shorten its slice's time, never extend it
     named = {**message.slice.as_dict(), "until": f"{until:%H:%M:%S} UTC"}
     log = partial(log_message, message.slice, logger=logger)
     if _seconds_left(until, clock) < MIN_SLICE_SECONDS:
@@ -141,7 +141,7 @@ def _refresh_slice(
             case ClaimResult.AGAIN if delivery.count >= ABANDON_AT_DELIVERY:
                 found = finding("slice_abandoned", DiagnosisContext(), **named, times=delivery.count - 1)
                 log(found, result="failed")
-                # Without a claim that remembers it, the host would go on until the poison queue has it.
+                # Raise only if the claim records the end. Otherwise, redelivery would continue up to the poison queue.
                 return str(found) if claims.end() else ""
 
         def budget(seconds: float) -> float:
@@ -149,14 +149,14 @@ def _refresh_slice(
             return max(left, 1.0)
 
         failure = _run(environ, message, logger, clock, due=due, notes=claims.problems, budget=budget)
-        # Red only if the message is dropped when it comes again: else the slice would be done twice. Its run line tells anyway.
+        # Raise only if the claim records the end. Otherwise, redelivery would run the slice twice.
         return failure if claims.end() else ""
     finally:
         claims.close()
 
 
 def _log_not_listed(message: Message, settings: Settings, logger: RedactingLogger) -> None:
-    """Log the names that are not in the list, if any. They are compared as the log shows them: none reads there as one of the list."""
+    """Log unlisted names. Compares names as the log shows them, so none reads like a listed one."""
     listed = {logger.redact_text(entry.name) for entry in settings.entries}
     others = [name for name in message.workspaces if logger.redact_text(name) not in listed]
     if others:
@@ -174,8 +174,8 @@ def _run(
     notes: Sequence[Problem],
     budget: Callable[[float], float],
 ) -> str:
-    """Refresh what a message names and the list has, within what is left of a run's budget; why that failed, or nothing."""
-    from git_refresh import app  # noqa: PLC0415  # the SDKs: the timer's function, which only cuts the list, needs none
+    """Refresh the workspaces that are in both the message and the list. Return the failure, or ""."""
+    from git_refresh import app  # noqa: PLC0415  # SDKs, which the timer function does not need
 
     def run() -> Report | None:
         settings = load(environ)
@@ -201,7 +201,7 @@ def _run(
 
 
 class _Claims:
-    """The claim on what a message asks for. Without one the slice is refreshed all the same, and its report says so."""
+    """The claim of a message on its slice. Without a claim, the slice still runs, with a warning."""
 
     def __init__(
         self,
@@ -221,11 +221,11 @@ class _Claims:
             self._claims = app.claims(environ, logger, clock)
         except SettingsError as error:
             self.problems += error.problems
-        except Exception as error:  # noqa: BLE001  # a defect must not cost the slice
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the other workspaces
             self.problems.append(noted("FAN_OUT", diagnose(error, DiagnosisContext())))
 
     def begin(self) -> ClaimResult:
-        """How it stands with the slice. Without a claim too, a message that was delivered before is one whose worker has died."""
+        """Claim the slice. Without claims, a second delivery means that the worker crashed."""
         again = ClaimResult.AGAIN if self._delivery.count > 1 else ClaimResult.OURS
         if self._claims is None:
             return again
@@ -236,7 +236,7 @@ class _Claims:
             return again
 
     def end(self) -> bool:
-        """Note that the slice has ended; whether that was possible."""
+        """Record the end of the slice. Return False if that failed."""
         if self._claims is None:
             return False
         try:
@@ -251,5 +251,5 @@ class _Claims:
 
 
 def _seconds_left(until: datetime, clock: Clock) -> float:
-    """How long a slice may take: it has ended when the next run's begins, so that no two of them work on one Git folder."""
+    """Return the time for a slice. It must end before the next run: two runs must not update one folder."""
     return (until - clock.now()).total_seconds() - ENDING_S - MAX_CLOCK_SKEW_SECONDS

@@ -1,14 +1,14 @@
-// For `az deployment group create`. azd reads main.parameters.json instead; it would prefer a main.bicepparam, so this file must not be
-// called that.
+// Parameters for `az deployment group create`: infra/README.md. azd reads main.parameters.json instead.
+// Do not rename this file to main.bicepparam, because azd prefers that name.
 using './main.bicep'
 
 param environmentName = 'git-refresh'
 
-// Who gets the alerts. Write an address, or in its place: param noRecipient = true
+// Recipient of the alerts. Set the variable, replace it with an email address, or write: param noRecipient = true
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL', '')
 
-// For large fleets, see docs/fan-out.md: param fanOut = 'queue'
+// For large fleets (docs/fan-out.md), write: param fanOut = 'queue'
 
-// The list is no part of this file: git-refresh deploy sets it. To have a pipeline own it (infra/README.md), write
+// git-refresh deploy sets the workspace list. If a pipeline owns the list (docs/pipelines/README.md), write:
 //   param workspaceDefaults = union({ WORKSPACE_DEFAULTS: {} }, loadJsonContent('../workspaces.json')).WORKSPACE_DEFAULTS
 //   param workspaces = loadJsonContent('../workspaces.json', 'WORKSPACES')

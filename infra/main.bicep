@@ -1,57 +1,57 @@
-// Everything that the app needs in Azure, in one resource group. README.md says what, why, and what only a deployment proves.
+// All Azure resources of the app, in one resource group. README.md describes them.
 targetScope = 'resourceGroup'
 
 import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bicep'
 
-// ---- What the app does: its settings, see docs/configuration.md. A setting without a value here stays as the app has it. ----
+// ---- App settings: docs/configuration.md. If a parameter has no value, the app keeps its setting. ----
 
-@description('The workspaces whose Git credentials are kept fresh: the app setting WORKSPACES. Each a workspace\'s address or an object. Without it, git-refresh deploy sets the list.')
+@description('Workspace list for the app setting WORKSPACES.')
 @minLength(1)
 #disable-next-line use-user-defined-types // the app checks the list, and reports every mistake
 param workspaces array?
 
-@description('What all workspaces share, merged under every entry: the app setting WORKSPACE_DEFAULTS. With workspaces its default is {}.')
+@description('Shared keys for the app setting WORKSPACE_DEFAULTS.')
 #disable-next-line use-user-defined-types
 param workspaceDefaults object?
 
-@description('Minutes between two runs. The schedule and the windows of the alerts follow from it.')
+@description('Minutes between two runs. With 60, a token might expire before the next run.')
 @allowed([15, 30, 60])
 param refreshIntervalMinutes int = 15
 
-@description('When to run: six fields of NCRONTAB, seconds first, in UTC. It must not leave longer gaps than refreshIntervalMinutes, or the alert on missing runs fires.')
+@description('NCRONTAB schedule in UTC, with gaps of at most refreshIntervalMinutes.')
 param refreshSchedule string = refreshIntervalMinutes == 60 ? '0 0 * * * *' : '0 */${refreshIntervalMinutes} * * * *'
 
-@description('Comma-separated host names or suffixes that may receive tokens besides those of Azure Databricks, Azure DevOps and Key Vault.')
+@description('Comma-separated hosts or suffixes that can also receive tokens.')
 param trustedHosts string?
 
-@description('Operations at once in one run.')
+@description('Concurrent operations in one run.')
 @minValue(1)
 @maxValue(256)
 param refreshConcurrency int?
 
-@description('Budget of a run in seconds. functionTimeout in host.json ends a run after 600.')
+@description('Time limit of a run in seconds.')
 @minValue(30)
 @maxValue(580)
 param refreshTimeoutSeconds int?
 
-@description('Whether one run does the whole list (off), or the timer puts slices of it on a queue and several instances refresh them (queue): docs/fan-out.md.')
+@description('off: one run refreshes the whole list. queue: several instances refresh slices.')
 @allowed(['off', 'queue'])
 param fanOut string = 'off'
 
-// ---- Where and how it runs ----
+// ---- Hosting and network ----
 
-@description('Region of everything that is created. It must offer Flex Consumption.')
+@description('Region of all resources. It must offer Flex Consumption.')
 param location string = resourceGroup().location
 
-@description('Name of this installation, and value of the tag azd-env-name. Two installations in one resource group need two names.')
+@description('Name of this installation, unique in its resource group.')
 @minLength(1)
 @maxLength(64)
 param environmentName string
 
-@description('Tags for everything that is created, besides azd-env-name.')
+@description('Additional tags for all resources.')
 param tags { *: string } = {}
 
-@description('Most instances of one function at once. A timer needs one. With fanOut queue each refreshes one slice at a time, so this caps the operations that work at once: at most refreshConcurrency times as many.')
+@description('Maximum instances of a function: by default 10 with fanOut queue, otherwise 1.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = fanOut == 'queue' ? 10 : 1
@@ -60,60 +60,60 @@ param maximumInstanceCount int = fanOut == 'queue' ? 10 : 1
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 512
 
-@description('Resource id of a subnet, delegated to Microsoft.App/environments, to send all outbound traffic through. Empty: no virtual network.')
+@description('Resource ID of a subnet for outbound traffic, delegated to Microsoft.App/environments.')
 param subnetId string = ''
 
-@description('Whether the app can be reached from public networks. The app answers nobody, but publishing and a run by hand come this way.')
+@description('Access from public networks, for publishing and manual runs.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string = 'Enabled'
 
-@description('IP ranges in CIDR notation that alone may reach the app. Empty: all.')
+@description('CIDR ranges that can reach the app. Empty: all.')
 param allowedIpRanges string[] = []
 
-@description('Resource id of a subnet for private endpoints of the storage account and of the vault that is created, which then refuse all public networks. Needs subnetId. Empty: they are reachable from all networks, with a role.')
+@description('Resource ID of a subnet for private endpoints. Requires subnetId.')
 param privateEndpointSubnetId string = ''
 
-@description('Resource id of the resource group with the private DNS zones privatelink.blob.core.windows.net and privatelink.vaultcore.azure.net (also privatelink.queue.core.windows.net with fanOut queue, and privatelink.table.core.windows.net with storageTableAccess). Empty: a policy of yours registers the private endpoints.')
+@description('Resource ID of the resource group with the private DNS zones. Empty: an Azure policy registers the endpoints.')
 param privateDnsZoneResourceGroupId string = ''
 
-@description('Whether the host may keep events about itself in a table of the storage account. The app works without.')
+@description('Lets the host store its events in a table.')
 param storageTableAccess bool = false
 
-@description('Whether the app, its storage account and the vault that is created cannot be deleted until somebody removes their locks. Needs the right to set locks: Owner or User Access Administrator.')
+@description('Locks app, storage and created vault. Requires Owner or User Access Administrator.')
 param deleteLock bool = false
 
-// ---- Who it is ----
+// ---- Identities ----
 
-@description('A further identity, for the workspaces whose "identity" is its client id: a trust zone of its own.')
+@description('An additional identity for one trust zone: the workspaces whose "identity" is its client ID.')
 @sealed()
 type zoneIdentity = {
-  @description('What tells it from the others in this installation: letters, digits and hyphens.')
+  @description('Unique name in this installation: letters, digits and hyphens.')
   @minLength(1)
   @maxLength(20)
   name: string
 
-  @description('Whether it may read the vault: only if a workspace of its zone signs in with an OAuth secret.')
+  @description('Lets the identity read every secret of the vault. Needed only if a workspace of the zone uses an OAuth secret.')
   grantKeyVaultAccess: bool
 }
 
-@description('Further identities of the app, one for each trust zone beside its own. They get no role but that of grantKeyVaultAccess.')
+@description('Additional identities, one for each trust zone.')
 param identities zoneIdentity[] = []
 
-@description('Whether the app\'s own identity may read the vault. If neither it nor another identity does, there is no vault and no KEY_VAULT_URL.')
+@description('Lets the app identity read secrets. If no identity does, no vault is created.')
 param grantKeyVaultAccess bool = true
 
 // ---- Key Vault ----
 
-@description('Name of an existing vault with the permission model Azure role-based access control, in this subscription. Empty: a vault is created.')
+@description('Name of an existing vault in this subscription.')
 param existingKeyVaultName string = ''
 
 @description('Resource group of the existing vault.')
 param existingKeyVaultResourceGroup string = resourceGroup().name
 
-@description('Whether the vault that is created refuses to be purged before its retention ends. Cannot be turned off again.')
+@description('Purge protection of the created vault. Cannot be turned off again.')
 param keyVaultPurgeProtection bool = true
 
-@description('Days for which the vault that is created keeps what was deleted, itself included. Cannot be changed later.')
+@description('Days that the created vault keeps deleted items. Cannot be changed later.')
 @minValue(7)
 @maxValue(90)
 param keyVaultRetentionDays int = 7
@@ -125,29 +125,29 @@ param keyVaultRetentionDays int = 7
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Gigabytes of logs in a day after which Azure takes no more, and an alert says so. A thousand workspaces log about 0.15.')
+@description('Daily limit of logs in GB. A thousand workspaces log about 0.15.')
 @minValue(1)
 param logDailyCapGb int = 1
 
-@description('E-mail address that the alerts go to.')
+@description('Email address for alerts.')
 param alertEmail string = ''
 
-@description('Address that the alerts are posted to, with the common alert schema. Empty: none.')
+@description('Webhook URL for alerts, with the common alert schema.')
 @secure()
 param alertWebhook string = ''
 
-@description('Resource id of an existing action group that the alerts go to, instead of alertEmail and alertWebhook.')
+@description('Resource ID of an action group, instead of alertEmail and alertWebhook.')
 param existingActionGroupId string = ''
 
-@description('Where docs/runbook.md can be read, for the links in the alerts. Empty: they name the section alone.')
+@description('URL of docs/runbook.md, for links in alerts. In Azure Repos, append &anchor=.')
 param runbookUrl string = ''
 
-@description('Whether the alerts go to nobody, and are seen in the portal alone. Without this, one of alertEmail, alertWebhook and existingActionGroupId is needed.')
+@description('Allows a deployment without a recipient of alerts.')
 param noRecipient bool = false
 
-// ---- What cannot work is refused before anything is created, all at once. Azure ends the message with a full stop. ----
+// ---- Invalid parameters are reported together, before Azure creates a resource. Azure adds the final full stop. ----
 
-// The longest texts that Linux hands to the app: docs/configuration.md, How long a list may be.
+// Linux limits the length of an app setting: docs/configuration.md.
 var longestTexts = [
   { name: 'workspaces', size: sizeOfArray(workspaces ?? []), fits: 131060 }
   { name: 'workspaceDefaults', size: sizeOfObject(workspaceDefaults ?? {}), fits: 131052 }
@@ -173,16 +173,16 @@ var problems = concat(
   map(
     filter(longestTexts, each => each.size > each.fits),
     each =>
-      '${each.name} has ${each.size} bytes as JSON, and at most ${each.fits} fit into an app setting. Shorten it: see "How long a list may be" in docs/configuration.md'
+      '${each.name} has ${each.size} bytes as JSON, and at most ${each.fits} fit into an app setting. Shorten it as docs/configuration.md describes'
   ),
   empty(privateEndpointSubnetId) || !empty(subnetId)
     ? []
     : [
-        'privateEndpointSubnetId needs subnetId, without which the app cannot reach its storage account. Set subnetId to the resource ID of a subnet that is delegated to Microsoft.App/environments'
+        'privateEndpointSubnetId requires subnetId, because the app reaches its storage account through that subnet. Set subnetId to the resource ID of a subnet that is delegated to Microsoft.App/environments'
       ],
   map(
     filter(ids, each => !empty(each.value) && !isIdLike(each.value, each.example)),
-    each => '${each.name} is "${each.value}", which is no such resource ID. Write ${each.example}'
+    each => '${each.name} is "${each.value}", which is not the expected resource ID. Write ${each.example}'
   ),
   map(
     filter(identities, each => !isName(each.name)),
@@ -192,15 +192,15 @@ var problems = concat(
   isName(existingKeyVaultName)
     ? []
     : [
-        'existingKeyVaultName is "${existingKeyVaultName}", which is no name of a vault. Write the name alone, such as kv-contoso'
+        'existingKeyVaultName is "${existingKeyVaultName}", which is not the name of a vault. Write only the name, such as kv-contoso'
       ]
 )
 
-// The same deployment always finds its own resources again; another group or name gets others.
-// Apart from the others: alertWebhook is secure, and no name may depend on it.
+// Not one of the problems above: alertWebhook is secure, and resource names must not depend on it.
 var webhook = !empty(alertEmail) || !empty(existingActionGroupId) || noRecipient || !empty(alertWebhook)
   ? alertWebhook
-  : fail('no recipient of alerts is named. Set alertEmail, alertWebhook or existingActionGroupId, or noRecipient to true')
+  : fail('the deployment names no recipient of alerts. Set alertEmail, alertWebhook or existingActionGroupId, or noRecipient to true')
+// Names depend on the resource group and environmentName, so a second deployment finds its resources.
 var token = empty(problems) ? uniqueString(resourceGroup().id, environmentName) : fail(join(problems, '. '))
 var storageAccountName = 'st${token}'
 var applicationInsightsName = 'appi-git-refresh-${token}'
@@ -286,7 +286,7 @@ module access 'modules/access.bicep' = {
     tableAccess: storageTableAccess
     usesQueue: fanOut == 'queue'
   }
-  // Names do not say which module creates what they name, so Bicep cannot know that it must be there first.
+  // Bicep cannot derive this order: the parameters are names, not references.
   dependsOn: [storage, monitoring]
 }
 
@@ -348,7 +348,7 @@ module app 'modules/function-app.bicep' = {
     allowedIpRanges: allowedIpRanges
     deleteLock: deleteLock
   }
-  // The app starts with its roles.
+  // The app must not start before its role assignments exist.
   dependsOn: [access]
 }
 
@@ -395,18 +395,18 @@ module workbook 'modules/workbook.bicep' = {
   dependsOn: [monitoring]
 }
 
-// ---- What the next steps need. azd keeps these in its environment, under these names. ----
+// ---- Outputs. azd stores them in its environment under these names. ----
 
 @description('Name of the function app.')
 output FUNCTION_APP_NAME string = app.outputs.name
 
-@description('Object id of the app\'s identity: what Azure roles and Azure DevOps go by.')
+@description('Object ID of the app identity, for Azure roles, Azure DevOps and federation policies.')
 output IDENTITY_OBJECT_ID string = identity.properties.principalId
 
-@description('Client id of the app\'s identity: what Databricks goes by, and AZURE_CLIENT_ID.')
+@description('Client ID of the app identity, for the workspace list and AZURE_CLIENT_ID.')
 output IDENTITY_CLIENT_ID string = identity.properties.clientId
 
-@description('Each further identity: its name, its client id for "identity" in WORKSPACES, its object id for Azure DevOps and for federation policies.')
+@description('Additional identities: name, client ID for "identity" in the workspace list, and object ID for Azure DevOps and federation policies.')
 output ZONE_IDENTITIES { name: string, clientId: string, objectId: string }[] = [
   for (each, index) in identities: {
     name: each.name
@@ -415,27 +415,14 @@ output ZONE_IDENTITIES { name: string, clientId: string, objectId: string }[] = 
   }
 ]
 
-@description('Name of the vault that the OAuth secrets belong into; empty without one.')
+@description('Name of the vault for OAuth secrets. Empty if no identity reads secrets.')
 output KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
 
-@description('Address of that vault.')
+@description('URI of the vault for OAuth secrets. Empty if no identity reads secrets.')
 output KEY_VAULT_URL string = keyVaultUrl
 
-var secretStep = 'Secret: with oauth_secret, get the role Key Vault Secrets Officer on ${keyVaultName}, where the next step stores the secret (docs/setup.md, step 3).'
-var policyStep = 'Trust: with federated, the next step needs an account admin of Databricks for the federation policy, whose subject is ${identity.properties.principalId}.'
-var zonesStep = 'Zones: write the clientId of each of ZONE_IDENTITIES as "identity" of its workspaces (docs/permissions.md, Variant: workspaces that do not trust each other).'
-
-@description('What is left to do, in this order.')
-output NEXT_STEPS string[] = concat(
-  [
-    'Wait five minutes, until Azure knows the new roles everywhere. azd up waits by itself.'
-    'Publish, from the top of the checkout, unless azd up does: func azure functionapp publish ${app.outputs.name} --python'
-    'List: git-refresh init --identity ${identity.properties.clientId} --auth federated writes workspaces.json. For a new service principal, git-refresh onboard --new-principal git-refresh --apply creates it and writes its client_id into the list. Other ways to sign in: docs/setup.md, step 2.'
-  ],
-  empty(identities) ? [] : [zonesStep],
-  [
-    grantKeyVaultAccess ? secretStep : policyStep
-    'Grant access: git-refresh onboard --apply (docs/setup.md, step 3), or manually for object ID ${identity.properties.principalId} (docs/permissions.md).'
-    'Deploy the list: git-refresh deploy --app ${app.outputs.name} --apply --wait turns the alerts on and ends the pause of an app without a list.'
-  ]
-)
+@description('Page with the next steps, and the IDs that they need.')
+output NEXT_STEPS string[] = [
+  'Continue with "Create the list" in docs/setup.md.'
+  'App ${app.outputs.name}, client ID ${identity.properties.clientId}, object ID ${identity.properties.principalId}'
+]

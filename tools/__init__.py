@@ -1,1 +1,1 @@
-"""What makes pages, the workbook and the numbers on pages. Never deployed."""
+"""Generators of pages, workbook and snapshots. Never deployed."""

@@ -1,8 +1,8 @@
-"""What an alert rule sees, and when: a clock in minutes that the rules of the template are run on.
+"""A simulation of the template's alert rules, with a clock in minutes.
 
-A rule looks at fixed times. It sees the rows whose time is in its window, if they have arrived by then. A row of `traces` has the time
-at which it was written, which is the end of a run. A row of `requests`, by which a run without a line is known, has the time at which its
-invocation began. Both arrive after the run has ended and the row was ingested.
+A rule is evaluated at fixed times, on the rows that have arrived and whose time is in its window.
+A row of `traces` has the time at which a run ended, a row of `requests` the time at which an invocation began.
+Both arrive after the run has ended and the row was ingested.
 """
 
 import re
@@ -13,26 +13,26 @@ from typing import Any
 from tools.snapshots import Deployment
 
 LONGEST_RUN = 10
-"""`functionTimeout` in host.json ends it then."""
+"""`functionTimeout` in host.json."""
 LATEST_START = 1
-"""A run that begins later says so (`late_run`)."""
+"""Minutes after its scheduled time. A later run reports `late_run`."""
 LONGEST_INGESTION = 8
 LINE_ARRIVED = 10
-"""Minutes after its end for which the line of a run is waited for."""
+"""Minutes after the end of a run until `run-failed.kql` counts its line as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An invocation; minutes. What fails is one workspace."""
+    """An invocation, with times in minutes. If it failed, one workspace failed."""
 
     start: float
     duration: float
     ingestion: float
     ok: bool = True
     waits: bool = False
-    """Of a failed one: whether the alert waits for a second one (`alert_after_runs`)."""
+    """The alert waits for a second failed run (`alert_after_runs`)."""
     lost: bool = False
-    """Of a failed one: whether it ended without a line."""
+    """The run failed without a log line."""
 
     @property
     def end(self) -> float:
@@ -45,7 +45,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of the template; minutes."""
+    """A rule of the template, with times in minutes."""
 
     name: str
     window: int
@@ -56,31 +56,31 @@ class Rule:
     stateful: bool
 
     def fires(self, now: float, runs: Iterable[Run]) -> bool:
-        """Whether a look at this time fires it."""
+        """Return whether an evaluation at this time fires the rule."""
         return self.compares(self.rows(now, [run for run in runs if self.sees(now, run)]))
 
     def sees(self, now: float, run: Run) -> bool:
-        """Whether the row of a run has arrived, and its time is in the window."""
+        """Return whether the row of a run has arrived and its time is in the window."""
         return run.arrives <= now and now - self.window < self.time(run) <= now
 
     def time(self, run: Run) -> float:
-        """The timestamp of a run's row."""
+        """Return the timestamp of a run's row."""
         return run.start if run.lost else run.end
 
     def rows(self, now: float, seen: Sequence[Run]) -> int:
-        """How many rows the query gives of those that it sees."""
+        """Return how many rows the query returns for these runs."""
         logged = sorted((run for run in seen if not run.lost), key=self.time)
         if "isnotnull(tolong(e.slice))" in self.query or (
             "git_refresh.queued" in self.query and "successful" not in self.query
         ):
-            return 0  # a run is in one piece here; for those in slices see test_slice_alerts
+            return 0  # test_slice_alerts.py simulates runs in slices
         if "row_cumsum" in self.query:
             pairs = zip([None, *logged], logged, strict=False)
             failed = any(
                 not run.ok
                 and (
                     not run.waits
-                    # It was given the time for the line of a run between to arrive.
+                    # The line of a run between the two has had time to arrive.
                     or (before is not None and not before.ok and run.end + LONGEST_INGESTION <= now)
                 )
                 for before, run in pairs
@@ -99,11 +99,11 @@ class Rule:
         return len(logged)
 
     def compares(self, rows: int) -> bool:
-        """Whether so many rows fire it."""
+        """Return whether this number of rows fires the rule."""
         return rows > self.threshold if self.operator == "GreaterThan" else rows < self.threshold
 
-    def looks(self, phase: float, since: float, until: float) -> Iterator[float]:
-        """The times at which it looks."""
+    def evaluations(self, phase: float, since: float, until: float) -> Iterator[float]:
+        """Yield the times of its evaluations."""
         now = phase + (since - phase) // self.every * self.every
         while now <= until:
             if now >= since:
@@ -111,13 +111,13 @@ class Rule:
             now += self.every
 
     def first(self, phase: float, since: float, runs: Sequence[Run]) -> float | None:
-        """When it fires first, within eight hours (a rule of a day: three days)."""
+        """Return when the rule fires first, within eight hours, or three days for a daily rule."""
         until = since + 3 * max(self.window, 160)
-        return next((now for now in self.looks(phase, since, until) if self.fires(now, runs)), None)
+        return next((now for now in self.evaluations(phase, since, until) if self.fires(now, runs)), None)
 
 
 def minutes(duration: str) -> int:
-    """Of an ISO 8601 duration, as the rules have it."""
+    """Return the minutes of an ISO 8601 duration."""
     found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?", duration)
     if found is None:
         raise ValueError(duration)
@@ -126,13 +126,13 @@ def minutes(duration: str) -> int:
 
 
 def rule_name(resource: dict[str, Any]) -> str:
-    """The name of an alert rule, without what the names of all have."""
+    """Return the name of an alert rule without prefix and suffix."""
     name: str = resource["name"]
     return name.removeprefix("ar-git-refresh-").rpartition("-")[0]
 
 
 def rules(deployed: Deployment) -> dict[str, Rule]:
-    """The rules of a deployment, by name."""
+    """Return the rules of a deployment, by name."""
     found: dict[str, Rule] = {}
     for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
         rule = each["properties"]

@@ -1,15 +1,19 @@
-"""What the pages show of the commands: each is run on the embedded cloud, in this process."""
+"""Examples of the commands and pictures of the demo for the pages, recorded on the emulator."""
 
 import io
 import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import chdir, closing
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +26,28 @@ from git_refresh.cli.main import main
 from localcloud import Cloud, seed
 from localcloud.fleet import APP, CLIENT_ID, ORGANIZATION, SECRET
 from localcloud.host import Host
+from tools.queries import ROOT
 
-PAGE, PICTURE = "docs/examples.md", "docs/images/check.svg"
+PAGE = "docs/examples.md"
 LIST = "workspaces.json"
-MAX_LINES, MAX_PICTURE_LINES = 12, 25
-COLUMNS = 100
+MAX_LINES, MAX_PICTURE_LINES = 5, 25
+COLUMNS, PICTURE_COLUMNS = 100, 90
 _INTRO = """\
 <!-- Made by `make docs` from tools/examples.py. Change it there. -->
-# Tasks, as typed
+# Examples
 
-For admins who edit the list of workspaces. Each command was run after `az login`, on an embedded cloud with three workspaces.
-[How to install `git-refresh`](setup.md#0-what-you-need). `…` stands for further lines.
+For admins who edit the workspace list: one example of each command, after `az login`.
+First [install `git-refresh`](setup.md).
+`…` stands for further lines.
 """
 
 
 class Laptop:
-    """An admin's laptop, signed in to an embedded cloud, with a list of workspaces.
+    """The laptop of an admin who is signed in to the emulator, with a workspace list.
 
     Attributes:
-        fleet: the workspaces, repositories and vault.
-        admin: the person who is signed in, an administrator of everything.
-        settings: the content of workspaces.json, as deployed until an example changes it.
+        admin: the account that is signed in, an administrator of everything.
+        settings: the content of workspaces.json.
     """
 
     def __init__(self, cloud: Cloud, place: Path) -> None:
@@ -69,15 +74,15 @@ class Laptop:
         self.settings = self.deployed()
 
     def deployed(self) -> dict[str, Any]:
-        """Return the deployed settings, in the shape of workspaces.json."""
+        """Return the deployed settings as workspaces.json has them."""
         settings = self.fleet.settings
         return {name: json.loads(v) if v[0] in "[{" else v for name, v in settings.items()}
 
     def run(self, command: str, exit_code: int = 0, *, color: bool = False) -> str:
-        """Run a command of ours, and return what it writes to stdout.
+        """Run `git-refresh`, and return its stdout.
 
         Raises:
-            RuntimeError: it ended with another exit code.
+            RuntimeError: another exit code.
         """
         if self.settings:
             (self.place / LIST).write_text(json.dumps(self.settings, indent=2), encoding="utf-8")
@@ -117,7 +122,7 @@ def _new_workspace(laptop: Laptop) -> None:
 
 def _tag(laptop: Laptop) -> None:
     _deployed(laptop)
-    laptop.settings["WORKSPACES"][1]["folders"][0] = {"path": "/Repos/etl/prod", "tag": "v1.0.0"}
+    laptop.settings["WORKSPACES"][0]["folders"][0] = {"path": "/Repos/etl/prod", "tag": "v1.0.0"}
 
 
 def _removed_principal(laptop: Laptop) -> None:
@@ -137,11 +142,12 @@ def _failed_run(laptop: Laptop) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command, its purpose, and what is changed before it is run."""
+    """A command, the number of output lines on the page, and a step before the command runs."""
 
     title: str
     sentence: str
     command: str
+    lines: int
     before: Callable[[Laptop], None] = _deployed
     exit_code: int = 0
 
@@ -149,89 +155,97 @@ class Example:
         """Run the command, and return its section of the page."""
         self.before(laptop)
         lines = stable(laptop.run(self.command, self.exit_code)).rstrip().split("\n")
-        more = ["…"] if len(lines) > MAX_LINES else []
-        shown = [f"$ {self.command}", *(line.rstrip() for line in lines[:MAX_LINES]), *more]
-        return "\n".join([f"## {self.title}", "", self.sentence, "", "```text", *shown, "```", ""])
+        more = ["…"] if len(lines) > self.lines else []
+        shown = [f"$ {self.command}", *(line.rstrip() for line in lines[: self.lines]), *more]
+        sentence = [self.sentence, ""] if self.sentence else []
+        return "\n".join([f"## {self.title}", "", *sentence, "```text", *shown, "```", ""])
 
 
 EXAMPLES = (
     Example(
-        "Write a first list",
-        "From the URLs of a workspace, a repository and a vault, and the application ID of the service principal.",
+        "Create a first list",
+        "`init` takes the URLs of a workspace, a repository, and a vault.",
         "git-refresh init --host https://adb-0000000000000001.1.azuredatabricks.net "
         "--repository https://dev.azure.com/contoso/Data%20Platform/_git/etl "
         f"--client-id {CLIENT_ID} --vault https://contoso.vault.azure.net",
+        2,
         _unlisted,
     ),
     Example(
         "Check the list before it is merged",
-        "In a pipeline: `--offline` calls no service. This list has one mistake in forty entries, and two in a folder.",
+        "With `--offline`, `check` calls no service.",
         f"git-refresh check {LIST} --offline",
+        4,
         _mistakes,
         2,
     ),
     Example(
-        "See what deploying the list would change",
-        "The list has a new workspace, and another branch for a folder. Exit code 3: something differs.",
+        "Grant the permissions of a new workspace",
+        "To grant them, add `--apply`.",
+        "git-refresh onboard --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
+        2,
+        _new_workspace,
+    ),
+    Example(
+        "Preview a deployment of the list",
+        "Exit code 3 means that the deployed list differs.",
         f"git-refresh deploy --app {APP} --exit-code",
+        4,
         _new_workspace,
         3,
     ),
     Example(
-        "Grant what a new workspace needs",
-        "This command shows the plan only. With `--apply` it grants, then checks.",
-        "git-refresh onboard --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
-        _new_workspace,
+        "Preview a run",
+        "",
+        "git-refresh plan --only data-1",
+        4,
     ),
-    Example("See what a run would do", "Before the first run.", "git-refresh plan"),
     Example(
-        "Do one run now",
-        "Without `--yes` it asks first.",
+        "Run once now",
+        "Without `--yes`, `run` asks first.",
         "git-refresh run --yes",
+        3,
     ),
     Example(
-        "See how the fleet stands",
-        "The list has a tag for a folder, and no run has moved the folder to it yet.",
+        "Compare the workspaces with the list",
+        "Since the last run, the list has a new tag.",
         "git-refresh status",
+        4,
         _tag,
     ),
     Example(
-        "See which OAuth secrets expire soon",
-        "With `--apply` it creates new secrets and stores them.",
+        "Preview a rotation of OAuth secrets",
+        "To rotate them, add `--apply`.",
         "git-refresh rotate --within 200d",
+        3,
     ),
     Example(
-        "Find out why a workspace is stale",
-        "The service principal was removed from the workspace. `--quiet` shows failures only.",
-        "git-refresh check --quiet",
-        _removed_principal,
-        1,
-    ),
-    Example(
-        "Find out what failed last night",
-        "From the logs of the deployed app. In its last run the service principal was still missing.",
+        "Find the cause of a failed run",
+        "",
         f"git-refresh runs --app {APP} --failed",
+        5,
         _failed_run,
         1,
     ),
     Example(
-        "Look up a code from an alert",
-        "Offline. Words in capitals stand for your values.",
+        "Explain the code of an alert",
+        "",
         "git-refresh explain secret_expires_soon",
+        3,
     ),
 )
 
 
 def page() -> str:
-    """Return the page of tasks."""
+    """Return the page of examples."""
     with Cloud() as cloud, tempfile.TemporaryDirectory() as place:
         laptop = Laptop(cloud, Path(place))
         return "\n".join([_INTRO, *(example.section(laptop) for example in EXAMPLES)])
 
 
-# ---- The picture ----
+# ---- The pictures ----
 
-_THEME = TerminalTheme(
+_LIGHT = TerminalTheme(
     (255, 255, 255),
     (36, 41, 47),
     [
@@ -245,23 +259,56 @@ _THEME = TerminalTheme(
         (110, 119, 129),
     ],
 )
+_DARK = TerminalTheme(
+    (13, 17, 23),
+    (230, 237, 243),
+    [
+        (72, 79, 88),
+        (255, 123, 114),
+        (63, 185, 80),
+        (210, 153, 34),
+        (88, 166, 255),
+        (188, 140, 255),
+        (57, 197, 207),
+        (177, 186, 196),
+    ],
+)
+PICTURES = {"docs/images/run.svg": _LIGHT, "docs/images/run-dark.svg": _DARK}
+"""The themes have the colors of GitHub, where the README shows the pictures on light and dark pages."""
 _FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 )
-"""rich's own, without fonts from elsewhere."""
+"""The default format of `export_svg` without fonts from other hosts."""
+_PARTS = (
+    (re.compile(r"^.*: (?:SUCCESS|FAILED)\b.*\n(?:\S.*\n)*", re.MULTILINE), 2),
+    (re.compile(r"^.*\n.*\n(?:.* /Repos/.*\n)+", re.MULTILINE), 2),
+    (re.compile(r"^ *✗ .*\n(?: {2}\S.*\n)*", re.MULTILINE), 1),
+)
+"""Parts of the demo in the pictures, and how many of each: results of jobs, tables of runs, failures."""
 
 
-def picture() -> str:
-    """Return `check` of a workspace with one failure, as SVG."""
-    command = "git-refresh check --only data-2"
-    with Cloud() as cloud, tempfile.TemporaryDirectory() as place:
-        laptop = Laptop(cloud, Path(place))
-        _removed_principal(laptop)
-        shown = laptop.run(command, 1, color=True)
-    console = Console(record=True, width=COLUMNS, file=io.StringIO())
-    console.print(Text.assemble(("$ ", "dim"), (command, "bold")), no_wrap=True)
-    console.print(Text.from_ansi(stable(shown)), end="")
-    return console.export_svg(title=command, theme=_THEME, code_format=_FORMAT, unique_id="terminal")
+def picture(name: str) -> str:
+    """Return a shortened recording of `make run` as SVG."""
+    console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO())
+    console.print(_recording(), end="", no_wrap=True)
+    return console.export_svg(title="", theme=PICTURES[name], code_format=_FORMAT, unique_id="terminal")
+
+
+@cache
+def _recording() -> Text:
+    command = [sys.executable, "-m", "localcloud.demo"]
+    environ = {**os.environ, "FORCE_COLOR": "1", "TTY_INTERACTIVE": "0", "TERM": "xterm-256color"}
+    environ |= {"COLUMNS": str(PICTURE_COLUMNS), "NO_COLOR": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)  # noqa: S603  # this interpreter
+    text = Text.from_ansi(done.stdout)
+    found = [part.span() for pattern, count in _PARTS for part in islice(pattern.finditer(text.plain), count)]
+    failed, first_run, succeeded, second_run, failure = (text[slice(*span)] for span in sorted(found))
+    shown = Text.assemble(
+        *(("$ ", "dim"), ("make run\n", "bold"), failed, "\n"),
+        *(first_run, succeeded, ("…\n", "dim"), second_run, failure, "\n"),
+    )
+    shown.plain = stable(shown.plain)
+    return shown
 
 
 # ---- The same output each time ----
@@ -280,7 +327,7 @@ _FIXED = {"date": "2027-05-31", "duration": "0.4", "minutes": "64", "ago": "3"}
 
 
 def stable(text: str) -> str:
-    """Return the text with commits, IDs and times that depend only on the order in which they appear."""
+    """Replace commits, IDs and times by values that depend only on their order."""
     for kind, pattern in _CHANGING.items():
         text = pattern.sub(_replacement(kind), text)
     return text

@@ -1,23 +1,22 @@
-"""Writes what is made from the code and from the queries: `make docs`."""
+"""Generates pages and files from the code and the queries: `make docs`."""
 
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from benchmarks import figures
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
 from git_refresh.failures.table import PAGE, SHARED, Row
 from git_refresh.settings.names import SETTINGS
-from tools import alerts, examples
-from tools.queries import FOLDER, ROOT, Query, queries, read
+from tools import alerts, cli_page, costs, examples, limits, log_fields, parameters
+from tools.queries import ROOT, queries
 from tools.workbook import workbook as workbook_of
 
 DOCS = ROOT / "docs"
 
 _PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
-_ON_CALL = ("03-failures-of-the-last-run", "14-every-failure-in-this-time-range")
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _INTRO = """\
 # Troubleshooting
@@ -60,7 +59,7 @@ def _anchor(title: str) -> str:
 
 
 def configuration() -> str:
-    """The reference for the settings: what is written by hand, with its tables anew."""
+    """Return the page of the settings, with its tables generated."""
     definitions = schema()["$defs"]
     tables = {
         "settings": _settings(),
@@ -70,39 +69,45 @@ def configuration() -> str:
     return _filled("configuration.md", tables)
 
 
-def operations() -> str:
-    """The runbook, with the queries that it shows anew."""
-    return _filled("runbook.md", {name: _fence(read(FOLDER / f"{name}.kql")) for name in _ON_CALL})
+def cli() -> str:
+    """Return the page of the command line."""
+    return _filled("cli.md", {"shared-options": cli_page.shared_options(), "commands": cli_page.commands()})
 
 
-def reference() -> str:
-    """What there is to look up, with the times of the alerts anew."""
-    made = {
-        "alert-times": alerts.table(),
-        "alert-waits": alerts.waits(),
-        "alert-mails": alerts.mails(),
-    }
-    return _filled("reference.md", made)
+def logs() -> str:
+    """Return the page of log lines and JSON reports."""
+    return _filled("logs.md", {"lines": log_fields.lines(), "reports": log_fields.reports()})
 
 
-def performance() -> str:
-    """How fast a run is, with the figures anew."""
-    return _filled("performance.md", {"cases": figures.table(), "machine": figures.machine()})
+def monitoring() -> str:
+    """Return the page of the alerts."""
+    return _filled("monitoring.md", {"alert-rules": alerts.table(), "alert-waits": alerts.waits()})
 
 
-def _fence(query: Query) -> Iterator[str]:
-    yield from ("```kusto", query.text, "```")
+def cost() -> str:
+    """Return the page of the cost."""
+    return _filled("cost.md", {"costs": costs.table()})
+
+
+def reliability() -> str:
+    """Return the page of guarantees and limits."""
+    return _filled("reliability.md", {"waits": limits.waits(), "sizes": limits.sizes()})
+
+
+def infrastructure() -> str:
+    """Return infra/README.md with the current table of parameters."""
+    return _filled("../infra/README.md", {"parameters": parameters.table()})
 
 
 def _filled(name: str, made: dict[str, Iterator[str]]) -> str:
-    """A page that is written by hand, with the parts that are made anew.
+    """Return a page with its marked parts generated.
 
     Raises:
-        ValueError: the parts on the page are others than those that are made.
+        ValueError: the page has other parts.
     """
     text = (DOCS / name).read_text(encoding="utf-8")
     if sorted(part["name"] for part in re.finditer(_PART, text, re.DOTALL)) != sorted(made):
-        raise ValueError(f"{name} must have these parts, each once: {', '.join(made)}.")
+        raise ValueError(f"{name} must have each of these parts once: {', '.join(made)}.")
 
     def fill(part: re.Match[str]) -> str:
         return "".join([part["begin"], *(f"{line}\n" for line in made[part["name"]]), part["end"]])
@@ -111,31 +116,20 @@ def _filled(name: str, made: dict[str, Iterator[str]]) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield "| Setting | Default | Meaning | Example |"
-    yield "|---|---|---|---|"
+    yield "| Setting | Default | Meaning |"
+    yield "|---|---|---|"
     for name, setting in SETTINGS.items():
         default = f"`{setting.default}`" if setting.default in {"{}", "32", "540", "off"} else setting.default
-        yield f"| `{name}` | {default} | {_cell(setting.description)} | `{_cell(setting.example)}` |"
+        yield f"| `{name}` | {default} | {_cell(setting.description)} |"
 
 
 def _keys(model: dict[str, Any]) -> Iterator[str]:
-    yield "| Key | Default | Meaning | Example |"
-    yield "|---|---|---|---|"
+    yield "| Key | Default | Meaning |"
+    yield "|---|---|---|"
     for key, value in model["properties"].items():
-        required = key in model.get("required", [])
-        default = (
-            "required"
-            if required
-            else f"`{json.dumps(value['default'])}`"
-            if value.get("default")
-            else "none"
-        )
-        choices = (
-            f" One of {', '.join(f'`{choice}`' for choice in value['enum'])}." if "enum" in value else ""
-        )
-        examples = value.get("examples") or value.get("enum") or []
-        shown = ", ".join(f"`{_cell(json.dumps(example))}`" for example in examples)
-        yield f"| `{key}` | {default} | {_cell(value['description'])}{choices} | {shown} |"
+        default = f"`{json.dumps(value['default'])}`" if value.get("default") else "–"
+        default = "required" if key in model.get("required", []) else default
+        yield f"| `{key}` | {default} | {_cell(value['description'])} |"
 
 
 def _cell(text: str) -> str:
@@ -143,31 +137,37 @@ def _cell(text: str) -> str:
 
 
 def workspaces_schema() -> str:
-    """The schema, as `python -m git_refresh schema` prints it."""
+    """Return the schema, as `git-refresh schema` prints it."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def workbook() -> str:
-    """The queries on one page of Application Insights."""
+    """Return the Azure Monitor workbook."""
     return json.dumps(workbook_of(queries()), indent=2, ensure_ascii=False) + "\n"
 
 
 MADE: dict[str, Callable[[], str]] = {
     "docs/troubleshooting.md": troubleshooting,
     "docs/configuration.md": configuration,
-    "docs/runbook.md": operations,
-    "docs/reference.md": reference,
-    "docs/performance.md": performance,
+    "docs/cli.md": cli,
+    "docs/cost.md": cost,
+    "docs/logs.md": logs,
+    "docs/monitoring.md": monitoring,
+    "docs/reliability.md": reliability,
+    "infra/README.md": infrastructure,
     "docs/workspaces.schema.json": workspaces_schema,
     "infra/workbook.json": workbook,
 }
-"""What is made from text, by its path from the top of the repository."""
-RUN: dict[str, Callable[[], str]] = {examples.PAGE: examples.page, examples.PICTURE: examples.picture}
-"""What is made by running commands."""
+"""Functions that generate a file from text, by its path in the repository."""
+RUN: dict[str, Callable[[], str]] = {
+    examples.PAGE: examples.page,
+    **{name: partial(examples.picture, name) for name in examples.PICTURES},
+}
+"""Functions that generate a file by running commands."""
 
 
 def write(name: str) -> None:
-    """Write a page or file anew, by its path from the top of the repository."""
+    """Generate a file, by its path in the repository."""
     (ROOT / name).write_text((MADE | RUN)[name](), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The queries of infra/queries: what pages and the workbook show is made from these files, and the alerts load them."""
+"""The queries of infra/queries. The workbook is generated from them, and alert rules load theirs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,26 +9,26 @@ FOLDER = ROOT / "infra/queries/workbook"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query with its heading and its sentence, which are the first two lines of its file, as comments."""
+    """A query. The first two lines of its file are its title and its description, as comments."""
 
     file: Path
     title: str
-    sentence: str
+    description: str
     text: str
 
 
 def read(file: Path) -> Query:
-    """The query in a file.
+    """Return the query in a file.
 
     Raises:
-        ValueError: its heading or its sentence is missing.
+        ValueError: its title or its description is missing.
     """
-    title, sentence, text = file.read_text(encoding="utf-8").split("\n", 2)
-    if not (title.startswith("// ") and sentence.startswith("// ")) or text.startswith("//"):
-        raise ValueError(f"{file.name} must begin with its heading and its sentence, each a comment.")
-    return Query(file, title.removeprefix("// "), sentence.removeprefix("// "), text.rstrip("\n"))
+    title, description, text = file.read_text(encoding="utf-8").split("\n", 2)
+    if not (title.startswith("// ") and description.startswith("// ")) or text.startswith("//"):
+        raise ValueError(f"{file.name} must begin with a title and a description, each as a comment.")
+    return Query(file, title.removeprefix("// "), description.removeprefix("// "), text.rstrip("\n"))
 
 
 def queries(folder: Path = FOLDER) -> list[Query]:
-    """All queries of the workbook, in the order of their files."""
+    """Return the queries of a folder, ordered by file name."""
     return [read(file) for file in sorted(folder.glob("*.kql"))]

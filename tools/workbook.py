@@ -1,6 +1,6 @@
-"""The Azure Monitor workbook: the queries of infra/queries/workbook on one page, each under its heading and its sentence.
+"""The Azure Monitor workbook: each query of infra/queries/workbook under its title and description.
 
-Its shape is https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
+Schema: https://github.com/microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json.
 """
 
 import re
@@ -12,14 +12,14 @@ from tools.queries import Query
 _COMPONENT = "microsoft.insights/components"
 _TIME_RANGE = "TimeRange"
 _HOUR_MS = 3_600_000
-_MOST_ROWS = 1000
-"""Of a table; the service shows 250 unless told, and a fleet may have more workspaces."""
+_MAX_ROWS = 1000
+"""Rows of a table. The default of 250 is less than the workspaces of a large fleet."""
 
 _Item = dict[str, Any]
 
 
 def workbook(queries: Sequence[Query]) -> dict[str, Any]:
-    """The workbook of some queries, as the gallery's templates are written."""
+    """Return the workbook of these queries, in the form of a gallery template."""
     items = [_time_range()]
     for number, query in enumerate(queries, start=1):
         items += [_heading(number, query), _result(number, query)]
@@ -53,7 +53,7 @@ def _time_range() -> _Item:
 def _heading(number: int, query: Query) -> _Item:
     return {
         "type": 1,
-        "content": {"json": f"### {query.title}\n\n{query.sentence}"},
+        "content": {"json": f"### {query.title}\n\n{query.description}"},
         "name": f"{number} heading",
     }
 
@@ -73,7 +73,7 @@ def _result(number: int, query: Query) -> _Item:
 
 
 def _shown(query: Query) -> _Item:
-    """A chart where the query says so, tiles for pairs of a word and a number, else a table."""
+    """Return a chart, tiles for pairs of a word and a number, or a table."""
     if query.text.endswith("| render timechart"):
         return {"visualization": "timechart"}
     if re.search(r"\| project what = .*, number = .*$", query.text):
@@ -83,4 +83,4 @@ def _shown(query: Query) -> _Item:
             "showBorder": True,
         }
         return {"visualization": "tiles", "size": 4, "tileSettings": tile}
-    return {"visualization": "table", "gridSettings": {"filter": True, "rowLimit": _MOST_ROWS}}
+    return {"visualization": "table", "gridSettings": {"filter": True, "rowLimit": _MAX_ROWS}}

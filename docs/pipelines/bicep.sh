@@ -1,5 +1,5 @@
-# Puts the Bicep CLI of .bicep-version into a folder, from its release on GitHub: sh docs/pipelines/bicep.sh FOLDER
-# For Linux on x86-64. Another version has another hash.
+# Downloads the Bicep CLI of .bicep-version for Linux on x86-64: sh docs/pipelines/bicep.sh FOLDER
+# With another version, change the hash.
 set -eu
 mkdir -p "$1"
 curl --fail --silent --show-error --location --retry 3 --output "$1/bicep" "https://github.com/Azure/bicep/releases/download/v$(cat .bicep-version)/bicep-linux-x64"

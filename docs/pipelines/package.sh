@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the zip file that is published: what .funcignore leaves, and the packages of requirements.txt. To be run from the top of
-# the checkout, on Linux and with Python 3.13, as in Azure: the packages are not built again there.
+# Creates the zip file to publish, with the packages of requirements.txt and without the files in .funcignore. Run it in the top folder,
+# on Linux with Python 3.13, because Azure does not build the packages.
 set -eu
 package=$(mktemp -d)
 cp -R function_app.py host.json requirements.txt git_refresh "$package"

@@ -25,7 +25,7 @@ MAX_STORED_ROWS = 20_000
 """Rows of `stored-tokens.kql`."""
 
 VISIBLE_AFTER = timedelta(minutes=8)
-"""A log line can be queried at the latest so long after it was written (docs/reference.md)."""
+"""A log line can be queried at the latest so long after it was written (docs/monitoring.md)."""
 
 LONGEST_RUN = timedelta(minutes=11)
 """`functionTimeout` of host.json, and a minute in which the app starts."""

@@ -1,1 +1,1 @@
-"""The four services and what every call to them goes through: only the composition root (`app`) knows that they exist."""
+"""Clients of the services: bounded, retried, validated. Only `app` (composition root) imports them."""

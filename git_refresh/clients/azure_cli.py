@@ -1,4 +1,4 @@
-"""What the Azure CLI says of its account, and why it gave no token, as far as its exit and its stderr show it.
+"""Reads the Azure CLI's account, and from its exit code and stderr why it returned no token.
 
 Facts: azure-identity's `AzureCliCredential`, azure-cli's `azure.cli.core.util.handle_exception` and `auth.util.aad_error_handler`.
 """
@@ -27,7 +27,7 @@ from git_refresh.failures.failure import (
 from git_refresh.output.mask import SecretFilter
 
 _READ = 64 * 1024
-"""Characters of its stderr that are looked at. A traceback is long, and its last line counts."""
+"""Last characters of stderr to read. A traceback is long, and its last line is the important one."""
 
 _LOGIN = "https://login.microsoftonline.com"
 _NETWORK = (
@@ -46,7 +46,7 @@ _NETWORK = (
     (r"Connection refused|Max retries exceeded|ensure you have network connection", FailureKind.REFUSED),
     (r"Connection aborted|Connection reset|RemoteDisconnected", FailureKind.RESET),
 )
-"""What its libraries print, in the order in which it is looked for: they wrap one in the other."""
+"""Patterns in the order of the search, because libraries wrap one error in another."""
 _OPENSSL = re.compile(r"\[SSL: \w+\] (?:certificate verify failed: )?([^(\n]{1,120}?)\.? \(_ssl")
 _TENANT = re.compile(r"az login[^\n]*? --tenant \"?([\w.-]{1,100})")
 _EXCEPTION = re.compile(
@@ -55,17 +55,17 @@ _EXCEPTION = re.compile(
 
 
 class _Account(Response):
-    """`az account show --output json`. Of a sign-in without a subscription, both IDs are the tenant's."""
+    """`az account show --output json`. Without a subscription, both IDs are the tenant's."""
 
     id: Guid
     tenantId: Guid  # noqa: N815  # the Azure CLI's name
 
 
 def chosen_subscription(limit: int) -> str:
-    """Return the ID of the subscription that the Azure CLI uses; empty if it has none. Waits `limit` seconds at most.
+    """Return the ID of the Azure CLI's current subscription, or "". Waits `limit` seconds at most.
 
     Raises:
-        ServiceError: the Azure CLI does not return it.
+        ServiceError: the Azure CLI returned no account.
     """
     what = Operation.READ_CHOSEN_SUBSCRIPTION.of()
     failure = ServiceFailure(Service.AZURE_CLI, what, FailureKind.BROKEN)
@@ -85,14 +85,14 @@ def chosen_subscription(limit: int) -> str:
 
 
 def _run(command: list[str], limit: int) -> bytes:
-    """Return what a command of the Azure CLI prints.
+    """Return the output of an Azure CLI command.
 
     Raises:
-        CredentialUnavailableError: it failed, as its cause says: the form in which azure-identity reports it.
+        CredentialUnavailableError: it failed. The cause has the same form as in azure-identity.
     """
     environ = {**os.environ, "AZURE_CORE_NO_COLOR": "true"}
     try:
-        return subprocess.run(  # noqa: S603  # no value of anybody is in it
+        return subprocess.run(  # noqa: S603  # fixed arguments
             command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=True
         ).stdout
     except subprocess.CalledProcessError as error:
@@ -103,7 +103,7 @@ def _run(command: list[str], limit: int) -> bytes:
 
 
 def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:
-    """What an exception of `AzureCliCredential`, whose text may quote a token, means after `limit` seconds."""
+    """Return the failure behind an exception of `AzureCliCredential`, whose text might quote a token."""
     cause = error.__cause__
     if isinstance(cause, subprocess.TimeoutExpired):
         return replace(failure, kind=FailureKind.SLOW, detail=f"{limit} second{'' if limit == 1 else 's'}")
@@ -119,7 +119,6 @@ def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> 
 
 
 def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
-    """What it means that it has ended with a code other than 0."""
     failure = replace(failure, message=stderr)
     if AADSTS.search(stderr):
         tenant = _TENANT.search(stderr)
@@ -132,11 +131,11 @@ def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
         return replace(failure, detail=f"it crashed with {raised[-1]}" if raised else "it crashed")
     if "az login" in stderr or "az account set" in stderr:
         return replace(failure, kind=FailureKind.SIGNED_OUT)
-    return replace(failure, detail=f"it ended with code {code}")
+    return replace(failure, detail=f"it exited with code {code}")
 
 
 def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> ServiceFailure:
-    """It has not reached Microsoft Entra. Its libraries read the same variables as the app's."""
+    """Return the failure to reach Microsoft Entra. The Azure CLI reads the same variables as the app."""
     reason = _OPENSSL.search(stderr) if kind is FailureKind.TLS else None
     bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))

@@ -1,7 +1,7 @@
-"""Connections that are bounded from their first byte: each read and write of a socket ends with the operation that it is for.
+"""Connections whose reads and writes obey the deadline and byte limit of their operation.
 
-Through a proxy or not, before TLS or behind it, a byte at a time or endless: a library's time limit holds for one read, and none limits
-a head that does not end. All connections share one TLS context.
+A library's timeout applies to single reads, and no library limits an endless response head.
+These connections do, with and without a proxy. All share one TLS context.
 """
 
 import os
@@ -21,17 +21,17 @@ from git_refresh.model.clock import current_operation
 from git_refresh.model.waiting import at_once, turn
 
 CONNECT_LIMIT = 10.0
-"""Seconds for one attempt to connect; a host name may have several addresses, and each is tried for so long."""
+"""Seconds for one attempt. A host name can have several IP addresses, each with its own attempt."""
 
 
 class AnswerTooLargeError(requests.RequestException):
-    """The answer went on past what an honest one has, and was dropped."""
+    """A response larger than its limit. The rest was dropped."""
 
 
 class _BoundedSocket(socket.socket):
-    """A socket of which each read and write ends with the operation it is for, and which receives no more than that has room for.
+    """Socket whose reads and writes obey the deadline and byte limit of the current operation.
 
-    It waits a while at a time: in between, the operation may have to give its thread back.
+    It waits for short intervals, because the operation might have to release its thread in between.
     """
 
     @override
@@ -61,18 +61,16 @@ class _BoundedSocket(socket.socket):
         while True:
             operation = current_operation()
             if operation.room <= 0:
-                raise AnswerTooLargeError("the answer is too large")
+                raise AnswerTooLargeError("the response is too large")
             self.settimeout(turn(operation.seconds_left()))
             try:
                 return attempt(*args, **kwargs)
             except TimeoutError as error:
-                if error.errno is not None:  # the connection's own: the other side has not acknowledged
+                if error.errno is not None:  # of TCP: the other side has not acknowledged
                     raise
 
 
 class _BoundedTLSSocket(_BoundedSocket, ssl.SSLSocket):
-    """The same over TLS."""
-
     @override
     def do_handshake(self, block: bool = False) -> None:
         self.settimeout(at_once(min(CONNECT_LIMIT, current_operation().seconds_left())))
@@ -86,7 +84,7 @@ class _BoundedConnection(HTTPConnection):
 
 
 class _BoundedTLSConnection(HTTPSConnection):
-    """Bounded from its first byte: what it says to a proxy, before there is TLS to the service, included."""
+    """Connection that is bounded from its first byte, including the request to a proxy."""
 
     @override
     def _new_conn(self) -> socket.socket:
@@ -96,10 +94,10 @@ class _BoundedTLSConnection(HTTPSConnection):
 def _bounded(connected: socket.socket) -> _BoundedSocket:
     bounded = _BoundedSocket(fileno=connected.detach())
     try:
-        # Through a proxy urllib3 leaves it off: then each body waits, often for 40 ms, until its head has been acknowledged.
+        # Behind a proxy, urllib3 leaves this off. Each body would then wait for the acknowledgment of its head, often 40 ms.
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         current_operation().seconds_left()
-    except BaseException:  # it came too late, and nothing else knows of it yet
+    except BaseException:  # too late, and only this function knows the socket
         bounded.close()
         raise
     return bounded
@@ -117,12 +115,12 @@ _POOLS = {"http": _BoundedPool, "https": _BoundedTLSPool}
 
 
 def bundle_variable(environ: Mapping[str, str]) -> str:
-    """The variable that names the certificates to trust; empty: those of certifi are trusted."""
+    """Return the variable that names the CA certificates; "" for those of certifi."""
     return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), "")
 
 
 def openssl_reason(chain: Iterable[BaseException]) -> str:
-    """Why OpenSSL ended a connection, in its own words; empty: it does not say. They quote no more than the host's name."""
+    """Return why OpenSSL ended a connection, or "". The text quotes at most the host name."""
     for error in chain:
         if isinstance(error, ssl.SSLError):
             reason = getattr(error, "verify_message", "") or str(
@@ -134,9 +132,9 @@ def openssl_reason(chain: Iterable[BaseException]) -> str:
 
 
 def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """One verified context for a whole run: parsing the CA bundle anew per connection costs more than all requests do.
+    """Return one context for a whole run: loading the CA bundle takes longer than all requests.
 
-    `REQUESTS_CA_BUNDLE` (a file or a directory) is honoured, as companies with an inspecting proxy expect.
+    Uses `REQUESTS_CA_BUNDLE` (a file or a directory), for companies with an inspecting proxy.
     """
     bundle = environ.get(bundle_variable(environ)) or certifi.where()
     directory = Path(bundle).is_dir()
@@ -148,7 +146,7 @@ def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 
 class Adapter(HTTPAdapter):
-    """Hands every connection the shared context, which `requests` would otherwise load the CA bundle into again."""
+    """Gives every connection the shared context. `requests` would load the CA bundle for each."""
 
     def __init__(self, tls: ssl.SSLContext, connections: int) -> None:
         self._tls = tls
@@ -161,7 +159,7 @@ class Adapter(HTTPAdapter):
 
     @override
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        # The proxy's own certificate, where it is reached over TLS itself, is verified against the same authorities.
+        # A proxy's own certificate is verified against the same authorities.
         manager = super().proxy_manager_for(
             proxy, ssl_context=self._tls, proxy_ssl_context=self._tls, **kwargs
         )

@@ -1,4 +1,4 @@
-"""One Azure Databricks workspace: its Git credentials, its Git folders."""
+"""One Azure Databricks workspace: its Git credentials and its Git folders."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -39,45 +39,45 @@ from git_refresh.output.redact import redact
 
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
-"""Seconds, further attempts included. A Git operation may take the rest of the run: a clone can need ten minutes."""
+"""Includes retries. A Git operation can use the rest of the run: a clone can need ten minutes."""
 
 LISTING_LIMIT = 15.0
-"""Seconds for what is in one directory, further attempts included: what it would show can be found otherwise."""
+"""Seconds for listing one directory, including retries. Other requests can find the same objects."""
 
 MAX_BODIES = 32 * 1024 * 1024
-"""Bytes of all answers of one workspace in a run: some ten times what 2,000 Git folders need when all of them move."""
+"""Bytes of all responses of one workspace in a run: ten times the need for updating 2,000 Git folders."""
 
 MAX_REPOS_PAGES = 200
-"""Pages of 20 Git folders: twice what a workspace may have. A list that goes on after that is no list."""
+"""Pages of 20 Git folders: twice as many folders as a workspace can have."""
 
 _ODD_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
-"""The codes of an answer that complains of something in the request."""
+"""Error codes for an invalid field in a request."""
 
 ENTRIES = 5_000
-"""Git folders in the list, however many are on a page: more than twice what a workspace may have."""
+"""Git folders in the list: more than twice as many as a workspace can have."""
 
 FOLDER_SIZE = 200
-"""What a Git folder in the list counts beside the characters of its texts."""
+"""Size of a Git folder in the list, in addition to the characters of its texts."""
 
 LIST_SIZE = 2_000_000
-"""What the Git folders in one workspace's list may count together: 5,000 with 200 characters each."""
+"""Size of one workspace's list: 5,000 Git folders with 200 characters each."""
 
 LISTS_SIZE = 100_000_000
-"""What those of all workspaces may count in a run; see `Shares`. A thousand workspaces with 200 Git folders each have less."""
+"""Size of all lists of a run (see `Quota`). 1,000 workspaces with 200 Git folders each need less."""
 
 
 def folder_lists(workspaces: int) -> Quota:
-    """The room of a run for the lists of so many workspaces."""
+    """Return the quota of a run for the lists of its workspaces."""
     return Quota(LISTS_SIZE, workspaces, LIST_SIZE)
 
 
 def workspace_session(host: str, network: Network) -> BoundedSession:
-    """A session for one workspace: to sign in, and for all that is asked of it then."""
+    """Return a session for one workspace: for the sign-in and for all later requests."""
     return BoundedSession([host], network.tls, allowance=ByteBudget(MAX_BODIES), skew=network.skew)
 
 
 class DatabricksWorkspaceApi:
-    """Git credentials and Git folders of one workspace. Every method raises `ServiceError` when the workspace fails it."""
+    """Git credentials and Git folders of one workspace. Methods raise `ServiceError` on failure."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class DatabricksWorkspaceApi:
         lists: Quota | None = None,
         keeps_connections: bool = True,
     ) -> None:
-        """Take a session, which is closed with this, and the access token, or what returns it before each call.
+        """Take a session, which `close` closes, and a token or a function that returns one for each call.
 
-        Without `keeps_connections`, there are not descriptors enough to keep connections open while nothing is asked.
+        `keeps_connections` is False if file descriptors are too few for idle connections.
         """
         self._network = network
         self._token = token if callable(token) else lambda: token
@@ -103,20 +103,19 @@ class DatabricksWorkspaceApi:
 
     @classmethod
     def over(cls, rest: Rest) -> "DatabricksWorkspaceApi":
-        """Return a client that shares the connections and the token of another."""
+        """Return a client that shares the connections and the token of `rest`."""
         return cls(rest.session, rest.origin, rest.token, rest.network)
 
     def release_idle_connections(self) -> None:
-        """Nothing is asked for a while: the other workspaces come first."""
+        """Close idle connections if file descriptors are scarce: other workspaces need them first."""
         if not self._keeps_connections:
             self._session.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._session.close()
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]:
-        """The Git credentials of the caller, or of another service principal that the caller manages."""
+        """Return the Git credentials of the caller, or of a service principal that the caller manages."""
         return self._call(
             Operation.LIST_CREDENTIALS.of(), CREDENTIAL_LIMIT, lambda: self._credentials(principal_id)
         )
@@ -135,7 +134,7 @@ class DatabricksWorkspaceApi:
         ]
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
-        """Store a token in a Git credential, whose name stays as it is. Doing it twice changes nothing."""
+        """Store a token in a Git credential, and keep its name. A second request changes nothing."""
         self._call(
             Operation.STORE_CREDENTIAL.of(),
             CREDENTIAL_LIMIT,
@@ -149,10 +148,10 @@ class DatabricksWorkspaceApi:
         )
 
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
-        """Create a Git credential with this app's name on it, and return its id.
+        """Create a Git credential with this app's name, and return its ID.
 
-        A workspace that may not know the field yet is asked once more without: it must not be left without a credential for that.
-        Not sent twice otherwise: look at `credentials` after a failure.
+        If the workspace rejects the field for the name, creates it without a name.
+        Retried only if throttled: after a failure, read `credentials`.
         """
         try:
             return self._create_credential(username, token, principal_id, CREDENTIAL_NAME)
@@ -183,10 +182,10 @@ class DatabricksWorkspaceApi:
         )
 
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
-        """The Git folders below a path, page by page; None for one that is not what the API promises.
+        """Yield the Git folders below a path, page by page, with None for an invalid item.
 
-        Facts: GET /api/2.0/repos is deprecated, since it leaves out Git folders with Git CLI access. It also leaves out those without
-        Manage permission.
+        Facts: GET /api/2.0/repos is deprecated, because it omits Git folders with Git CLI access.
+        It also omits those without the permission CAN MANAGE.
         """
         query = {"path_prefix": prefix}
         entries = 0
@@ -213,7 +212,7 @@ class DatabricksWorkspaceApi:
         return [_listed(found, secrets) for found in page.repos], page.next_page_token
 
     def children(self, path: str) -> list[ListedObject | None]:
-        """The directories and Git folders directly in a directory; None for an object that is not what the API promises."""
+        """Return the directories and Git folders directly in a directory, with None for an invalid object."""
         what = Operation.LIST_DIRECTORY.of(redact(path))
         return self._call(what, LISTING_LIMIT, lambda: self._children(path))
 
@@ -236,7 +235,7 @@ class DatabricksWorkspaceApi:
         return found
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
-        """What is at a path. None: nothing that we may see."""
+        """Return the object at a path, or None if nothing visible exists there."""
         try:
             found = self._call(Operation.READ_PATH.of(), LOOKUP_LIMIT, lambda: self._status(path))
         except ServiceError as error:
@@ -262,7 +261,7 @@ class DatabricksWorkspaceApi:
         return here
 
     def examine(self, found: ListedObject) -> GitFolder | OtherObject:
-        """What the Repos API says of an object: it alone knows what is a Git folder."""
+        """Return an object as the Repos API shows it. Only this API knows what is a Git folder."""
         try:
             folder = self.folder(found.id)
         except ServiceError as error:
@@ -272,7 +271,6 @@ class DatabricksWorkspaceApi:
         return replace(folder, git_cli=folder.git_cli or found.type != REPO)
 
     def folder(self, id_: int) -> GitFolder:
-        """A Git folder as it is now."""
         return self._call(
             Operation.READ_FOLDER.of(),
             LOOKUP_LIMIT,
@@ -280,17 +278,16 @@ class DatabricksWorkspaceApi:
         )
 
     def make_parent(self, path: str) -> None:
-        """Create the folders above a path, as far as they are missing."""
+        """Create the directories above a path, as far as they are missing."""
         self.make_directory(path.rpartition("/")[0])
 
     def make_directory(self, path: str) -> None:
-        """Create a directory, and those above it, as far as they are missing."""
         self._call(Operation.CREATE_PARENT.of(), LOOKUP_LIMIT, lambda: self._client.workspace.mkdirs(path))
 
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
     ) -> GitFolder:
-        """Clone a repository. Not sent twice: look with `find` after a failure, which may have left the folder behind."""
+        """Clone a repository. Retried only if throttled: after a failure, the folder might exist (`find`)."""
         return self._call(
             Operation.CREATE_FOLDER.of(),
             None,
@@ -308,9 +305,9 @@ class DatabricksWorkspaceApi:
         )
 
     def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
-        """Bring a Git folder to a branch's latest commit, or to a tag.
+        """Update a Git folder to a branch's latest commit, or to a tag.
 
-        Not sent twice: after a lost answer the workspace may still be at work on it, and two operations on one folder fight.
+        Retried only if throttled: after a lost response, the workspace might still be updating, and two updates conflict.
         """
         self._call(
             Operation.MOVE_FOLDER.of(ref),
@@ -336,7 +333,7 @@ class DatabricksWorkspaceApi:
         return read(model, value, self._secrets())
 
     def _secrets(self) -> SecretFilter:
-        """Made anew where it is needed: kept for each of a thousand workspaces, it would be larger than their tokens."""
+        """Return a new filter for each use: keeping one for each workspace would need more memory than tokens."""
         return SecretFilter([self._token().get_secret_value()], beside=self._network.secrets)
 
 
@@ -367,7 +364,7 @@ def _child(found: object, secrets: SecretFilter) -> ListedObject | None:
 
 
 def _is_no_repository(failure: ServiceFailure) -> bool:
-    """Whether there is no repository behind an object: an ordinary directory, or what a failed create has left behind."""
+    """Return whether an object has no repository: a directory, or the rest of a failed creation."""
     refused = failure.status == HTTPStatus.BAD_REQUEST and _NO_URL.search(failure.message) is not None
     return refused or failure.status == HTTPStatus.NOT_FOUND
 

@@ -1,8 +1,8 @@
-"""Databricks' SDK, kept from what it does on its own.
+"""Databricks' SDK, without its own configuration, lookups, retries and HTTP.
 
-It is used for what it knows of the API. It reads no ambient configuration, makes no look-ups, does not retry (`retry.call` does, within
-the operation's time), and its HTTP goes through a `BoundedSession`. And only the parts that are used are loaded: the package itself imports
-clients for a hundred services, which takes two seconds of a core at each cold start, and a third of the app's memory.
+`retry.call` retries within the operation's time, and all HTTP uses a `BoundedSession`.
+Only the needed modules are loaded. The package imports clients of a hundred services.
+They would take two seconds of CPU at each cold start, and a third of the app's memory.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from git_refresh.clients.session import BoundedSession
 
 @contextmanager
 def _without_its_init() -> Iterator[None]:
-    """Let modules of the package be imported without what its `__init__` imports. A later import of the package gets all of it."""
+    """Import modules of the package without its `__init__`. A later import still loads the whole package."""
     name = "databricks.sdk"
     if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
         yield
@@ -46,7 +46,7 @@ __all__ = ["SparseCheckout", "WorkspaceClient"]
 
 
 class WorkspaceClient:
-    """The SDK's clients for what the app asks of one workspace; they send this token through this session, and nothing anywhere else."""
+    """The SDK's clients for one workspace. They send this token only through this session."""
 
     def __init__(self, host: str, token: Callable[[], SecretStr], session: BoundedSession) -> None:
         config = _SealedConfig(
@@ -57,17 +57,16 @@ class WorkspaceClient:
             product_version=__version__,
         )
         self.api_client = ApiClient(config)
-        inner: Any = self.api_client._api_client  # noqa: SLF001  # the SDK has no public way to give it a session
+        inner: Any = self.api_client._api_client  # noqa: SLF001  # the SDK has no public session parameter
         session.auth = inner._authenticate  # noqa: SLF001
         inner._session = session  # noqa: SLF001
-        # The SDK's constructors have no types.
         self.git_credentials = GitCredentialsAPI(self.api_client)  # type: ignore[no-untyped-call]
         self.repos = ReposAPI(self.api_client)  # type: ignore[no-untyped-call]
         self.workspace = WorkspaceAPI(self.api_client)  # type: ignore[no-untyped-call]
 
 
 class _NoRetries(Clock):
-    """The SDK's retry loop sleeps between attempts: here that ends it, with the failure it was about to retry."""
+    """Ends the SDK's retry loop at its first sleep, with the failure that it was about to retry."""
 
     @override
     def time(self) -> float:
@@ -78,11 +77,11 @@ class _NoRetries(Clock):
         raise  # noqa: PLE0704  # called inside the loop's `except`
 
 
-Config.attributes()  # fills the table of settings that a subclass would otherwise make from its own names: none
+Config.attributes()  # fills the settings table, which a subclass would build from its own names
 
 
 class _SealedConfig(Config):
-    """Built from its arguments alone: not from DATABRICKS_*, ARM_* or ~/.databrickscfg, and without asking the host."""
+    """Built only from its arguments: not from DATABRICKS_*, ARM_*, ~/.databrickscfg or host metadata."""
 
     @override
     def _load_from_env(self) -> None: ...

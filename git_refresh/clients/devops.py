@@ -1,4 +1,4 @@
-"""Azure DevOps: where a branch or tag is, and whether the token is taken at all."""
+"""Azure DevOps: looks up branches and tags, and shows whether the token is accepted."""
 
 import threading
 from collections.abc import Mapping
@@ -28,25 +28,25 @@ from git_refresh.model.values import Ref, RefKind, ResolvedRef, Token
 from git_refresh.output.mask import SecretFilter
 
 REF_LIMIT_S = 15.0
-"""Seconds for one look-up, further attempts included. Without an answer the pull is done without the comparison."""
+"""Includes retries. Without a response, folders are pulled without comparing commits."""
 
 HINT_LIMIT = 5.0
-"""Seconds for the names of a repository's branches or tags, which are only asked for to suggest one."""
+"""Seconds for the names of branches or tags, which are only needed for a suggestion."""
 
 HINT_NAMES = 1_000
-"""Of these names that are looked at; what is further down the alphabet is not suggested."""
+"""Names that are compared for a suggestion. Names later in the alphabet are not suggested."""
 
 _CONNECTIONS = 8
-"""That are kept open: a fleet asks for few refs."""
+"""Connections to keep open: a run looks up few refs."""
 
 _NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
-"""Failures to reach the host, which the next look-up there would only meet again."""
+"""Failures to reach the host, which another lookup would only repeat."""
 
 
 class AzureDevOps:
-    """Azure DevOps as the stored token sees it; each ref is looked up once per run.
+    """Azure DevOps as the stored token sees it. Each ref is looked up once per run.
 
-    Look-ups raise `ServiceError` if Azure DevOps does not tell; see `is_rejection`.
+    Lookups raise `ServiceError`; see `is_rejection`.
     """
 
     def __init__(self, token: Token, network: Network) -> None:
@@ -61,18 +61,18 @@ class AzureDevOps:
         self._rests: dict[str, Rest] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a branch or tag is. Without a ref: whether the repository can be read (of any branch).
+        """Return the commit of a branch or tag. Without a ref, check that the repository can be read.
 
         Fact: Git - Refs - List, api-version 7.1; `filter` is a prefix, and an annotated tag carries its commit as `peeledObjectId`.
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a branch or tag is now, whatever was looked up before."""
+        """Return the current commit of a branch or tag, without the cache."""
         return self._fetch(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
-        """Whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1."""
+        """Return whether a repository has a commit. Fact: Git - Commits - Get, api-version 7.1."""
         what = Operation.LOOK_UP_COMMIT.of(repository)
         found = none_if_missing(
             lambda: self._get(repository, what, f"commits/{commit}", responses.GitCommit, {})
@@ -84,7 +84,7 @@ class AzureDevOps:
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
-        """Whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1."""
+        """Return whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1."""
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
         what = Operation.COMPARE_COMMITS.of(repository)
@@ -92,9 +92,9 @@ class AzureDevOps:
         return found is not None and found.commonCommit == commit
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
-        """The branches or tags that there are: for a suggestion, which is worth one request and no failure.
+        """Return the names of all branches or tags, for a suggestion. Never raises or retries.
 
-        Empty: the repository has none. None: that is not known.
+        Empty if the repository has none, None if unknown.
         """
         try:
             return self._names.get((repository, kind), lambda: self._fetch_names(repository, kind))
@@ -126,7 +126,7 @@ class AzureDevOps:
         try:
             listed = self._get(repository, what, "refs", responses.GitRefs, query)
         except ServiceError as error:
-            # Waiting as long for each further ref would delay a large fleet's folders.
+            # Otherwise, each further ref would wait as long, and delay the folders of all workspaces.
             if error.failure.status is None and error.failure.kind in _NO_ANSWER and not cut_short():
                 self._unreachable[repository.origin] = error.failure
             raise
@@ -158,9 +158,9 @@ class AzureDevOps:
         return rest.get(what, path, model, query, limit=deadline.remaining(), repeat=repeat)
 
     def _is_server(self, rest: Rest, repository: Repository, deadline: Deadline) -> bool:
-        """Whether a host that only TRUSTED_HOSTS trusts is Azure DevOps Server, asked without a token: that must not get one.
+        """Return whether a trusted host is Azure DevOps Server, which must not receive a token.
 
-        Azure DevOps Services ask for a Bearer token, and the server for a Windows sign-in.
+        The request has no token. Azure DevOps Services requires Bearer authentication, the server NTLM or Negotiate.
         """
 
         def ask() -> bool:
@@ -190,7 +190,6 @@ class AzureDevOps:
             return self._rests[origin]
 
     def close(self) -> None:
-        """Close its connections."""
         with self._lock:
             for rest in self._rests.values():
                 rest.close()
@@ -200,7 +199,7 @@ _FILTERS: Mapping[RefKind, str] = {"branch": "heads/", "tag": "tags/"}
 
 
 def _name(found: object, secrets: SecretFilter) -> str:
-    """The full name of a ref; empty where it is none that may be shown."""
+    """Return the full name of a ref, or "" if it must not be displayed."""
     try:
         return read(responses.RefName, found, secrets).name
     except UnexpectedAnswerError:

@@ -37,22 +37,22 @@ from git_refresh.model.values import (
 from git_refresh.output.mask import SecretFilter
 
 LOGIN = "https://login.microsoftonline.com"
-"""Where Microsoft Entra gives tokens."""
+"""Token endpoint of Microsoft Entra."""
 
 TOKEN_LIMIT_S = 20.0
-"""Seconds for a token: the endpoint is on the same machine; `az` needs a few."""
+"""Seconds for a token. The identity endpoint is on the same machine, but `az` needs a few."""
 
 
 def identity_of(environ: Mapping[str, str]) -> Service:
-    """Who is asked for tokens on this machine: only Azure gives its apps an identity endpoint."""
+    """Return the source of tokens on this machine. Only Azure gives its apps an identity endpoint."""
     return Service.IDENTITY if environ.get("IDENTITY_ENDPOINT") else Service.AZURE_CLI
 
 
 class Identity:
-    """The managed identity where there is one (an Azure app), else the Azure CLI's sign-in (a laptop).
+    """The managed identity in an Azure app, otherwise the account of the Azure CLI.
 
-    One per run, and the credential inside is new for every token: a credential object keeps its answer until minutes before the end, which
-    would store tokens with minutes to live. The platform has a cache of its own, so this costs one local request a run.
+    Each token has a new credential object: an old one would return its cached token until minutes before it expires.
+    The platform has its own cache, so this costs one local request per run.
     """
 
     def __init__(
@@ -63,9 +63,8 @@ class Identity:
         *,
         tenant_id: str = "",
     ) -> None:
-        """Make it; `tenant_id` is another tenant that the Azure CLI's sign-in is a guest in."""
+        """Take another tenant in `tenant_id`, if the Azure CLI's account is a guest there."""
         self.service = identity_of(environ)
-        """Who is asked for tokens."""
         self._client_id = client_id
         self._tenant_id = tenant_id
         self.network = network
@@ -76,16 +75,16 @@ class Identity:
         self._tokens: SingleFlight[str, Token] = SingleFlight(network.deadline)
 
     def token(self, resource: str) -> Token:
-        """A token for a resource, given as its id or URL; the same one all through the run.
+        """Return a token for a resource (ID or URL). It stays the same during a run.
 
         Raises:
-            ServiceError: there is none, or the one that was given has already expired.
+            ServiceError: the identity returned no token, or an expired one.
         """
         return self._tokens.get(resource, lambda: self._fetch(resource))
 
     def _fetch(self, resource: str) -> Token:
         what = _what(resource)
-        # Not checked against the run's other tokens: those of one identity have pieces in common.
+        # Not the run's other secrets: tokens of one identity have parts in common.
         sent = SecretFilter([self._header])
         return _fetched(self.service, what, lambda: self._ask(resource), sent, self.network)
 
@@ -97,7 +96,7 @@ class Identity:
             return self._ask_cli(resource, scope)
         parts = urlsplit(self._endpoint)
         session = BoundedSession([f"{parts.scheme}://{parts.netloc}"], self.network.tls)
-        session.trust_env = False  # plain http on the same machine: never through a proxy
+        session.trust_env = False  # plain HTTP on the same machine, never through a proxy
         transport = RequestsTransport(session=session, session_owner=False)
         with session:
             managed: TokenCredential = ManagedIdentityCredential(
@@ -106,24 +105,23 @@ class Identity:
             return managed.get_token(scope)
 
     def _ask_cli(self, resource: str, scope: str) -> AccessToken:
-        """From the Azure CLI."""
         limit = max(1, int(self.network.deadline.within(TOKEN_LIMIT_S).remaining()))
         cli: TokenCredential = AzureCliCredential(tenant_id=self._tenant_id, process_timeout=limit)
         try:
             return cli.get_token(scope)
-        except Exception as error:  # noqa: BLE001  # azure-identity raises what the output of az makes it
+        except Exception as error:  # noqa: BLE001  # azure-identity raises anything for unexpected output
             what = ServiceFailure(
                 self.service, _what(resource), FailureKind.BROKEN, tenant=self._tenant_id, scope=scope
             )
             failure = azure_cli_failure(what, error, limit)
-        # Nobody installs it there: the identity is missing.
+        # An Azure app has no Azure CLI: its identity is missing.
         if failure.kind is FailureKind.NOT_INSTALLED and self._in_azure:
             failure = ServiceFailure(Service.IDENTITY, failure.attempt, FailureKind.NOT_ASSIGNED)
         raise ServiceError(failure)
 
 
 class ForeignIdentity:
-    """The identity in another tenant: an app registration there trusts it, and gets the token.
+    """The identity in another tenant, where an app registration trusts it and receives the token.
 
     Facts: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
     """
@@ -135,10 +133,10 @@ class ForeignIdentity:
         self._tokens: SingleFlight[str, Token] = SingleFlight(self._network.deadline)
 
     def token(self, resource: str) -> Token:
-        """A token for a resource in that tenant; the same one all through the run.
+        """Return a token for a resource in that tenant. It stays the same during a run.
 
         Raises:
-            ServiceError: the identity gets no assertion, or Microsoft Entra does not exchange it.
+            ServiceError: the identity returned no assertion, or Microsoft Entra did not exchange it.
         """
         return self._tokens.get(resource, lambda: self._fetch(resource))
 
@@ -169,10 +167,10 @@ class ForeignIdentity:
 def _fetched(
     service: Service, what: Attempt, ask: Callable[[], AccessToken], sent: SecretFilter, network: Network
 ) -> Token:
-    """The token that a service gives, from now on a secret of the run.
+    """Return a token, and add it to the run's secrets.
 
     Raises:
-        ServiceError: there is none, or it has already expired.
+        ServiceError: the service returned none, or an expired one.
     """
 
     def checked() -> IdentityToken:
@@ -205,13 +203,13 @@ _NAMES = {
 
 
 class OneResource:
-    """The identity as azure-core wants it, for the client of one service."""
+    """The identity as a credential of azure-core, for the client of one service."""
 
     def __init__(self, identity: Identity, resource: str) -> None:
         self._identity = identity
         self._resource = resource
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        """That service's token, and no other: which resource it is for is not a challenge's to say."""
+        """Return this service's token. Security: a challenge cannot select another resource."""
         token = self._identity.token(self._resource)
         return AccessToken(token.value.get_secret_value(), int(token.expires_at.timestamp()))

@@ -1,4 +1,4 @@
-"""The OAuth secrets of Databricks service principals, in Key Vault."""
+"""Key Vault, which contains the OAuth secrets of Databricks service principals."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -26,13 +26,13 @@ from git_refresh.model.values import KEY_VAULT, Secret
 from git_refresh.output.mask import SecretFilter
 
 SECRET_LIMIT_S = 20.0
-"""Seconds for one secret, its sign-in challenge and a second attempt included."""
+"""Seconds for one secret, including the authentication challenge and retries."""
 
 
 def judge(value: object, name: str, sent: SecretFilter) -> None:
-    """Refuse a value that can be no OAuth secret with a `ServiceError` that says what it is: nothing is signed in to with it."""
+    """Raise a `ServiceError` for a value that cannot be an OAuth secret, so the app never sends it."""
     if not isinstance(value, str) or sent.contains(value):
-        return  # no answer that the vault's client promises
+        return  # an invalid response, which `read` reports
     if flaw := flaw_of(value):
         raise ServiceError(
             ServiceFailure(
@@ -42,7 +42,7 @@ def judge(value: object, name: str, sent: SecretFilter) -> None:
 
 
 class KeyVault:
-    """One Key Vault, read with one identity. Every method raises `ServiceError` if the vault fails it."""
+    """One Key Vault, read with one identity. Methods raise `ServiceError` on failure."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class KeyVault:
         *,
         connections: int = 8,
     ) -> None:
-        # None only where the settings name no secret, so nothing is read.
+        # None only if the settings name no secret, so nothing is read.
         self.url = url or "https://no-key-vault-url.invalid"
         self._network = network
         self._identity = identity
@@ -64,21 +64,20 @@ class KeyVault:
             OneResource(identity, KEY_VAULT),
             transport=RequestsTransport(session=self._session, session_owner=False),
             retry_total=0,
-            # What a challenge names decides nothing, even one that the SDK keeps for the process: `OneResource` ignores it, and the
-            # session reaches this vault alone.
+            # Security: a challenge decides nothing, even one in the SDK's cache. `OneResource` ignores it,
+            # and the session reaches only this vault.
             verify_challenge_resource=False,
         )
 
     def close(self) -> None:
-        """Close its connections."""
         self._session.close()
 
     def now(self) -> datetime | None:
-        """Return the time at the vault, by its responses; None before the first."""
+        """Return the time of the vault, by its responses; None before the first."""
         return self._time.now()
 
     def secret(self, name: str) -> Secret:
-        """Return the latest version of a secret, which is read once per run.
+        """Return the latest version of a secret. It is read once per run.
 
         Raises:
             ServiceError: it cannot be read, or has expired (Key Vault returns expired secrets too).
@@ -108,7 +107,7 @@ class KeyVault:
         return Secret(SecretStr(secret.value), secret.expires_on, secret.not_before)
 
     def _sent(self) -> SecretFilter:
-        """Return a filter of what the vault was sent, and must not send back."""
+        """Return a filter for the token that the vault received, and must not return."""
         return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
     def _call[T](self, what: Attempt, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:

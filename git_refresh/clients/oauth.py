@@ -1,7 +1,6 @@
-"""Signing in to a workspace by its OAuth endpoint: with a service principal's secret, or by token exchange.
+"""Sign-in to a workspace by OAuth: with a service principal's secret, or by token federation.
 
-The session is the workspace's own, so that all else is asked over the connection that this opens. Both raise `ServiceError` if the
-workspace gives no token.
+The session is the workspace's own, so later requests reuse the connection. Both functions raise `ServiceError`.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from git_refresh.model.values import Token
 from git_refresh.output.mask import SecretFilter
 
 SIGN_IN_LIMIT = 20.0
-"""Seconds, further attempts included."""
+"""Seconds, including retries."""
 
 
 def sign_in(
@@ -30,7 +29,7 @@ def sign_in(
     secret: SecretStr,
     network: Network,
 ) -> SecretStr:
-    """A workspace access token for a service principal's OAuth secret (OAuth M2M), good for an hour."""
+    """Return an access token for a service principal's OAuth secret (OAuth M2M), valid for an hour."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
     known = secret.get_secret_value()
 
@@ -47,7 +46,7 @@ def exchange(
     assertion: Token,
     network: Network,
 ) -> SecretStr:
-    """A workspace access token for a service principal whose federation policy trusts the identity (OAuth token federation).
+    """Return an access token for a service principal whose federation policy trusts the identity.
 
     Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
     """

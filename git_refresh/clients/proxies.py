@@ -1,4 +1,4 @@
-"""The proxies that the environment names: the variable, and why one cannot be used. No text from here contains a password."""
+"""Proxies that the environment names: their variable and flaws. No text contains a password."""
 
 import os
 import re
@@ -16,35 +16,35 @@ from git_refresh.settings.pasted import PLACEHOLDER
 _with_scheme: Callable[[str, str], str] = requests.utils.prepend_scheme_if_needed
 _FORM = "write http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT"
 _VARIABLES = ("all_proxy", "https_proxy")
-"""Later ones come first: `requests` takes ALL_PROXY only where there is no HTTPS_PROXY."""
+"""In ascending order of precedence: `requests` uses ALL_PROXY only without HTTPS_PROXY."""
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _RESERVED = "#/?\\[]"
-"""What ends a user name or a password in a URL, unless it is percent-encoded."""
+"""Characters that end a user name or password in a URL, unless percent-encoded."""
 
 
 class Flaw(NamedTuple):
-    """What is wrong with a proxy, as it reads on after the variable, and what to write."""
+    """A flaw of a proxy, which reads on after the variable, and the fix."""
 
     found: str
     advice: str
 
 
 def unusable_proxy(urls: Iterable[str]) -> Flaw | None:
-    """Why the proxy on the way to one of these URLs cannot be used; NO_PROXY may exempt them all."""
-    flaw = flaw_of(_named())
+    """Return why the proxy for any of these URLs cannot be used, or None. NO_PROXY might exempt all."""
+    flaw = flaw_of(_environment_proxy())
     return flaw if flaw and any(map(requests.utils.get_environ_proxies, urls)) else None
 
 
 def proxy_problems(urls: Iterable[str]) -> list[Problem]:
-    """The proxy that cannot be used, if the way to one of these URLs leads through it."""
+    """Return the problem of an unusable proxy, if a connection to any of these URLs needs it."""
     flaw = unusable_proxy(urls)
     return [Problem(proxy_variable(), "; ".join(flaw))] if flaw else []
 
 
 def portless_proxy(urls: Iterable[str]) -> str:
-    """`host` of the proxy on the way to one of these URLs, if it can be used and names no port; else empty."""
-    proxy = _named()
+    """Return the host of a usable proxy without a port for any of these URLs, or ""."""
+    proxy = _environment_proxy()
     if not proxy or flaw_of(proxy) or not any(map(requests.utils.get_environ_proxies, urls)):
         return ""
     parsed = parse_url(_with_scheme(proxy, "http"))
@@ -52,27 +52,26 @@ def portless_proxy(urls: Iterable[str]) -> str:
 
 
 def proxy_flaw() -> str:
-    """Why the proxy that the environment names cannot be used; empty: it can."""
-    flaw = flaw_of(_named())
+    """Return why the proxy of the environment cannot be used, or ""."""
+    flaw = flaw_of(_environment_proxy())
     return flaw.found if flaw else ""
 
 
 def proxy_variable() -> str:
-    """The environment variable that names the proxy."""
-    proxy = _named()
+    """Return the environment variable that names the proxy."""
+    proxy = _environment_proxy()
     found = [name for name, value in os.environ.items() if name.lower() in _VARIABLES and value == proxy]
     return max(
         found, key=lambda name: (_VARIABLES.index(name.lower()), name.isupper()), default="HTTPS_PROXY"
     )
 
 
-def _named() -> str:
-    """The proxy that the environment names for HTTPS, as it is written; empty: none."""
+def _environment_proxy() -> str:
     return requests.utils.select_proxy("https://", getproxies()) or ""
 
 
 def flaw_of(proxy: str) -> Flaw | None:
-    """Why `requests` can reach nothing through a proxy; None: it can."""
+    """Return why `requests` cannot use a proxy, or None."""
     if not proxy or _is_usable(proxy):
         return None
     start = _SCHEME.match(proxy)
@@ -92,7 +91,7 @@ def flaw_of(proxy: str) -> Flaw | None:
         found = "must start with http:// or https://"
     elif PLACEHOLDER.search(address):
         found = "is a placeholder that was never filled in"
-    elif not scheme and _is_usable(f"http://{bare}"):  # `requests` takes localhost: for a scheme
+    elif not scheme and _is_usable(f"http://{bare}"):  # `requests` reads localhost: as a scheme
         found = "must start with http://"
     else:
         found = "is not the address of a proxy"
@@ -100,13 +99,13 @@ def flaw_of(proxy: str) -> Flaw | None:
 
 
 def _is_usable(proxy: str) -> bool:
-    """Whether `requests` and `urllib3` read the same host and port in it."""
+    """Return whether `requests` and `urllib3` read the same host and port in it."""
     try:
         written = _with_scheme(proxy, "http")
-        # The former encodes what the latter, which `requests` reads user and password with, stumbles over.
+        # `parse_url` encodes characters that break `urlsplit`, with which `requests` reads user and password.
         parsed, parts = parse_url(written), urlsplit(proxy if "://" in proxy else written)
         port = parts.port
-    except ValueError:  # of urllib3 too
+    except ValueError:  # includes urllib3's
         return False
     host, named = parsed.host or "", parts.hostname or ""
     same = parsed.scheme in {"http", "https"} and (not named.isascii() or host.strip("[]") == named)

@@ -1,7 +1,7 @@
-"""The edge where a service's answers become values: each is checked here, once, against what that service documents.
+"""Validates service responses against their documented schema.
 
-Type, length and alphabet of all that the app keeps of an answer. Nothing behind this edge defends itself again. What does not fit, and what
-repeats a secret that the service was sent, is `UnexpectedAnswerError` of the call that asked.
+Everything behind this module can trust types, lengths and character sets.
+An invalid response, or one that repeats a secret, raises `UnexpectedAnswerError`.
 """
 
 import base64
@@ -32,18 +32,18 @@ from git_refresh.output.redact import INVISIBLE
 
 
 class UnexpectedAnswerError(Exception):
-    """The service answered, but not with what it promises."""
+    """A response that differs from the service's documentation."""
 
 
 def without_mark(body: bytes) -> bytes:
-    """A body without the byte-order mark that Azure DevOps begins some of its errors with."""
+    """Return a body without the byte-order mark at the start of some Azure DevOps errors."""
     return body.removeprefix(codecs.BOM_UTF8)
 
 
 def read_json(body: bytes) -> object:
-    """A JSON text as a value, or None. A byte-order mark before it is ignored.
+    """Return the value of a JSON text, or None. Ignores a byte-order mark.
 
-    Unlike `json.loads` it takes no NaN, no unpaired surrogate, no number of thousands of digits and no nesting deeper than 200.
+    Unlike `json.loads`, rejects NaN, unpaired surrogates, numbers with thousands of digits, and nesting deeper than 200.
     """
     try:
         return from_json(without_mark(body), allow_inf_nan=False)
@@ -52,16 +52,16 @@ def read_json(body: bytes) -> object:
 
 
 def read[M: Response](model: type[M], value: object, secrets: SecretFilter) -> M:
-    """An answer's value as what it is promised to be.
+    """Return a validated response.
 
     Raises:
-        UnexpectedAnswerError: it is something else.
+        UnexpectedAnswerError: the value does not fit the model.
     """
     try:
         return model.model_validate(value, context=secrets)
     except ValidationError:
         pass
-    raise UnexpectedAnswerError  # outside of the `except`: a validation error quotes what it has found
+    raise UnexpectedAnswerError  # outside of the `except`: a validation error quotes its input
 
 
 def _may_be_kept(text: str, info: ValidationInfo) -> str:
@@ -92,34 +92,32 @@ def _number(value: object) -> object:
 
 
 Id = Annotated[int, Field(strict=True, gt=0, lt=2**63)]
-"""As databases give them."""
 NumericText = Annotated[Id, BeforeValidator(_number)]
-"""An ID that SCIM writes as text."""
+"""An ID that SCIM returns as text."""
 Word = Annotated[str, Field(strict=True, max_length=400), AfterValidator(_may_be_kept)]
-"""A name, a type, a user name. The longest paths, addresses and refs are those that the settings may have."""
+"""A name, type or user name. Paths, URLs and refs have the same limits as in the settings."""
 Path = Annotated[
     str, Field(strict=True, max_length=2000), AfterValidator(_absolute), AfterValidator(_may_be_kept)
 ]
 Url = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
 _Ref = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
 Branch = Annotated[_Ref | None, BeforeValidator(_attached)]
-"""None on a detached head, which no recorded answer shows: the field can be absent, empty, or HEAD."""
+"""None on a detached HEAD. No recorded response shows one: the field can be absent, empty or HEAD."""
 Commit = Annotated[
     str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)
 ]
-"""SHA-1 or SHA-256."""
 SecretText = Annotated[str, Field(strict=True, pattern=r"^[!-~]+$", max_length=16_384)]
-"""A token or secret, which has to fit into an HTTP header: visible ASCII without spaces."""
+"""A token or secret that fits into an HTTP header: visible ASCII without spaces."""
 Issuer = Annotated[
     str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
 ]
-"""Of Microsoft Entra: it is quoted in what is to be typed, so nothing else is taken."""
+"""Issuer of Microsoft Entra. Commands to run quote it, so nothing else is accepted."""
 Guid = Annotated[str, Field(strict=True, pattern=rf"^{GUID.pattern}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
-"""Opaque; it is sent back and never shown."""
+"""Opaque: it is sent back and never shown."""
 
 _LATEST = 253_402_300_800
-"""Unix seconds of the year 10,000, which no `datetime` can represent. Milliseconds of today are far beyond."""
+"""Unix seconds of the year 10,000, beyond any `datetime`. Milliseconds of today are larger."""
 
 
 def _moment(seconds: object) -> datetime:
@@ -129,18 +127,18 @@ def _moment(seconds: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-"""Comes as Unix seconds."""
+"""Unix seconds in the response."""
 
 
 class Response(BaseModel):
-    """What a service promises to answer; what it says besides is dropped."""
+    """A documented response. Other fields are dropped."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
     def _read_nulls(cls, value: object) -> object:
-        """Read null as an empty list where a list is promised, and as not said where a field can be left out: services send either."""
+        """Read null as an empty list or as a missing optional field, because services return either."""
         if not isinstance(value, Mapping) or None not in value.values():
             return value
         fields = cls.model_fields
@@ -151,13 +149,11 @@ class Response(BaseModel):
 
 
 class Page(Response):
-    """A page of a list."""
-
     next_page_token: PageToken | None = None
 
 
 def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  # pydantic's own type
-    """As if it were not said, where it is not what is promised."""
+    """Return None for an invalid value instead of failing the whole response."""
     try:
         return handler(value)
     except ValidationError:
@@ -165,18 +161,18 @@ def or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Any:  # 
 
 
 class Credential(Response):
-    """One of `GET /api/2.0/git-credentials`."""
+    """Item of `GET /api/2.0/git-credentials`."""
 
     credential_id: Id
     git_provider: Word = ""
-    # They only help to choose among several: an odd one must not let the credential lapse.
+    # Only for choosing among several credentials: an invalid value must not let the credential expire.
     git_username: Annotated[Word | None, WrapValidator(or_nothing)] = None
     name: Annotated[Word | None, WrapValidator(or_nothing)] = None
     is_default_for_provider: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
 class Credentials(Response):
-    """`GET /api/2.0/git-credentials`. Without any the workspace leaves the list out."""
+    """`GET /api/2.0/git-credentials`. The workspace omits an empty list."""
 
     credentials: Annotated[list[Credential], Field(max_length=1000)] = []
 
@@ -188,38 +184,38 @@ class MadeCredential(Response):
 
 
 class Repo(Response):
-    """`GET /api/2.0/repos/{id}`, and one of its list."""
+    """`GET /api/2.0/repos/{id}`, and item of the list."""
 
     id: Id
     path: Path
     url: Url = ""
-    """Empty where the folder was made without a remote repository."""
+    """Empty for a folder without a remote repository."""
     branch: Branch = None
     head_commit_id: Annotated[Commit | None, BeforeValidator(_or_none)] = None
     git_cli_enabled: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
 class Repos(Page):
-    """A page of `GET /api/2.0/repos`; each of its folders is read by itself, so that one odd folder costs no other."""
+    """Page of `GET /api/2.0/repos`. Each folder is validated separately."""
 
     repos: list[Any] = []
 
 
 class Directory(Response):
-    """What an object of type DIRECTORY adds. Absent says nothing: a Git folder with Git CLI access is such an object."""
+    """Details of a DIRECTORY object. If absent, the object might be a Git folder with Git CLI access."""
 
     is_git_folder: Annotated[Annotated[bool, Field(strict=True)] | None, WrapValidator(or_nothing)] = None
 
 
 class GitInfo(Response):
-    """What `return_git_info` adds for a Git folder, and for what is in one: the id and the path of the folder."""
+    """Details from `return_git_info`: the Git folder that an object is, or is inside."""
 
     id: Id
     path: Path
 
 
 class Object(Response):
-    """One of `GET /api/2.0/workspace/list`."""
+    """Item of `GET /api/2.0/workspace/list`."""
 
     path: Path
     object_id: Id
@@ -228,7 +224,7 @@ class Object(Response):
 
 
 class Objects(Response):
-    """`GET /api/2.0/workspace/list`; each object is read by itself."""
+    """`GET /api/2.0/workspace/list`. Each object is validated separately."""
 
     objects: list[Any] = []
 
@@ -249,13 +245,13 @@ class SignedIn(Response):
 
 
 class GitRefs(Response):
-    """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref that is looked for is read further."""
+    """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref to look up is validated further."""
 
     value: list[dict[str, Any]]
 
 
 class GitRef(Response):
-    """One of them; of an annotated tag the commit is `peeledObjectId`."""
+    """Item of `GitRefs`. The commit of an annotated tag is `peeledObjectId`."""
 
     objectId: Commit  # noqa: N815  # Azure DevOps' name
     peeledObjectId: Commit | None = None  # noqa: N815
@@ -271,18 +267,18 @@ class Diffs(Response):
     """Azure DevOps, Git - Diffs - Get, api-version 7.1."""
 
     commonCommit: Annotated[Commit | None, BeforeValidator(_or_none)] = None  # noqa: N815
-    """The merge base; None: there is none."""
+    """Merge base; None if none exists."""
 
 
 class RefName(Response):
-    """One of them, by its name alone."""
+    """Name of an item of `GitRefs`."""
 
     name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
-    """A name that is longer than `redact` shows is never suggested."""
+    """Longer names are never suggested, because `redact` shortens them."""
 
 
 class IdentityToken(Response):
-    """A token of Microsoft Entra, as azure-identity hands it over."""
+    """Token of Microsoft Entra, as azure-identity returns it."""
 
     token: Annotated[SecretText, AfterValidator(_may_be_kept)]
     expires_on: Moment
@@ -293,7 +289,7 @@ def _bare(value: object) -> object:
 
 
 class VaultSecret(Response):
-    """A secret of Key Vault, as its client hands it over. What an editor has put around the value is dropped."""
+    """Secret of Key Vault, as its client returns it, without the whitespace that editors add."""
 
     value: Annotated[SecretText, BeforeValidator(_bare), AfterValidator(_may_be_kept)]
     expires_on: AwareDatetime | None = None
@@ -301,7 +297,7 @@ class VaultSecret(Response):
 
 
 class ClaimsResponse(Response):
-    """What a JWT says of itself, unverified: its reader is the service that it is for. What does not fit is as if it were not said."""
+    """Claims of a JWT, unverified: the receiving service verifies them. An invalid claim counts as absent."""
 
     exp: Annotated[Moment | None, WrapValidator(or_nothing)] = None
     oid: Annotated[Guid | None, WrapValidator(or_nothing)] = None
@@ -312,7 +308,7 @@ class ClaimsResponse(Response):
 
 
 def claims_of(token: str) -> ClaimsResponse:
-    """The claims of a token; of one that is no JWT, none."""
+    """Return the claims of a token; none if it is not a JWT."""
     payload = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004  # header, payload, signature
     try:
         claims = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -322,5 +318,5 @@ def claims_of(token: str) -> ClaimsResponse:
 
 
 def signature_of(token: str) -> str:
-    """The part of a JWT that no other one has: what is exchanged for another tells much the same in the rest."""
+    """Return the signature of a JWT, the only part that an exchanged token does not repeat."""
     return token.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""A client of a service's REST API: one origin, one token, each call bounded, retried and checked against a response model."""
+"""Client of a REST API with one origin and one token: bounded, retried, validated by models."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,24 +15,24 @@ from git_refresh.output.mask import SecretFilter
 
 HEADERS = {
     "Accept": "application/json",
-    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 where a browser would be sent to sign in
+    "X-TFS-FedAuthRedirect": "Suppress",  # Azure DevOps: 401 instead of a redirect to the sign-in page
 }
 
 CALL_LIMIT_S = 30.0
-"""Seconds for one call, further attempts included. Adding a member to an Azure DevOps organization can take ten."""
+"""Includes retries. Adding a member to an Azure DevOps organization can take ten seconds."""
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
-"""Bytes of one response: a page of an organization's members, or a repository's refs that begin alike, some 900 each."""
+"""Enough for a page of members, or for refs with a common prefix (900 bytes each)."""
 
 
 class Nothing(Response):
-    """A response of which nothing is needed."""
+    """A response without fields that the app needs."""
 
 
 class Rest:
-    """One origin, called with one token. Every call raises `ServiceError` if the service fails it.
+    """One origin, called with one token. Calls raise `ServiceError` on failure.
 
-    Its `time` is that of the service, by its responses.
+    `time` is the time of the service, by its responses.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Rest:
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
-        """Take a token; or how to get one, before each call: an admin's work may outlast the first.
+        """Take a token, or a function that returns one for each call (an admin's work can outlast a token).
 
-        `skew` is told the time there, in place of `time`.
+        `skew` observes the service's time instead of `time`.
         """
         self._service = service
         self.origin = origin
@@ -66,7 +66,6 @@ class Rest:
         )
 
     def close(self) -> None:
-        """Let go of its connection."""
         self.session.close()
 
     def get[M: Response](
@@ -79,16 +78,16 @@ class Rest:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> M:
-        """Read something. The path is percent-encoded."""
+        """Read a resource. The path must be percent-encoded."""
         return self._call("GET", what, path, model, query=query, limit=limit, repeat=repeat)[0]
 
     def pages[M: Page](
         self, what: Attempt, path: str, model: type[M], query: Mapping[str, str] | None = None, *, most: int
     ) -> Iterator[M]:
-        """Read a list page by page. Databricks has the next page's token in the body, Azure DevOps in a header.
+        """Yield the pages of a list. Databricks has the next token in the body, Azure DevOps in a header.
 
         Raises:
-            ServiceError: the service fails it, or the list has more than `most` pages.
+            ServiceError: the service failed, or the list has more than `most` pages.
         """
         query = dict(query or {})
         for _ in range(most):
@@ -103,10 +102,9 @@ class Rest:
         raise self.unexpected(what)
 
     def unexpected(self, what: Attempt) -> ServiceError:
-        """Return the error of a response that is not what the service promises."""
         return ServiceError(ServiceFailure(self._service, what, FailureKind.UNEXPECTED))
 
-    def send[M: Response](  # one for each part of a request
+    def send[M: Response](
         self,
         method: str,
         what: Attempt,
@@ -117,7 +115,7 @@ class Rest:
         body: object = None,
         repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
-        """Change something. Unless told otherwise it is not sent twice: look what is there after a failure."""
+        """Change a resource. By default, retried only if throttled: after a failure, read the current state."""
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat)[0]
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
@@ -132,7 +130,7 @@ class Rest:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> tuple[M, str]:
-        """Return the response, and where the next page of Azure DevOps begins."""
+        """Return the response, and the continuation token of Azure DevOps."""
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
         token = self.token().get_secret_value()
@@ -163,12 +161,12 @@ class Rest:
 
 
 def read_response[M: Response](answer: requests.Response, model: type[M], secrets: SecretFilter) -> M:
-    """Return a response as what the service promises.
+    """Return a validated response.
 
     Raises:
-        UnexpectedAnswerError: it is a failure, or something else.
+        UnexpectedAnswerError: the response is a failure, or does not fit the model.
     """
-    # With 203 Azure DevOps asks to sign in.
+    # Azure DevOps sends 203 with its sign-in page.
     if not answer.ok or answer.status_code == requests.codes.non_authoritative_info:
         raise UnexpectedAnswerError
     value: Any = answer.json() if answer.content else {}

@@ -1,7 +1,7 @@
-"""The guard around every call to a service: bounded in time, retried with care, and silent about what it carries.
+"""Bounds and retries every call to a service, and turns SDK exceptions into `ServiceFailure`.
 
-An SDK's exception may hold the request it made, token and all. So none is logged, chained or raised on: it is read here, once,
-into a `ServiceFailure`, and a `ServiceError` is raised after the `except` block has ended, with no context left behind it.
+Security: an SDK's exception might contain the request with its token, so it is never logged or chained.
+`ServiceError` is raised after the `except` block has ended, without context.
 """
 
 import errno
@@ -28,23 +28,23 @@ from git_refresh.output.mask import SecretFilter
 
 
 class Retry(StrEnum):
-    """When an operation may be sent a second time."""
+    """When an operation can be sent again."""
 
     IDEMPOTENT = "safe"
-    """It reads, or writes what a second time changes nothing about: after a lost answer too."""
+    """It reads, or a second request changes nothing: also after a lost response."""
     IF_THROTTLED = "if_refused"
-    """It creates something: only when the service said that it did not even begin (it gets too many requests)."""
+    """It creates something: only if the service did not begin (too many requests)."""
     NEVER = "never"
-    """It is worth no second attempt."""
+    """It is not worth a second attempt."""
 
 
 _ATTEMPTS = 3
 _READ_OF_ERROR = 16 * 1024
-"""Characters of an error's message that are looked at."""
+"""Characters of an error's message to read."""
 _FINE = frozenset({*range(200, 203), *range(204, 300)})
-"""Statuses that say all is well. With 203 Azure DevOps asks to sign in."""
+"""Statuses of success. Azure DevOps sends 203 with its sign-in page."""
 LONGEST_WAIT = 20.0
-"""Seconds that are waited at most before another attempt; who asks for more has to wait for the next run."""
+"""Seconds to wait at most before a retry. A longer Retry-After is left to the next run."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_KIND = frozenset(
     {FailureKind.REFUSED, FailureKind.RESET, FailureKind.CONNECT_TIMEOUT, FailureKind.LOST}
@@ -68,18 +68,13 @@ def call[T](
     secrets: SecretFilter,
     repeat: Retry = Retry.IDEMPOTENT,
 ) -> T:
-    """Do `request`, at most until `deadline`, again after a passing failure when `repeat` allows it.
+    """Call a service until `deadline`, with retries as `repeat` allows.
 
-    Args:
-        service: whom it asks.
-        what: what it does.
-        request: one call of an SDK, whose HTTP goes through a `BoundedSession`.
-        deadline: when to give up, attempts and waits included; earlier if the operation around it ends earlier.
-        secrets: what is kept of an answer must not repeat them.
-        repeat: whether it may be sent again.
+    `request` is one call of an SDK whose HTTP uses a `BoundedSession`. `deadline` includes retries and waits.
+    An earlier deadline of the enclosing operation wins. The response must not repeat `secrets`.
 
     Raises:
-        ServiceError: it failed; without cause or context.
+        ServiceError: the call failed. The error has no cause or context.
     """
     bare = ServiceFailure(service, what, FailureKind.UNEXPECTED)
     failure = replace(bare, kind=FailureKind.OUT_OF_TIME)
@@ -91,10 +86,10 @@ def call[T](
             with operation(deadline) as under_way:
                 try:
                     return request()
-                except ServiceError as error:  # of an operation inside this one, which is nearer
+                except ServiceError as error:  # of an inner operation, which is more precise
                     failure = error.failure
                     break
-                except Exception as error:  # noqa: BLE001  # SDKs raise what they like; all of it ends here
+                except Exception as error:  # noqa: BLE001  # SDKs raise anything, and this handles all
                     failure = _read(bare, error, under_way, secrets)
             wait = _pause(failure, repeat, attempt)
             if wait is None:
@@ -110,7 +105,7 @@ def call[T](
 
 
 def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None:
-    """Seconds to wait before the next attempt; None to give up."""
+    """Return the seconds to wait before the next attempt; None to give up."""
     if attempt == _ATTEMPTS or repeat is Retry.NEVER:
         return None
     passing = failure.status in _TRANSIENT_STATUS or failure.kind in _TRANSIENT_KIND
@@ -123,16 +118,16 @@ def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None
 def _read(
     bare: ServiceFailure, error: Exception, under_way: OperationBounds[LastResponse], secrets: SecretFilter
 ) -> ServiceFailure:
-    """What a failure tells, as far as it may be kept: this is the edge for answers that say no, as `responses` is for the others."""
+    """Return the failure that a response shows, without secrets. Counterpart of `responses` for errors."""
     kind, answer = _network_kind(error), under_way.answer
     if answer is None or kind in {FailureKind.TOO_LARGE, FailureKind.TIMEOUT, FailureKind.DESCRIPTORS}:
         return _unanswered(bare, kind or FailureKind.UNEXPECTED, error, under_way.proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
     code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
-    # Azure DevOps: the same as in the body, or all that there is.
+    # Azure DevOps has the same text in the body, or only here.
     message = message or unquote(headers.get("x-tfs-serviceerror", "")[:_READ_OF_ERROR], errors="replace")
-    # A redirect says where to: to a sign-in page, or to the notice that only Private Link leads in.
+    # The target of a redirect shows the reason: a sign-in page, or Private Link only.
     message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
     request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")
     return replace(
@@ -147,7 +142,6 @@ def _read(
 
 
 def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str) -> ServiceFailure:
-    """What a failure tells that came before any answer."""
     found = replace(bare, kind=kind, message=_text_of(error))
     if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
@@ -159,7 +153,6 @@ def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy
 
 
 def _kind(status: int, message: str) -> FailureKind:
-    """How an answer failed that came whole."""
     if status in _FINE:
         return FailureKind.UNEXPECTED
     lost = status == requests.codes.request_timeout or _LOST.search(message) is not None
@@ -167,23 +160,22 @@ def _kind(status: int, message: str) -> FailureKind:
 
 
 _LOST = re.compile(r"Timed out after |deadline exceeded")
-"""What Databricks says, mostly with 400, when its own service behind has not answered in time. Facts: databricks-sdk-go, apierr."""
+"""Databricks' texts after a timeout of its backend, usually with 400. Fact: databricks-sdk-go, apierr."""
 
 
 def _text_of(error: BaseException) -> str:
-    """What an SDK says when there was no answer, for telling failures apart."""
     try:
         return str(error)[:4096]
-    except Exception:  # noqa: BLE001  # an exception's text is made of what it was given
+    except Exception:  # noqa: BLE001  # str() of any exception can raise
         return ""
 
 
 _ASKS_TO_SIGN_IN = re.compile(r"Tunnel connection failed: 407\b")
-"""What http.client says of a proxy's answer to CONNECT."""
+"""Text of http.client after a proxy's response to CONNECT."""
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and what it wraps: libraries hide the reason in `args`, `reason` and causes."""
+    """Return the exception and those that it wraps in `args`, `reason` and causes."""
     found: list[BaseException] = []
     queue: list[Any] = [error]
     while queue and len(found) < _LONGEST_CHAIN:
@@ -200,7 +192,7 @@ _LONGEST_CHAIN = 50
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (AnswerTooLargeError, FailureKind.TOO_LARGE),
     (RequestRefusedError, FailureKind.NOT_SENT),
-    # The services' URLs are checked with the settings.
+    # Only a proxy's URL can be invalid: the services' URLs are checked with the settings.
     (requests.exceptions.InvalidURL, FailureKind.PROXY_UNUSABLE),
     (requests.exceptions.InvalidSchema, FailureKind.PROXY_UNUSABLE),
     (urllib3.exceptions.LocationValueError, FailureKind.PROXY_UNUSABLE),
@@ -214,7 +206,7 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (TimeoutError, FailureKind.TIMEOUT),
     (requests.exceptions.Timeout, FailureKind.TIMEOUT),
     (urllib3.exceptions.TimeoutError, FailureKind.TIMEOUT),
-    # Before the proxy: through one, every failure of a connection is dressed up as its own.
+    # Before ProxyError: urllib3 reports every failed connection through a proxy as one.
     (ConnectionError, FailureKind.RESET),
     (requests.exceptions.ProxyError, FailureKind.PROXY),
     (urllib3.exceptions.ProtocolError, FailureKind.RESET),
@@ -223,14 +215,14 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
 
 
 def _network_kind(error: Exception) -> FailureKind | None:
-    """How the network failed; None when it did not."""
+    """Return how the network failed, or None if it did not."""
     chain = _chain(error)
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
         return FailureKind.DESCRIPTORS
     kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), None)
     if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_text_of(item)) for item in chain):
         return FailureKind.PROXY_AUTH
-    # A resolver that can open no file finds no name.
+    # Without file descriptors, the resolver finds no name.
     return FailureKind.DESCRIPTORS if kind is FailureKind.DNS and not _descriptor_left() else kind
 
 
@@ -243,11 +235,14 @@ def _descriptor_left() -> bool:
 
 
 def _error_of(body: bytes) -> tuple[str, str]:
-    """The error code and message of an answer, in whichever of the four services' shapes.
+    """Return the error code and message of a response.
 
-    Databricks: `{"error_code", "message"}`; its sign-in: `{"error", "error_description"}`; its SCIM: `{"schemas", "detail", "status"}`;
-    Key Vault: `{"error": {"code", "message", "innererror": {"code"}}}`, where the inner code is the telling one; Azure DevOps:
-    `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
+    Databricks returns `{"error_code", "message"}`. Its sign-in returns `{"error", "error_description"}`,
+    and its SCIM API `{"schemas", "detail", "status"}`.
+
+    Key Vault returns `{"error": {"code", "message", "innererror": {"code"}}}`, with the more precise inner code.
+
+    Azure DevOps returns `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
     """
     answer = read_json(body)
     if answer is None:
@@ -273,7 +268,7 @@ def _text(value: object) -> str:
 
 
 def _safe(value: object) -> str:
-    """An error code or request id, if it looks like one: it will be shown."""
+    """Return the text if it looks like an error code or request ID, otherwise "". It will be displayed."""
     return value if isinstance(value, str) and re.fullmatch(r"[\w.:/|-]{1,80}", value, re.ASCII) else ""
 
 

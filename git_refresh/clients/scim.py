@@ -16,12 +16,12 @@ from git_refresh.failures.failure import Attempt, Operation, none_if_missing
 from git_refresh.model.values import GUID
 
 WORKSPACE_ACCESS = "workspace-access"
-"""The entitlement without which a principal can use neither Git credentials nor Git folders."""
+"""Entitlement that Git credentials and Git folders require."""
 ADD_WORKSPACE_ACCESS = {
     "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
     "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
 }
-"""The body of the PATCH that adds it. Other entitlements stay."""
+"""Body of the PATCH that adds the entitlement. Other entitlements stay."""
 _PRINCIPAL_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 ADMINS = "admins"
 _USERS = "users"
@@ -31,7 +31,10 @@ _ALL = f"{_IDS},displayName,active,entitlements,groups"
 
 
 def principal_body(client_id: str | None, name: str) -> dict[str, object]:
-    """Return the body that adds a service principal with workspace access; without `client_id`, one of Databricks' own."""
+    """Return the body for adding a service principal with workspace access.
+
+    Without `client_id`, the principal is managed by Databricks.
+    """
     identity = {"applicationId": client_id} if client_id else {}
     return {
         **identity,
@@ -79,30 +82,24 @@ class Me(Response):
 
     @property
     def is_admin(self) -> bool:
-        """Whether they administer the workspace."""
         return any(group.display == ADMINS for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A service principal of a workspace.
-
-    Attributes:
-        entitled: whether it has workspace access, itself or by the group `users`.
-        entitlements: its own.
-    """
-
     id: int
     client_id: str
     name: str
     active: bool
     entitled: bool
+    """True with workspace access, directly or by the group `users`."""
     groups: frozenset[str]
     entitlements: frozenset[str] = frozenset()
+    """Only direct ones."""
 
 
 class ScimClient:
-    """The SCIM API of a workspace, or of the account. Every method raises `ServiceError` if Databricks fails it."""
+    """SCIM API of a workspace or the account. Methods raise `ServiceError` on failure."""
 
     def __init__(self, rest: Rest, path: str = "/api/2.0/preview/scim/v2") -> None:
         self._rest = rest
@@ -110,25 +107,24 @@ class ScimClient:
         self._users_entitled: bool | None = None
 
     def me(self) -> Me:
-        """Return who is signed in."""
         return self._rest.get(Operation.LOOK_UP_CALLER.of(), f"{self._path}/Me", Me)
 
     def principal_ids(self, client_id: str, what: Operation = Operation.LOOK_UP_PRINCIPAL) -> list[int]:
-        """Return the IDs of the service principals with this application ID: at most one, unless the service errs."""
+        """Return the IDs of service principals with this application ID: normally one at most."""
         return [each.id for each in self._with_client_id(client_id, what, _IDS)]
 
     def principal(self, client_id: str) -> Principal | None:
-        """Return the service principal of a workspace with this application ID; None if it has none."""
+        """Return the service principal of a workspace with this application ID, or None."""
         found = self._with_client_id(client_id, Operation.LOOK_UP_PRINCIPAL, _ALL)
         return next(map(self._shown, found), None)
 
     def principals_named(self, name: str) -> list[Principal]:
-        """Return the service principals of a workspace with this display name, which need not be unique."""
+        """Return the service principals of a workspace with this display name, which might not be unique."""
         found = self._list(Operation.LOOK_UP_PRINCIPALS_BY_NAME.of(), f'displayName eq "{name}"', _ALL)
         return [self._shown(each) for each in found if each.displayName == name]
 
     def client_id(self, principal_id: int) -> str | None:
-        """Return the application ID of the service principal with this ID; None if there is none."""
+        """Return the application ID of the service principal with this ID, or None."""
         what, path = (
             Operation.LOOK_UP_PRINCIPAL.of(principal_id),
             f"{self._path}/ServicePrincipals/{principal_id}",
@@ -139,9 +135,8 @@ class ScimClient:
     def add_principal(self, client_id: str | None, name: str) -> str:
         """Add a service principal with workspace access to a workspace, and return its application ID.
 
-        Not sent twice: a second one would have the same name.
-
-        Without a client ID of an identity of Entra, Databricks makes a principal of its own.
+        Retried only if throttled: a second request could add a second principal with this name.
+        Without `client_id`, Databricks creates a principal of its own.
         """
         body = {"schemas": [_PRINCIPAL_SCHEMA], **principal_body(client_id, name)}
         what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"
@@ -156,7 +151,7 @@ class ScimClient:
         )
 
     def _with_client_id(self, client_id: str, what: Operation, attributes: str) -> list[_Principal]:
-        if not GUID.fullmatch(client_id):  # it goes into the filter's quotation marks
+        if not GUID.fullmatch(client_id):  # prevents injection into the filter
             return []
         found = self._list(what.of(client_id), f'applicationId eq "{client_id}"', attributes)
         return [each for each in found if each.applicationId.lower() == client_id.lower()]
@@ -174,9 +169,9 @@ class ScimClient:
         )
 
     def _users_are_entitled(self) -> bool:
-        """Return whether every member of the workspace has workspace access, as is the default."""
+        """Return whether every member of the workspace has workspace access, as by default."""
         if self._users_entitled is None:
-            # Without its members, of whom there may be a hundred thousand.
+            # Without the members, which can be a hundred thousand.
             query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
             found = self._rest.get(Operation.LOOK_UP_USERS.of(), f"{self._path}/Groups", _Groups, query)
             self._users_entitled = any(

@@ -1,4 +1,4 @@
-"""What people store in Key Vault in place of an OAuth secret: told apart by its form, and never shown."""
+"""Recognizes what people store in Key Vault by mistake instead of an OAuth secret. Never shows it."""
 
 import re
 
@@ -6,7 +6,7 @@ from git_refresh.clients.responses import read_json
 from git_refresh.settings.pasted import PLACEHOLDER
 
 _READ = 16 * 1024
-"""Characters of a value that are looked at."""
+"""As long as the longest value that `responses.SecretText` accepts."""
 
 _TABLE = re.compile(r"(?:^|\s)-{3,}(?:\s|$)")
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -23,13 +23,12 @@ _FORMS = (
     (re.compile(r"@Microsoft\.KeyVault\(.*", re.IGNORECASE), "a Key Vault reference"),
     (PLACEHOLDER, "a placeholder that was never filled in"),
 )
-"""What a whole value can be."""
 
 
 def flaw_of(value: str) -> str:
-    """What a value is instead of an OAuth secret, as it reads on after "it"; empty: it may be one.
+    """Return why a value cannot be an OAuth secret, reading on after "it"; "" if it might be one.
 
-    What an editor has put around it counts for nothing, nor does a name in letters that no rule knows: the workspace decides.
+    Ignores surrounding whitespace. The workspace decides about values of unknown form.
     """
     text = value[:_READ].strip().strip("\ufeff").strip()
     if not text:

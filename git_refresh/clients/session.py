@@ -1,9 +1,8 @@
-"""The one HTTP session that every SDK of the app is given.
+"""The one HTTP session for all SDKs of the app.
 
-Whatever an SDK's own settings say, here a request goes to the one origin it is meant for, over TLS that was verified, is never
-redirected, and ends when its operation's deadline has come: through a proxy or not, connecting, a byte at a time, or endless. No more
-of an answer is read than an honest one has, no cookie is kept, and an SDK is handed a body only if that is JSON. `~/.netrc` is not
-read. The answer is noted for the diagnosis, since SDK exceptions lose its status and headers, and carry text that must not get out.
+Requests reach only the given origins, over verified TLS, without redirects, cookies or `~/.netrc`.
+Each one ends with its operation's deadline, and its response has a maximum size. SDKs receive only JSON objects.
+The session keeps the last response for the diagnosis, because SDK exceptions lose its status and headers.
 """
 
 import ssl
@@ -23,29 +22,29 @@ from git_refresh.model.waiting import at_once
 from git_refresh.output.mask import SecretFilter
 
 MAX_BODY = 1024 * 1024
-"""Bytes of one answer, unpacked. A page of 20 Git folders has some 10,000, a token fewer."""
+"""Bytes of one decompressed response. A page of 20 Git folders has about 10,000, a token fewer."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes before an answer's body: its status and headers, those of a proxy, and of every `100 Continue`."""
+"""Bytes before the body: status and headers, those of a proxy, and every `100 Continue`."""
 
 _CHUNK = 64 * 1024
 
 
 class RequestRefusedError(requests.RequestException):
-    """A request to somewhere else than the session's origin: it was not sent."""
+    """A request to another origin. It was not sent."""
 
 
 class RedirectedError(requests.RequestException):
-    """A redirect: it is not followed, and never a success (an SDK takes one without a body for that)."""
+    """A redirect, which is never followed. SDKs take one without a body for a success."""
 
 
 class NotJsonError(requests.RequestException):
-    """The service said that all is well, with something else than a JSON object."""
+    """A success response whose body is not a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastResponse:
-    """What came back last, kept for the diagnosis. It may hold secrets: it is read, never shown."""
+    """The last response, kept for the diagnosis. It might contain secrets and is never shown."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -54,16 +53,16 @@ class LastResponse:
 
 @dataclass(slots=True)
 class Network:
-    """What all clients of one run share."""
+    """Objects that all clients of one run share."""
 
     tls: ssl.SSLContext
-    """What certificates are verified against."""
+    """Context that verifies certificates."""
     deadline: Deadline
-    """When every wait ends."""
+    """End of every wait."""
     secrets: SecretFilter
-    """Learns what is secret. Answers must not repeat it."""
+    """Collects the secrets, which responses must not repeat."""
     skew: Skew = field(init=False)
-    """Learns the time at the services."""
+    """Collects the services' time."""
 
     def __post_init__(self) -> None:
         self.skew = Skew(self.deadline.clock)
@@ -71,12 +70,12 @@ class Network:
 
 @dataclass(slots=True)
 class ByteBudget:
-    """Bytes of answers that one party may still send us in this run, so that it cannot use up what all need."""
+    """Bytes that one service can still send in this run, so it cannot use up what all need."""
 
     left: int
 
     def take(self, size: int) -> None:
-        """Count an answer, which is too large if it has sent enough."""
+        """Count a response. Raise `AnswerTooLargeError` if the budget is used up."""
         self.left -= size
         if self.left < 0:
             raise AnswerTooLargeError("this service has sent more than a run takes from one")
@@ -87,7 +86,7 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 class BoundedSession(requests.Session):
-    """A session for the given origins (`https://host[:port]`) and no others."""
+    """A session for the given origins (`https://host[:port]`) only."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class BoundedSession(requests.Session):
         allowance: ByteBudget | None = None,
         skew: Skew | ServiceTime | None = None,
     ) -> None:
-        """Bound each answer to `max_body` bytes, and all of them to the allowance; `skew` is told what time it is over there."""
+        """Limit each response to `max_body`, and all to the allowance. `skew` observes the service's time."""
         super().__init__()
         self._skew = skew
         self._origins = frozenset(_origin(origin) for origin in origins)
@@ -114,7 +113,7 @@ class BoundedSession(requests.Session):
 
     @override
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """The proxy that the environment names for an origin, looked up once: that takes as long as half a request."""
+        """Cache the environment's proxy for each origin: a lookup takes as long as half a request."""
         origin = _origin(url)
         if self.trust_env and origin not in self._proxies:
             self._proxies[origin] = requests.utils.get_environ_proxies(url)
@@ -126,31 +125,31 @@ class BoundedSession(requests.Session):
         operation = current_operation()
         operation.answer = None
         if _origin(request.url or "") not in self._origins:
-            raise RequestRefusedError("this session does not talk to that host", request=request)
+            raise RequestRefusedError("this session sends nothing to that host", request=request)
         operation.proxy = proxy_of(request.url or "", kwargs.get("proxies") or {})
         left = operation.seconds_left()
         kwargs.update(stream=True, timeout=(at_once(min(left, CONNECT_LIMIT)), left), verify=True, cert=None)
         operation.room = MAX_HEAD
         response = super().send(request, **kwargs)
-        operation.room = self._max_body + MAX_HEAD  # what frames the chunks of a body counts too
+        operation.room = self._max_body + MAX_HEAD  # includes the framing of chunks
         body = self._read(response)
         if self._skew is not None:
             self._skew.observe(response.headers.get("Date"))
         operation.answer = LastResponse(response.status_code, response.headers, body)
         if 300 <= response.status_code < 400:  # noqa: PLR2004  # HTTP's redirects
-            raise RedirectedError("the answer is a redirect", response=response)
-        response.raw = BytesIO(_json_object(response, body))  # where an SDK reads on
+            raise RedirectedError("the response is a redirect", response=response)
+        response.raw = BytesIO(_json_object(response, body))  # SDKs read the body from here
         return response
 
     def _read(self, response: requests.Response) -> bytes:
-        """The body, read here so that it too is bounded."""
+        """Return the body. Reading it here bounds its time and size."""
         body = bytearray()
         try:
             for chunk in response.raw.stream(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > self._max_body:
-                    body.clear()  # the exception holds on to this frame until it is collected
-                    raise AnswerTooLargeError("the answer is too large", response=response)
+                    body.clear()  # the exception keeps this frame alive
+                    raise AnswerTooLargeError("the response is too large", response=response)
         finally:
             response.raw.close()
         if self._allowance is not None:
@@ -159,11 +158,11 @@ class BoundedSession(requests.Session):
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: a redirect is an answer like any other, and a token never follows one."""
+        """Return None, so a redirect is an ordinary response, and no token ever follows one."""
 
 
 def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
-    """`host:port` of the proxy for a URL, without the user name and password that stand before it; empty where there is none."""
+    """Return `host:port` of the proxy for a URL, without user name and password, or ""."""
     try:
         chosen = requests.utils.select_proxy(url, proxies) or ""
         parts = urlsplit(chosen if "://" in chosen else f"//{chosen}")
@@ -175,21 +174,21 @@ def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _json_object(response: requests.Response, body: bytes) -> bytes:
-    """The body as an SDK may see it: a JSON object without a byte-order mark, or nothing at all.
+    """Return the body for an SDK: a JSON object without a byte-order mark, or nothing.
 
     Raises:
-        NotJsonError: all is well, the service says, and sends something else.
+        NotJsonError: a successful response has another body.
     """
     if isinstance(read_json(body), dict):
         return without_mark(body)
     read = response.request.method == "GET"
     if response.ok and (body or read):
-        raise NotJsonError("the answer is no JSON object", response=response)
+        raise NotJsonError("the response is not a JSON object", response=response)
     return b""
 
 
 def _origin(url: str) -> str:
-    """Without the port that goes without saying: Key Vault writes it into the address of a list's next page."""
+    """Return the origin without the default port, which Key Vault adds to the URL of a next page."""
     parts = urlsplit(url)
     address = parts.netloc.lower()
     if parts.scheme in _PORTS:

@@ -1,4 +1,4 @@
-"""What a whole fleet shares is fetched once: tokens, secrets, heads."""
+"""Computes shared values once per run: tokens, secrets and lookups."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -13,18 +13,16 @@ from git_refresh.model.waiting import turn, waiting
 
 @dataclass(slots=True)
 class _Found[V]:
-    """What is computed for one key."""
-
     known: Event
-    """Whether `get` can be called."""
+    """Set when `get` can be called."""
     get: Callable[[], V] | None = None
-    """Gives the value, or raises; a new exception each time: one for all would grow by what each thread adds to it."""
+    """Returns the value, or raises a new exception each time: a shared one would grow with each traceback."""
 
 
 class SingleFlight[K: Hashable, V]:
-    """Computes a value once per key; other threads wait for it meanwhile. A failure is remembered too: it would only repeat.
+    """Computes a value once per key, while other threads wait for it. Remembers failures too.
 
-    A failure that comes from a brief bound of the caller is not remembered: the next one who asks has time of its own.
+    A failure at a brief bound of the caller is not remembered, because the next caller has its own time.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -33,12 +31,12 @@ class SingleFlight[K: Hashable, V]:
         self._found: dict[K, _Found[V]] = {}
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
-        """The value of `key`.
+        """Return the value of `key`.
 
         Raises:
-            ServiceError: computing it failed, for the first caller.
-            TimeoutError: the time of the run, or of the caller's operation, passed while computing it or waiting for it.
-            NeverComputedError: computing it failed by a mistake of ours.
+            ServiceError: computing it failed.
+            TimeoutError: the time of the run, or of the caller's operation, is over.
+            NeverComputedError: a bug prevented the computation.
         """
         while True:
             with self._lock:
@@ -59,11 +57,11 @@ class SingleFlight[K: Hashable, V]:
                 found.known.wait(turn(left))
 
     def _resolve(self, key: K, found: _Found[V], compute: Callable[[], V]) -> Callable[[], V]:
-        """Compute it, and end the wait of the others whatever that raises."""
+        """Compute the value. Always set a result: without one, waiting threads would block forever."""
         passing = False
         try:
             value = compute()
-            outcome: Callable[[], V] = lambda: value  # noqa: E731  # beside those that raise
+            outcome: Callable[[], V] = lambda: value  # noqa: E731  # like the other outcomes
         except ServiceError as error:
             outcome, passing = partial(_fail, partial(ServiceError, error.failure)), cut_short()
         except TimeoutError:
@@ -86,4 +84,4 @@ def _fail(anew: Callable[[], Exception]) -> Never:
 
 
 class NeverComputedError(Exception):
-    """What was to be shared was never computed; the text is the name of the exception that kept it from being."""
+    """A bug prevented the shared computation. The text is the name of the original exception."""

@@ -1,7 +1,7 @@
-"""Claims on slices: small blobs beside the queue, so that no slice is worked on twice at a time, nor again once it has ended.
+"""Claims on slices: small blobs, so no slice runs on two workers, or twice.
 
-A queue delivers a message at least once. It delivers one anew whose worker has died, which is what it is for; but also one whose
-invocation was red, which the next run makes good anyway; and now and then a message is there twice.
+A queue delivers each message at least once. It redelivers a message after a crash of the worker or a failed invocation.
+Rarely, it has the same message twice.
 """
 
 import json
@@ -24,14 +24,14 @@ from git_refresh.run.ports import ClaimResult
 from git_refresh.settings.functions_host import Storage
 
 CLAIM_LIMIT_S = 10.0
-"""Seconds to make a claim, and as many to end it; without one a slice is refreshed all the same."""
+"""Seconds to create a claim, and again to close it. Without a claim, the slice still runs."""
 
 
 class BlobClaims:
-    """The claims on the slices of all runs (`ports.SliceClaims`), each a blob `RUN_ID/SLICE-FINGERPRINT`. Both calls raise `ServiceError`.
+    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT` (`ports.SliceClaims`). Calls raise `ServiceError`.
 
-    The fingerprint is the message's: a claim holds for what that message asks for, and for nothing else under the same number.
-    The first to create it has the slice: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
+    The fingerprint is the message's, so a claim is valid for this content only. The first creator of the blob has the slice:
+    https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
     """
 
     def __init__(self, storage: Storage, container: str, identity: Identity) -> None:
@@ -48,7 +48,7 @@ class BlobClaims:
         self._container = _service(storage, **options).get_container_client(container)
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult:
-        """Claim a slice for a message, or tell who has it. The same content can be on the queue as two messages."""
+        """Claim a slice for a message, or return who has it. Two messages can have the same content."""
         return call(
             Service.STORAGE,
             Operation.CLAIM_SLICE.of(_name(slice_)),
@@ -58,7 +58,7 @@ class BlobClaims:
         )
 
     def end(self, slice_: Slice, fingerprint: str, message_id: str) -> None:
-        """Note that a slice has ended, however it did."""
+        """Record that a slice has ended, successfully or not."""
         call(
             Service.STORAGE,
             Operation.END_SLICE.of(_name(slice_)),
@@ -70,7 +70,6 @@ class BlobClaims:
         )
 
     def close(self) -> None:
-        """Let go of its connections."""
         self._session.close()
 
     def _blob(self, slice_: Slice, fingerprint: str) -> BlobClient:
@@ -85,11 +84,11 @@ class BlobClaims:
         return ClaimResult.AGAIN if found.message == message_id else ClaimResult.ANOTHERS
 
     def _create(self, blob: BlobClient, content: bytes) -> bool:
-        """Write a blob that is not there; False if it is."""
+        """Create a blob. Return False if it exists."""
         try:
             return _created(blob, content)
-        except ResourceNotFoundError:  # the container: infra/ creates it, other installations have none yet
-            with suppress(ResourceExistsError):  # by another worker, meanwhile
+        except ResourceNotFoundError:  # infra/ creates the container, other installations might lack it
+            with suppress(ResourceExistsError):  # another worker created it in the meantime
                 self._container.create_container()
             return _created(blob, content)
 
@@ -103,7 +102,7 @@ def _created(blob: BlobClient, content: bytes) -> bool:
 
 
 class _Claimed(Response):
-    """What a claim says."""
+    """JSON of a claim."""
 
     message: Word
     ended: Annotated[bool, Field(strict=True)]
@@ -117,13 +116,13 @@ def _name(slice_: Slice) -> str:
     return f"{slice_.number} of {slice_.total}"
 
 
-def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: ANN401  # the SDK's own
+def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: ANN401  # options of the SDK
     if storage.connection_string:
         return BlobServiceClient.from_connection_string(storage.connection_string, **options)
     return BlobServiceClient(storage.blobs, **options)
 
 
 def _origin(client: BlobServiceClient) -> str:
-    """Of the emulator, the account is a part of the path."""
+    """Return the origin. The emulator has the account in the path instead."""
     parts = urlsplit(client.url)
     return f"{parts.scheme}://{parts.netloc}".lower()

@@ -1,1 +1,1 @@
-"""Values that are the same everywhere in the app. The layer imports no SDK, no HTTP library and no settings."""
+"""Values for the whole app. This layer imports no SDK, no HTTP library and no settings."""

@@ -1,4 +1,4 @@
-"""Time, passed in from outside so that decisions about it can be tested without waiting."""
+"""Clocks, deadlines, and bounds of operations. Time is passed in, so tests need not wait."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Event(Protocol):
-    """What a thread waits for, and another one announces: `threading.Event`."""
+    """The part of `threading.Event` that a run uses."""
 
     def is_set(self) -> bool: ...
     def set(self) -> None: ...
@@ -21,27 +21,25 @@ class Event(Protocol):
 
 
 class Clock(Protocol):
-    """What a run asks of time."""
-
     def now(self) -> datetime:
-        """The wall clock, in UTC: what a token's `expires_on` is compared with."""
+        """Return the wall clock's time in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never jump: what budgets are measured in."""
+        """Return seconds that never jump, for time limits."""
         ...
 
     def sleep(self, seconds: float) -> None: ...
 
     def event(self) -> Event:
-        """Something to wait for, with a limit on this clock."""
+        """Return an event whose timeouts follow this clock."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock, as it was set when this was made: setting it in mid-run moves nothing that the run compares.
+    """The machine's clock. Setting it during a run has no effect on the run.
 
-    Where it was wrong, it stays wrong by the same all through, which `Skew` then tells.
+    If it is wrong at the start, it stays wrong by the same amount, and `Skew` shows that.
     """
 
     def __init__(self) -> None:
@@ -61,7 +59,7 @@ class SystemClock:
 
 
 def _elapsed() -> float:
-    """Seconds since some moment, those included in which a laptop has slept: Linux alone tells without its wall clock."""
+    """Return seconds that include the time of a sleeping laptop. Only Linux has such a clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
@@ -77,23 +75,23 @@ class Deadline:
         return cls(clock, clock.monotonic() + seconds)
 
     def within(self, seconds: float) -> "Deadline":
-        """The earlier of this deadline and `seconds` from now."""
+        """Return the earlier of this deadline and `seconds` from now."""
         return Deadline(self.clock, min(self.at, self.clock.monotonic() + seconds))
 
     def remaining(self) -> float:
-        """Seconds left; zero or less when it has passed."""
+        """Return the seconds left; zero or less after the deadline."""
         return self.at - self.clock.monotonic()
 
 
 class Skew:
-    """How far this machine's clock is behind the services', as their answers' `Date` headers tell."""
+    """Lag of this machine's clock behind the services', by the `Date` headers of responses."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._behind: timedelta | None = None
 
     def observe(self, date: str | None) -> None:
-        """Note the `Date` of an answer that has just come in; the least difference is the truest, since answers take time."""
+        """Note the `Date` of a new response. The smallest difference counts, because responses take time."""
         there = _date(date)
         behind = there - self._clock.now() if there else None
         if behind is None or abs(behind) > _CREDIBLE_SKEW:
@@ -102,21 +100,24 @@ class Skew:
             self._behind = behind
 
     def behind(self) -> timedelta:
-        """The difference; zero when it is too small to matter, or nothing has answered. Negative: the clock is ahead."""
+        """Return the difference; negative if this machine's clock is ahead.
+
+        Zero if the difference is too small to matter, or before the first response.
+        """
         found = self._behind or timedelta()
         return found if abs(found) > _TOLERATED_SKEW else timedelta()
 
 
 class ServiceTime:
-    """The time at one service, by the `Date` headers of its answers. This machine's wall clock has no part in it."""
+    """Time of one service, by the `Date` headers of its responses, without this machine's wall clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._at_zero: datetime | None = None
-        """The time there when this machine's monotonic clock was zero."""
+        """The service's time when this machine's monotonic clock was zero."""
 
     def observe(self, date: str | None) -> None:
-        """Note the `Date` of an answer that has just arrived; of several, the one that shows the earliest time counts."""
+        """Note the `Date` of a new response. The one with the earliest time counts."""
         there = _date(date)
         if there is None:
             return
@@ -127,7 +128,7 @@ class ServiceTime:
         self._at_zero = at_zero if self._at_zero is None else min(at_zero, self._at_zero)
 
     def now(self) -> datetime | None:
-        """The time there; None if no answer had a date."""
+        """Return the service's time; None if no response had a date."""
         try:
             return self._at_zero and self._at_zero + timedelta(seconds=self._clock.monotonic())
         except OverflowError:
@@ -135,7 +136,6 @@ class ServiceTime:
 
 
 def _date(header: str | None) -> datetime | None:
-    """The time that a `Date` header shows; None if it shows none, or one without a zone."""
     try:
         found = parsedate_to_datetime(header[:64]) if header else None
     except (ValueError, TypeError, OverflowError):
@@ -145,14 +145,14 @@ def _date(header: str | None) -> datetime | None:
 
 _TOLERATED_SKEW = timedelta(seconds=30)
 _CREDIBLE_SKEW = timedelta(days=1)
-"""A clock that is off by more would have had every certificate refused; so it is the answer that is."""
+"""With a larger error, this machine would reject every certificate, so the response is wrong."""
 
 
 @dataclass(slots=True)
 class Brief:
-    """A bound that is the caller's own: a failure at this bound says nothing about the service.
+    """A bound of the caller. A failure at this bound says nothing about the service.
 
-    It is also over if something was given up for it before: no time was left for another attempt.
+    `over` is also True if an attempt was given up because of this bound.
     """
 
     deadline: Deadline
@@ -161,26 +161,26 @@ class Brief:
 
 @dataclass(slots=True)
 class OperationBounds[A]:
-    """Of one operation, all on one thread: when it has to end, how much it may still receive, and what was answered last.
+    """Bounds of one operation on one thread: its deadline, bytes left, and last response.
 
-    Sockets are pooled and outlive the operation that opened them, so they cannot hold its bounds. They ask for the current one.
+    Pooled sockets outlive the operation that opened them, so they read the current one's bounds.
     """
 
     deadline: Deadline
     room: int = 0
-    """Bytes that may still arrive; each request sets it."""
+    """Bytes that can still arrive. Each request sets it."""
     answer: A | None = None
-    """Kept for the diagnosis, and gone with the operation."""
+    """The last response, for the diagnosis."""
     proxy: str = ""
-    """`host:port` of the proxy that its last request was sent through."""
+    """`host:port` of the proxy of its last request."""
     brief: Brief | None = None
-    """The brief bound around it, if there is one."""
+    """The enclosing brief bound, if any."""
 
     def seconds_left(self) -> float:
-        """Seconds that it may still wait.
+        """Return the seconds left for waiting.
 
         Raises:
-            TimeoutError: it has none left.
+            TimeoutError: no time is left.
         """
         remaining = self.deadline.remaining()
         if remaining <= 0:
@@ -193,9 +193,9 @@ _current: ContextVar[OperationBounds[Any]] = ContextVar("operation")
 
 @contextmanager
 def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[OperationBounds[Any]]:
-    """Bound all work of the calling thread by `deadline`; an operation inside another keeps the earlier one.
+    """Bound all work of the calling thread by `deadline`, or by an earlier enclosing one.
 
-    If `brief`, a failure at this bound is kept by nothing that remembers failures for others: see `cut_short`.
+    If `brief`, nothing remembers a failure at this bound for other callers; see `cut_short`.
     """
     outer = _current.get(None)
     earlier = enclosed(deadline)
@@ -208,47 +208,47 @@ def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[OperationB
 
 
 def enclosed(deadline: Deadline) -> Deadline:
-    """The earlier of a deadline and that of the operation that is under way on this thread, if one is."""
+    """Return the earlier of a deadline and that of the thread's current operation."""
     outer = _current.get(None)
     return deadline if outer is None or deadline.at < outer.deadline.at else outer.deadline
 
 
 def cut_short() -> bool:
-    """Whether the brief bound around the calling thread's work has been reached, or something was given up for it."""
+    """Return whether the thread's brief bound is over, or an attempt was given up because of it."""
     outer = _current.get(None)
     brief = outer.brief if outer is not None else None
     return brief is not None and (brief.over or brief.deadline.remaining() <= 0)
 
 
 def give_up_for(deadline: Deadline) -> None:
-    """Note that there is no time for another attempt before `deadline`: if that is the brief bound, this one is over."""
+    """Note that another attempt before `deadline` is impossible. This ends a brief bound up to then."""
     outer = _current.get(None)
     if outer is not None and outer.brief is not None and outer.brief.deadline.at <= deadline.at:
         outer.brief.over = True
 
 
 def current_operation() -> OperationBounds[Any]:
-    """The operation that is under way on this thread; a new thread starts without one.
+    """Return the thread's current operation. A new thread has none.
 
     Raises:
-        LookupError: none is; every request belongs to one.
+        LookupError: no operation is under way, but each request needs one.
     """
     return _current.get()
 
 
 READ_LAG_S = 30.0
-"""Seconds in which what was just written has to be seen. Reads have been seen to lag up to eight."""
+"""Seconds until a write must be visible. Reads have lagged by up to eight."""
 
 POLL_PAUSE_S = 1.0
-"""Seconds before the second look; before each further one, twice as many."""
+"""Seconds before the second look, doubled before each further one."""
 
 
 def poll[T](
     clock: Clock, look: Callable[[], T], good: Callable[[T], bool], seconds: float | None = None
 ) -> T:
-    """What a look shows, as soon as it is good; what it shows at last, if it never is.
+    """Call `look` until its result is `good` or the time is over, and return the last result.
 
-    It looks again for `READ_LAG_S`, or for `seconds`.
+    The time is `seconds`, by default `READ_LAG_S`.
     """
     began, pause = clock.monotonic(), POLL_PAUSE_S
     limit = READ_LAG_S if seconds is None else seconds

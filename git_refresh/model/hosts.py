@@ -1,4 +1,4 @@
-"""Which hosts may receive a token: checked once, when settings are read, and enforced by the transport from then on."""
+"""Hosts that can receive a token: checked with the settings, then enforced by the transport."""
 
 import ipaddress
 import re
@@ -11,16 +11,16 @@ from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, redact
 
 
 class Domain(Enum):
-    """The public-cloud domains that are trusted without being asked for."""
+    """Domains of the public cloud, which are always trusted."""
 
     DATABRICKS = (".azuredatabricks.net",)
     KEY_VAULT = (".vault.azure.net",)
     STORAGE = (".core.windows.net", ".storage.azure.net")
     AZURE_DEVOPS = ("dev.azure.com", "*.visualstudio.com")
-    """`*`: exactly one label, an organization's; what is below that, like tunnels.api, is another service."""
+    """`*` is exactly one label, an organization. Deeper names, like tunnels.api, are other services."""
 
     def has(self, host: str) -> bool:
-        """Whether a host, in small letters, is one of these."""
+        """Return whether a host in lower case belongs to this domain."""
         return _matches(host, self.value)
 
 
@@ -33,11 +33,11 @@ def _is_address(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return getattr(address, "scope_id", None) is None  # "%eth0" is one machine's own name for its network
+    return getattr(address, "scope_id", None) is None  # %eth0 names a network of one machine only
 
 
 def _canonical(host: str) -> str:
-    """One form for each IP address, without the brackets that a URL has around IPv6."""
+    """Return the one form of an IP address, without the brackets around IPv6 in a URL."""
     return str(ipaddress.ip_address(host)) if _is_address(host) else host.lower()
 
 
@@ -48,20 +48,20 @@ class TrustedHosts:
     entries: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """One form for each entry, so that an IPv6 address is the same however it is shortened."""
+        """Normalize the entries, because an IPv6 address can be shortened in several ways."""
         object.__setattr__(self, "entries", frozenset(map(_canonical, self.entries)))
 
     def trusts(self, hostname: str) -> bool:
-        """Whether an administrator has vouched for this host, whatever port it is asked on."""
+        """Return whether an administrator trusts this host, on any port."""
         return _matches(_canonical(hostname), self.entries)
 
 
 NO_HOSTS = TrustedHosts()
-"""None besides the built-in domains."""
+"""Only the built-in domains."""
 
 
 def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
-    """The entries of a comma-separated list, and a complaint per entry that is none."""
+    """Return the entries of a comma-separated list, and a complaint for each invalid one."""
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     complaints = [
         f'"{redact(entry)}" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, '
@@ -73,10 +73,10 @@ def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
 
 
 def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
-    """The `https://host[:port]` of a URL that may receive a token.
+    """Return the `https://host[:port]` of a URL that can receive a token.
 
     Raises:
-        ValueError: it may not; the text says why and what to write, and reads on after the URL.
+        ValueError: the URL cannot. The text reads on after the URL, with the reason and what to write.
     """
     parts = split_url(url)
     if parts.scheme == "https" and "@" in parts.netloc:
@@ -85,7 +85,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
 
 
 def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
-    """The same for a URL that is split already, and may name a user before the host."""
+    """Return the origin of a split URL, which can have a user before the host; see `origin_of`."""
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ValueError(f"must start with https://{_with_https(parts, domain, trusted)}")
@@ -105,7 +105,7 @@ def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -
 
 
 def _with_https(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
-    """What to write instead, where that would be taken."""
+    """Return the advice to write the URL with https://, if that is valid."""
     secure = parts._replace(scheme="https")
     if parts.scheme != "http" or "@" in parts.netloc:
         return ""
@@ -117,12 +117,12 @@ def _with_https(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> st
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of a URL.
+    """Split a URL.
 
     Raises:
-        ValueError: it is none; the text reads on after the URL.
+        ValueError: it is not a URL. The text reads on after the URL.
     """
-    if INVISIBLE.search(url):  # urlsplit would leave some of them out in silence
+    if INVISIBLE.search(url):  # urlsplit would drop some of them silently
         raise ValueError(CONTAINS_INVISIBLE)
     try:
         parts = urlsplit(url)

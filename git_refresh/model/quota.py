@@ -1,14 +1,14 @@
-"""Totals that many parties share, so that a bound for each does not multiply into one for none."""
+"""Totals that many parties share."""
 
 import threading
 from collections import Counter
 
 
 class Quota:
-    """A total of which half is divided equally, and half goes to the first that need more. No party can use up what another is due."""
+    """A total: half is divided equally, and half goes to the first parties that need more."""
 
     def __init__(self, total: int, parties: int, most: int) -> None:
-        """Divide a total, of which each party may take `most`."""
+        """Divide a total. Each party can take at most `most`."""
         self._own = total // 2 // max(1, parties)
         self._common = total // 2
         self._most = most
@@ -16,7 +16,7 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self, party: str, amount: int) -> bool:
-        """Take so much more, or nothing; whether that was possible. From any thread."""
+        """Take an amount, from any thread. Return False, and take nothing, if the quota has too little left."""
         with self._lock:
             before = self._taken[party]
             after = before + amount

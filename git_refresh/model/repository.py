@@ -1,4 +1,4 @@
-"""Azure DevOps repositories: one value for all the forms their URLs are written in."""
+"""Azure DevOps repositories: one value for all the forms of their URLs."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from git_refresh.model.hosts import Domain, TrustedHosts, origin_of_parts, split
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, looks_like_secret, redact
 
 _ELSEWHERE = re.compile(r"(?:^|\.)(github|gitlab|bitbucket)\.", re.IGNORECASE)
-"""In the host of a repository that another service has, a company's own installation too."""
+"""In the host of a repository of another service, self-hosted ones included."""
 _NAMES = {"github": "GitHub", "gitlab": "GitLab", "bitbucket": "Bitbucket"}
 _OLD = ".visualstudio.com"
 BUILT_IN = "https://dev.azure.com"
-"""Where Azure DevOps Services are asked, whichever way a URL is written."""
+"""Origin for all requests to Azure DevOps Services, whatever the form of the URL."""
 
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
@@ -25,34 +25,34 @@ _SERVER = (
 )
 _SERVER_PORT = 8080
 _USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
-"""What may stand before the host, up to the last @ before the path."""
+"""User and password before the host, up to the last @ before the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository of Azure DevOps Services. Two are equal when they are the same repository, however their URLs are written."""
+    """A repository of Azure DevOps Services. Two are equal if they are the same repository."""
 
     key: tuple[str, str, str, str]
-    """Origin, organization, project and name in small letters: Azure DevOps does not tell ASCII letters' case apart.
+    """Origin, organization, project and name in lower case: Azure DevOps ignores the case of ASCII.
 
-    No other letters are folded: where a long s were an s, a workspace could have the one looked up in place of the other.
+    Security: no other letters are folded. Otherwise, a long s would equal an s, and a workspace could substitute a repository.
     """
     origin: str = field(compare=False)
-    """`https://host[:port]` that is asked about it; for both built-in forms dev.azure.com, so no token goes elsewhere."""
+    """`https://host[:port]` of the API: dev.azure.com for both built-in forms, so no token goes elsewhere."""
     organization: str = field(compare=False)
     project: str = field(compare=False)
     name: str = field(compare=False)
     _written: str = field(compare=False, repr=False)
-    """Where its URL begins, on the host that it was written with: what is cloned from keeps that one."""
+    """Start of the clone URL, on the host of the original URL."""
 
     @property
     def url(self) -> str:
-        """How Azure DevOps itself writes it: percent-encoded, without `name@`."""
+        """Clone URL as Azure DevOps writes it: percent-encoded, without `name@`."""
         return f"{self._written}/{quote(self.project)}/_git/{quote(self.name)}"
 
     @property
     def api_url(self) -> str:
-        """The repository in the REST API (Git - Repositories, api-version 7.1)."""
+        """URL in the REST API (Git - Repositories, api-version 7.1)."""
         base = f"{self.origin}/{quote(self.organization)}/{quote(self.project)}"
         return f"{base}/_apis/git/repositories/{quote(self.name)}"
 
@@ -61,13 +61,15 @@ class Repository:
 
 
 def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
-    """Read a repository's URL: `dev.azure.com` with or without `name@`, or the older `{organization}.visualstudio.com`.
+    """Read a repository's URL on `dev.azure.com`, with or without `name@`, or in the older form.
+
+    The older form is `{organization}.visualstudio.com`.
 
     Raises:
-        ValueError: it is none, or on a host that is not trusted; the text reads on after the URL.
+        ValueError: it is no such URL, or its host is not trusted. The text reads on after the URL.
     """
     origin, path = _address(url.strip(), trusted)
-    if domain := _old_form(origin):
+    if domain := _organization_of_old_form(origin):
         organization, written, origin = domain, origin, BUILT_IN
         if _folded(path[0]) == "defaultcollection":
             path = path[1:]
@@ -77,7 +79,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     match path:
         case [project, "_git", name]:
             pass
-        case ["_git", name]:  # the repository that has its project's name
+        case ["_git", name]:  # the repository with its project's name
             project = name
         case _:
             raise ValueError(f"must have the form {_FORM}")
@@ -86,7 +88,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
 
 
 def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
-    """Where a URL leads: the origin, which is trusted, and the names in its path."""
+    """Return the trusted origin of a URL, and the names in its path."""
     if ssh := re.fullmatch(r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url):
         address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
         raise ValueError(f"is an SSH address; write {redact(address)}")
@@ -95,7 +97,7 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
         raise ValueError(
             f"must not contain a password: the app uses its own token{_written_without_user(url, trusted)}"
         )
-    # Of `git@github.com:team/etl.git` nothing is a host to `urlsplit`.
+    # `urlsplit` finds no host in `git@github.com:team/etl.git`.
     host = parts.hostname or re.split("[:/]", url.rpartition("@")[2])[0]
     if (elsewhere := _ELSEWHERE.search(host)) and not trusted.trusts(host):
         raise ValueError(
@@ -117,7 +119,7 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
 
 
 def _written_without_user(url: str, trusted: TrustedHosts) -> str:
-    """What to write in place of a URL with a password, where that would be taken."""
+    """Return the advice for a URL with a password: the URL without it, if that is valid."""
     scheme, _, rest = url.partition("://")
     plain = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
@@ -128,9 +130,9 @@ def _written_without_user(url: str, trusted: TrustedHosts) -> str:
 
 
 def on_server(url: str, trusted: TrustedHosts) -> bool:
-    """Whether a URL is of Azure DevOps Server: a company's own host with the names that Azure DevOps has in its paths.
+    """Return whether a URL is of Azure DevOps Server: a company's host with Azure DevOps' path names.
 
-    A trusted host may be another name of Azure DevOps Services, unless the URL has what only the server's have.
+    A trusted host can belong to Azure DevOps Services, unless the URL has a feature of the server only.
     """
     try:
         parts = split_url(url)
@@ -149,7 +151,10 @@ _SERVICES = ("dev.azure.com", ".visualstudio.com")
 
 
 def without_user(url: str) -> tuple[str, bool]:
-    """A URL without `user:password@`, and whether there was something secret in that: a token may stand in the user's place."""
+    """Return a URL without `user:password@`, and whether this part contained a secret.
+
+    The user name can be a token.
+    """
     found = _USER.match(url)
     if found is None:
         return url, False
@@ -168,30 +173,25 @@ def _decoded(part: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return text.encode().lower().decode()  # bytes have no other letters than ASCII's
+    return text.encode().lower().decode()  # bytes: only ASCII letters change
 
 
-def _old_form(origin: str) -> str | None:
-    """The organization of `https://ORGANIZATION.visualstudio.com`."""
+def _organization_of_old_form(origin: str) -> str | None:
     host = origin.removeprefix("https://")
     return host.removesuffix(_OLD) if host.endswith(_OLD) and "." not in host.removesuffix(_OLD) else None
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryUrl:
-    """An address of a repository as Git clones from it, and how the text that it was read from differs.
-
-    Attributes:
-        url: the address.
-        differs: reads on after the text; empty if the text is the address.
-        ref: the branch or tag that a page of the repository shows.
-        commit: the commit that it shows.
-    """
+    """A clone URL, and how the text that it was read from differs."""
 
     url: str
     differs: str = ""
+    """Reads on after the text; empty if the text is the clone URL."""
     ref: tuple[Literal["branch", "tag"], str] | None = None
+    """Branch or tag on a page of the repository."""
     commit: str = ""
+    """Commit on a page of the repository."""
 
 
 _TERRAFORM = re.compile(r"git(?:::|\+)(?=https://|ssh://)", re.IGNORECASE)
@@ -212,7 +212,7 @@ _TWICE = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
 
 
 def repository_url(text: str) -> RepositoryUrl:
-    """Return the address that a text stands for; the text itself where no other is certain."""
+    """Return the clone URL that a text represents; the text itself if unsure."""
     text = text.strip()
     url = _TERRAFORM.sub("", text, count=1)
     differs = ["begins with git::"] if url != text and "::" in text[:5] else []
@@ -244,7 +244,7 @@ def repository_url(text: str) -> RepositoryUrl:
 
 
 def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, str]:
-    """The branch or tag, and the commit, that a page of Azure DevOps shows."""
+    """Return the branch or tag, and the commit, in the query of an Azure DevOps page."""
     try:
         version = parse_qs(query, max_num_fields=50).get("version", [""])[0]
     except ValueError:
@@ -258,31 +258,26 @@ def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, s
 
 
 class RemoteKind(StrEnum):
-    """Where a remote address leads."""
-
     REPOSITORY = "repository"
     NONE = "none"
-    """There is no remote address."""
     NO_HTTPS = "no_https"
-    """To a repository of Azure DevOps, but not as its HTTPS address: the stored credential does not work there."""
+    """A repository of Azure DevOps, without its HTTPS URL. The stored credential does not work there."""
     SERVER = "server"
-    """To Azure DevOps Server."""
     ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote address, without its password."""
+    """A remote URL without its password."""
 
     kind: RemoteKind
     repository: Repository | None = None
     https: str = ""
-    """The HTTPS address that is meant, where it is written in another way."""
+    """Correct HTTPS URL of the repository, if the remote URL has another form."""
     has_password: bool = False
 
 
 def read_remote(url: str, trusted: TrustedHosts) -> Remote:
-    """Read a remote address."""
     if not url.strip():
         return Remote(RemoteKind.NONE)
     plain, has_password = without_user(url.strip().removeprefix("git::"))

@@ -1,11 +1,13 @@
-"""When the timer of the Functions host fires, from the text of its schedule.
+"""Computes when the timer of the Functions host fires, from the text of its schedule.
 
-The host reads NCRONTAB with NCrontab 3.3.3. A text that is none is a time span if .NET's `TimeSpan.TryParse` reads it. It differs from
-other cron: both day of the month and day of the week must hold, a range with reversed ends is swapped, and Sunday is only 0.
+The host reads NCRONTAB with NCrontab 3.3.3, and other texts as time spans with .NET's `TimeSpan.TryParse`.
+Differences from other cron: both day of the month and day of the week must match. Reversed ranges are swapped. Sunday is only 0.
 
-Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, TimerSchedule.cs and CronSchedule.cs (which text is read as what);
+Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, TimerSchedule.cs and CronSchedule.cs (kind of a text);
 https://github.com/atifaziz/NCrontab/tree/v3.3.3, CrontabFieldImpl.cs and CrontabField.cs;
-https://github.com/dotnet/runtime, TimeSpanParse.cs. `tests/recorded/functions_host/schedules.json` has what the host's own code gave.
+https://github.com/dotnet/runtime, TimeSpanParse.cs.
+
+`tests/recorded/functions_host/schedules.json` has results of the host's own code.
 """
 
 import re
@@ -20,12 +22,12 @@ type ReadAs = Literal["six fields", "five fields", "time span"]
 
 _MAX_INT = 2**31 - 1
 _INTEGER = re.compile(r"[\t-\r ]*+([+-]?)(?=[0-9])0*+([0-9]*+)[\t-\r ]*+\0*+")
-"""What .NET's `int.Parse` takes; a number that is too large is refused afterwards."""
+"""Input of .NET's `int.Parse`. Numbers that are too large are refused afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRange:
-    """One of the six places of a schedule, with the values that it can have."""
+    """One of the six fields of a schedule, with its possible values."""
 
     name: str
     lowest: int
@@ -37,7 +39,7 @@ class FieldRange:
         return range(self.lowest, self.highest + 1)
 
     def named(self, text: str) -> list[int]:
-        """The values whose name begins with this text; the host takes the first."""
+        """Return the values whose name begins with this text. The host takes the first."""
         beginning = text.lower()
         return [self.lowest + at for at, name in enumerate(self.names) if name.lower().startswith(beginning)]
 
@@ -65,11 +67,11 @@ KINDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 
 class RefusedScheduleError(ValueError):
-    """The host refuses a schedule: it never calls the function.
+    """A schedule that the host refuses: it never calls the function.
 
     Attributes:
-        kind: which field is refused; None if the number of fields is wrong.
-        found: the part of the text that is refused.
+        kind: the refused field; None if the number of fields is wrong.
+        found: the refused part of the text.
     """
 
     def __init__(self, found: str, kind: FieldRange | None = None) -> None:
@@ -80,7 +82,7 @@ class RefusedScheduleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A part of a field between commas, as written: a value or `first-last`, each with or without a step; `*` has no values."""
+    """A part of a field between commas: a value or `first-last`, perhaps with a step. `*` has no values."""
 
     text: str
     first: int | None
@@ -90,7 +92,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a schedule: its elements as written, and the values that they give in ascending order."""
+    """A field of a schedule: its elements as written, and their values in ascending order."""
 
     kind: FieldRange
     elements: tuple[Element, ...]
@@ -98,12 +100,11 @@ class Field:
 
     @property
     def restricts(self) -> bool:
-        """Whether it leaves out any value."""
+        """True if it excludes any value."""
         return len(self.values) < len(self.kind.every)
 
     @classmethod
     def read(cls, kind: FieldRange, text: str) -> "Field":
-        """Read a field, as `Schedule.read` does."""
         parts = text.split(",") if text.find(",") > 0 else [text]
         elements = tuple(_element(kind, part) for part in parts)
         values = {value for element in elements for value in _values(kind, element)}
@@ -138,7 +139,7 @@ def _values(kind: FieldRange, element: Element) -> range:
     first, last = min(first, last), max(first, last)
     step = max(element.step or 1, 1)
     found = range(first, last + 1, step)
-    # NCrontab counts from the lowest value on, past the last one, in 32 bits.
+    # NCrontab counts from the lowest value to one past the last, in 32 bits.
     overflows = found[-1] - kind.lowest + step > _MAX_INT
     if first < kind.lowest or last > kind.highest or overflows:
         raise RefusedScheduleError(element.text, kind)
@@ -166,30 +167,25 @@ def _integer(text: str, refused: RefusedScheduleError) -> int:
 
 
 def accepts(text: str) -> bool:
-    """Whether the host accepts a schedule."""
     return _read(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule as the host reads it.
-
-    Attributes:
-        read_as: what the host takes it for.
-        fields: six, the seconds first; of five fields the seconds are 0. None for a time span.
-        span: from the start of a run to the next one. Zero or less: again at once. Zero for fields.
-    """
+    """A schedule as the host reads it."""
 
     read_as: ReadAs
     fields: tuple[Field, ...] = ()
+    """Six, seconds first; of five fields, the seconds are 0. Empty for a time span."""
     span: timedelta = timedelta()
+    """Time from the start of a run to the next. Zero or less: at once. Zero for fields."""
 
     @classmethod
     def read(cls, text: str) -> "Schedule":
         """Read a schedule.
 
         Raises:
-            RefusedScheduleError: the host refuses it; a `ValueError`.
+            RefusedScheduleError: the host refuses it.
         """
         span = _time_span(text)
         if span is not None:  # no text is both a time span and fields
@@ -202,7 +198,10 @@ class Schedule:
         raise RefusedScheduleError(text)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """When it comes next after a moment (UTC if without offset), or None beyond the year 9999; of a time span, after its length."""
+        """Return the next occurrence after a moment (UTC if without offset); None beyond the year 9999.
+
+        For a time span, this is the moment plus its length.
+        """
         try:
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
             if self.read_as == "time span":
@@ -217,9 +216,9 @@ class Schedule:
         return None
 
     def gaps(self, since: date) -> Iterator[timedelta]:
-        """Which lengths of time pass between two runs, from a day on, until the first of more than a year later.
+        """Yield the times between two runs, from a day on, until the first of more than a year later.
 
-        A schedule that never comes has none.
+        A schedule that never fires has none.
         """
         if self.read_as == "time span":
             yield self.span
@@ -238,7 +237,6 @@ class Schedule:
                 return
 
     def _days(self, since: date) -> Iterator[date]:
-        """The days on which it comes, from one on."""
         days, months, weekdays = (field.values for field in self.fields[3:])
         if not any(days[0] <= _LONGEST[month] for month in months):
             return
@@ -252,7 +250,6 @@ class Schedule:
                         yield found
 
     def _time(self, since: time) -> time | None:
-        """The first time of a day at which it comes, from one on."""
         seconds, minutes, hours, *_ = (field.values for field in self.fields)
         found = (
             time(hour, minute, second)
@@ -278,18 +275,18 @@ _SPANS = [
         *("d.h:m:s.f", "d:h:m:s.f"),
     )
 ]
-"""The forms of a time span in the order in which .NET tries them: a form with a part that is too large gives way to the next."""
+"""Forms of a time span in .NET's order. If a part is too large, .NET tries the next form."""
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What .NET's `Trim` takes away."""
+"""Characters that .NET's `Trim` removes."""
 _MAX_NUMBER = 0x0FFFFFFF
 _PARTS = {"d": (86_400, 10_675_199), "h": (3_600, 23), "m": (60, 59), "s": (1, 59)}
-"""Seconds of each part, and the largest number that it can have."""
+"""Seconds of each part, and its largest possible number."""
 _DECIMALS: Final = 7
 _MAX_TICKS = 2**63 - 1
 
 
 def _time_span(text: str) -> timedelta | None:
-    """Read a time span as .NET does with the invariant culture; None if it is none."""
+    """Return a time span as .NET reads it with the invariant culture; None for another text."""
     text = text.strip(_BLANKS)
     negative = text.startswith("-")
     for form in _SPANS:
@@ -301,7 +298,7 @@ def _time_span(text: str) -> timedelta | None:
 
 
 def _ticks(parts: dict[str, str]) -> int | None:
-    """Tenths of a microsecond; None if a part is too large."""
+    """Return tenths of a microsecond; None if a part is too large."""
     numbers = {name: part.lstrip("0")[:10] for name, part in parts.items()}  # ten digits are too many
     values = {name: int(number or 0) for name, number in numbers.items()}
     fraction = values.pop("f", 0)
@@ -319,44 +316,38 @@ def _ticks(parts: dict[str, str]) -> int | None:
 
 
 DEFAULT_INTERVAL = timedelta(minutes=15)
-"""Time until the next run, where neither the timer nor a schedule shows it."""
+"""Time until the next run, if neither the timer nor a schedule shows it."""
 
 _EARLY = timedelta(seconds=5)
-"""The host can fire up to a second before the scheduled time; a next run that near is this one."""
+"""The host can fire a second early, so a next run this near is the current one."""
 
 
 MARGIN = timedelta(seconds=60)
-"""How late a run can come, the storing of its credentials included: a cold start takes as long."""
+"""Allowed delay of a run and of storing its credentials: a cold start takes this long."""
 
 
 def expires_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
-    """Whether a token expires before the next run has replaced it, which can be as late as `late_by` lets pass.
+    """Return whether a token expires before the next run has replaced it.
 
-    Args:
-        next_run: when that is due, by this machine's clock.
-        expires_at: the token's end, by Microsoft Entra's clock.
-        skew: how far this machine's clock is behind; negative if it is ahead.
+    `next_run` is by this machine's clock, `expires_at` by Microsoft Entra's. `skew` is how far this machine's is behind.
     """
     return expires_at <= next_run + MARGIN + skew
 
 
 def late_by(now: datetime, status: object) -> timedelta:
-    """How much later than scheduled this run began; zero when that is within the margin, or not known."""
+    """Return how much later than scheduled this run started; zero within the margin or if unknown."""
     due = _next(status, now)
     late = now - due if due is not None else timedelta()
     return late if late > MARGIN else timedelta()
 
 
 def next_run_after(now: datetime, status: object, schedule: str | None) -> datetime:
-    """When the next run is due.
+    """Return when the next run is due.
 
-    While a function runs, the host's `ScheduleStatus` is what it stored after the *previous* run, so `Next` is mostly the occurrence that
-    fires now. Then the schedule shows the one after it.
+    During a run, the host's `ScheduleStatus` is from the end of the previous run. Its `Next` is then usually the current run,
+    and the schedule shows the one after it.
 
-    Args:
-        now: the time.
-        status: the timer's `ScheduleStatus`, of any type.
-        schedule: `REFRESH_SCHEDULE`. If the host refuses it, or it never comes, the default interval counts.
+    `status` can have any type. Without a valid schedule that fires, the default interval counts.
     """
     following = _next(status, now)
     if following is not None and following > now + _EARLY:
@@ -367,12 +358,12 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
 
 
 def interval(now: datetime, due: datetime, schedule: str | None) -> timedelta:
-    """How much time passes between two runs: the longer of until the next one, which is due then, and until the one after that."""
+    """Return the time between two runs: the longer of the next two intervals."""
     return max(due - now, next_run_after(due, None, schedule) - due)
 
 
 def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
-    """Which lengths of time pass between two runs, nights and weekends included; at least one: see `next_run_after`."""
+    """Return all times between two runs, nights and weekends included. Never empty; see `next_run_after`."""
     read = _read(schedule)
     found = list(read.gaps(now.date())) if read else []
     return [min(gap, _CREDIBLE) for gap in found] or [DEFAULT_INTERVAL]
@@ -386,14 +377,14 @@ def _read(schedule: str | None) -> Schedule | None:
 
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-"""A time as the host writes it; without an offset it is UTC."""
+"""A time as the host writes it. Without an offset, it is UTC."""
 
 _CREDIBLE = timedelta(days=3_653)
-"""Ten years, the furthest next run. The host writes the year 1 for a run that never was, and the year 9999 for one that never comes."""
+"""Furthest credible next run. The host writes year 1 for "never ran", and year 9999 for "never fires"."""
 
 
 def _next(status: object, now: datetime) -> datetime | None:
-    """The status's `Next`; None where it is missing, no time, or no credible one."""
+    """Return the status's `Next`; None if missing, invalid or not credible."""
     value = status.get("Next") if isinstance(status, Mapping) else None
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         return None

@@ -1,4 +1,4 @@
-"""The values that the run and the clouds speak of: plain data, which knows neither."""
+"""Plain values that the run and the clients share."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -10,7 +10,7 @@ from typing import Any, Literal, override
 from pydantic import SecretStr
 
 GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""The form of the IDs of Microsoft Entra, and of a service principal's application ID in Databricks."""
+"""Form of the IDs in Microsoft Entra, and of application IDs in Databricks."""
 
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
@@ -18,34 +18,36 @@ KEY_VAULT = "https://vault.azure.net"
 AZURE_STORAGE = "https://storage.azure.com"
 RESOURCE_MANAGER = "https://management.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
-"""Microsoft Entra's ids of the resources that a token can be for. One for the last is an assertion: others exchange it for theirs."""
+"""Resource IDs of Microsoft Entra. A token for the last is an assertion, which others exchange."""
 
 PROVIDER = "azureDevOpsServices"
 """Databricks' name for Azure DevOps with a token."""
 
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
-"""And for Azure DevOps with tokens that the workspace fetches by itself. Such a credential is left alone."""
+"""Databricks' name for Azure DevOps with the workspace's own tokens. The app never changes these."""
 
 CREDENTIAL_NAME = "databricks-git-refresh"
-"""The name that a Git credential gets when this app creates it, and by which it is known again."""
+"""Name of the Git credentials that this app creates. It also recognizes them by this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and where: `WORKSPACES[2].host`."""
+    """A problem and its location."""
 
     location: str
+    """Setting with its path, like `WORKSPACES[2].host`, or another subject."""
     message: str
+    """Description of the problem, with its remedy."""
     kind: str = field(default="", compare=False)
-    """The same for problems that differ in a value alone. Not in the JSON."""
+    """Equal for problems that differ only in a value. Not in the JSON."""
     severity: Literal["error", "warning"] = "error"
-    """A run that has an error has failed."""
+    """An `error` makes the run fail. A `warning` does not."""
     diagnosis: object = field(default=None, compare=False, repr=False)
-    """Its `Diagnosis`, where the table of failures has it. Not in the JSON."""
+    """The `Diagnosis`, if the table of failures has one. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """The commands in the message, in order: none of them is folded. Not in the JSON."""
+    """The commands in the message, from first to last. They are never wrapped. Not in the JSON."""
     about: str = field(default="", compare=False, repr=False)
-    """The name of the workspace that it is about; empty: none. Not in the JSON."""
+    """Name of the affected workspace, or empty. Not in the JSON."""
 
     @override
     def __str__(self) -> str:
@@ -53,7 +55,7 @@ class Problem:
 
 
 def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    """Return a dataclass as the JSON has it: times as text, and without what only the text for people needs."""
+    """Return a dataclass as in the JSON: times as text, without fields that only text output needs."""
     return asdict(value, dict_factory=_plain)
 
 
@@ -78,28 +80,30 @@ _FOR_TEXT = (
 
 
 def utc_text(moment: datetime) -> str:
-    """A time as all JSON has it: ISO 8601, UTC, whole seconds."""
-    with suppress(OverflowError):  # in the first and last hours that a datetime can be
+    """Return a time as in all JSON: ISO 8601, UTC, whole seconds."""
+    with suppress(OverflowError):  # in the first and last hours of datetime
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a run, which another worker may do: the `number`th, from 1, of so many."""
+    """A part of a run that another worker can refresh."""
 
     run_id: str
+    """ID of the run."""
     number: int
+    """Number of the slice, from 1."""
     total: int
+    """Number of slices in the run."""
 
     def as_dict(self) -> dict[str, int]:
-        """As log lines and reports have it, behind the run's id."""
         return {"slice": self.number, "slices": self.total}
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An app registration that speaks for the identity in another tenant than its own."""
+    """An app registration that represents the identity in another tenant."""
 
     tenant_id: str
     client_id: str
@@ -107,15 +111,15 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A trust zone: its workspaces share one identity, and the Azure DevOps token that is stored in them.
+    """A trust zone: workspaces that share one identity, and the Azure DevOps token that they store.
 
-    Whoever controls one of them can use that token for all that it opens. Nothing that was fetched for one zone is used in another.
+    Security: anyone who controls one of them can use that token. Nothing of one zone is used in another.
     """
 
     identity: str | None = None
-    """The client id of a user-assigned identity; None: the system-assigned one."""
+    """Client ID of a user-assigned identity; None for the system-assigned one."""
     devops: Registration | None = None
-    """Where the Azure DevOps organizations are in another tenant."""
+    """Set if the Azure DevOps organizations are in another tenant."""
 
     @override
     def __str__(self) -> str:
@@ -125,10 +129,10 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """Who a token says that it is of and for; each empty if it does not tell. All of it may be shown."""
+    """Claims of a token, each empty if absent. None of them is secret."""
 
     object_id: str = ""
-    """The identity's id in Entra, which Azure DevOps and Databricks administrators grant access to."""
+    """Object ID of the identity, to which Azure DevOps and Databricks admins grant access."""
     tenant_id: str = ""
     issuer: str = ""
     subject: str = ""
@@ -137,15 +141,12 @@ class TokenClaims:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and what it says of itself."""
-
     value: SecretStr
     expires_at: datetime
     claims: TokenClaims = TokenClaims()
 
     @property
     def object_id(self) -> str:
-        """See `TokenClaims`."""
         return self.claims.object_id
 
 
@@ -156,7 +157,7 @@ class Secret:
     value: SecretStr
     expires_at: datetime | None
     valid_from: datetime | None = None
-    """Key Vault returns it before that day too."""
+    """Key Vault also returns the secret before this time."""
 
 
 RefKind = Literal["branch", "tag"]
@@ -164,7 +165,7 @@ RefKind = Literal["branch", "tag"]
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a Git folder is to be on."""
+    """The branch or tag to check out in a Git folder."""
 
     kind: RefKind
     name: str
@@ -175,115 +176,115 @@ class Ref:
 
     @property
     def title(self) -> str:
-        """As it begins a sentence."""
+        """Text for the start of a sentence."""
         return f"{self.kind.capitalize()} {self.name}"
 
     @property
     def branch(self) -> str | None:
-        """The branch that a Git folder shows when it is on this ref; on a tag its head is detached."""
+        """Branch that a Git folder on this ref shows; None for a tag, which has a detached HEAD."""
         return self.name if self.kind == "branch" else None
 
     @property
     def tag(self) -> str | None:
-        """The tag, if it is one."""
         return self.name if self.kind == "tag" else None
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRef:
-    """What a ref points at in Azure DevOps; `commit` is None when there is no such ref."""
+    """Commit that a ref in Azure DevOps points to; None if the ref does not exist."""
 
     commit: str | None
     empty: bool = False
-    """Where no ref was asked for: whether the repository has no branch."""
+    """True if the lookup had no ref, and the repository has no branch."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """A Git credential as the workspace shows it: never with its token."""
+    """A Git credential as the workspace returns it, without the token."""
 
     id: int
     provider: str
     username: str
     is_default: bool = False
     name: str = ""
-    """Empty: it has none."""
+    """Empty for a credential without a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitFolder:
-    """A Git folder as the workspace shows it. `branch` is None on a detached head, `commit` before the first."""
+    """A Git folder as the workspace returns it."""
 
     id: int
     path: str
     url: str
     branch: str | None
+    """None on a detached HEAD."""
     commit: str | None
+    """None before the first commit."""
     git_cli: bool = False
-    """It has Git CLI access: the list of Git folders leaves it out, and the Workspace API calls it a directory."""
+    """Git CLI access: the list of Git folders omits it, and the Workspace API calls it a directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherObject:
-    """Something else than a Git folder at a path."""
+    """An object at a path that is not a Git folder."""
 
     type: str
     id: int = field(default=0, compare=False)
-    """0: the workspace does not tell."""
+    """0 if the workspace does not return it."""
     inside: str = ""
-    """The path of the Git folder that it is in; empty: it is in none, or the workspace does not tell."""
+    """Path of the enclosing Git folder; empty without one or if unknown."""
     broken: bool = False
-    """The workspace calls it a Git folder, and has no repository behind it."""
+    """Marked as a Git folder, but without a repository."""
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is an ordinary directory, which Git folders can be in."""
+        """True for a plain directory, which can contain Git folders."""
         return self.type == DIRECTORY and not self.inside and not self.broken
 
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object in a directory, as the Workspace API shows it."""
+    """An object in a directory, as the Workspace API returns it."""
 
     path: str
     id: int
     type: str
     git_folder: bool | None = None
-    """Whether the workspace calls it a Git folder; None: it does not tell."""
+    """True if the workspace marks it as a Git folder; None if unknown."""
 
     @property
     def is_git_folder(self) -> bool:
-        """Whether it is called a Git folder."""
         return self.type == REPO or self.git_folder is True
 
     @property
     def may_be_git_folder(self) -> bool:
-        """Whether only the Repos API can deny that it is one."""
+        """True if it is marked as a Git folder, or if only the Repos API can decide."""
         return self.is_git_folder or (self.type == DIRECTORY and self.git_folder is None)
 
 
 REPO, DIRECTORY = "REPO", "DIRECTORY"
-"""Types of the Workspace API: a legacy Git folder, and a directory or a Git folder with Git CLI access."""
+"""Types in the Workspace API: a legacy Git folder; a directory, or a Git folder with Git CLI access."""
 
 FILES = frozenset({"FILE", "NOTEBOOK", "LIBRARY", "DASHBOARD"})
-"""Types of what has nothing in it."""
+"""Types of objects that cannot contain others."""
 
 
 def patterns_above(key: str) -> Iterator[str]:
-    """The paths ending in `/*` that cover a Git folder, by its key; the nearest first."""
+    """Yield the paths with `/*` that cover a Git folder, by its key, nearest first."""
     while key:
         key = key.rpartition("/")[0]
         yield f"{key}/*"
 
 
 def listed_as(key: str, listed: Collection[str]) -> str | None:
-    """Which key of a list a Git folder is wanted by: its own, or the nearest path ending in `/*` above it."""
+    """Return the entry of a list that covers a Git folder: its own key, or the nearest path with `/*`."""
     if key in listed:
         return key
     return next((pattern for pattern in patterns_above(key) if pattern in listed), None)
 
 
 def folder_key(path: str) -> str:
-    """A Git folder's path without /Workspace and a trailing slash: one folder, one key."""
+    """Return a Git folder's path without /Workspace and a trailing slash: one key for each folder."""
     path = path.rstrip("/")
     return path.removeprefix("/Workspace") if path.startswith("/Workspace/") else path

@@ -1,7 +1,7 @@
-"""Waiting for others, where the pool that has lent the thread can see it.
+"""Marks waits, so the pool that provides the thread can see them.
 
-An operation that waits too long stops counting among those that work, and gives its thread back when others have none (`run.pool`).
-Everything that waits in a run is marked here: calls of services, pauses between attempts, look-ups that another thread has begun.
+An operation that waits too long no longer counts as working, and releases its thread if others need it (`run.pool`).
+Every wait of a run is marked: service calls, pauses between attempts, and lookups by another thread.
 """
 
 from collections.abc import Iterator
@@ -12,34 +12,34 @@ from typing import Protocol
 from git_refresh.model.clock import Clock
 
 SLICE_S = 0.5
-"""Seconds that are waited at a time; in between, the operation asks whether it must give its thread back.
+"""Seconds of one wait. In between, an operation checks whether it must release its thread.
 
-A quarter of its share, where that is less.
+A quarter of its share, if that is less.
 """
 
 _MIN_SLICE_S = 0.01
 
 
 class WaitTracker(Protocol):
-    """What a pool keeps of an operation that is under way on the calling thread."""
+    """The pool's record of the operation on the calling thread."""
 
     @property
     def share_s(self) -> float:
-        """Seconds that it may wait, all in all, while others have no thread."""
+        """Total seconds that the operation can wait while others need a thread."""
         ...
 
     def begin_wait(self) -> bool:
-        """It waits from now on; false if it does already."""
+        """Begin a wait. Return False if one has already begun."""
         ...
 
     def end_wait(self) -> None: ...
 
     def used_up(self) -> bool:
-        """Whether it has waited for longer than its share."""
+        """Return whether the operation has waited longer than its share."""
         ...
 
     def must_give_up(self) -> bool:
-        """Whether it has, and others have no thread."""
+        """Return whether it has waited longer than its share, and others need its thread."""
         ...
 
 
@@ -48,7 +48,7 @@ _place: ContextVar[WaitTracker | None] = ContextVar("place", default=None)
 
 @contextmanager
 def on(place: WaitTracker) -> Iterator[None]:
-    """Let all that the calling thread waits for be told to `place`."""
+    """Report all waits of the calling thread to `place`."""
     token = _place.set(place)
     try:
         yield
@@ -58,7 +58,7 @@ def on(place: WaitTracker) -> Iterator[None]:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Mark what is done here as waiting for others. A wait inside another belongs to it."""
+    """Mark the enclosed work as waiting. An inner wait belongs to the outer one."""
     place = _place.get()
     if place is None or not place.begin_wait():
         yield
@@ -70,7 +70,7 @@ def waiting() -> Iterator[None]:
 
 
 def turn(seconds: float) -> float:
-    """How many of these seconds to wait before asking again.
+    """Return how many of these seconds to wait before the next check.
 
     Raises:
         TimeoutError: other operations need this thread.
@@ -84,13 +84,13 @@ def turn(seconds: float) -> float:
 
 
 def at_once(seconds: float) -> float:
-    """How many of these seconds may be waited at once by what cannot ask in between."""
+    """Return how many of these seconds a wait without checks can take."""
     place = _place.get()
     return seconds if place is None else min(seconds, place.share_s)
 
 
 def pause(clock: Clock, seconds: float) -> None:
-    """Sleep, as far as other operations do not need this thread: see `turn`."""
+    """Sleep, with checks in between; see `turn`."""
     with waiting():
         while seconds > 0:
             part = turn(seconds)
@@ -99,6 +99,6 @@ def pause(clock: Clock, seconds: float) -> None:
 
 
 def used_up() -> bool:
-    """Whether the calling thread's operation has waited for longer than its share."""
+    """Return whether the thread's operation has waited longer than its share."""
     place = _place.get()
     return place is not None and place.used_up()

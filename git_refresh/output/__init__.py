@@ -1,1 +1,1 @@
-"""The one way out: log lines, redaction, masking, commands to paste."""
+"""All output of the app: log lines, redaction, masking, commands to paste."""

@@ -1,7 +1,7 @@
-"""The one edge where texts go out: log lines, the exception, the report, the terminal.
+"""Sanitizes all output: log lines, exceptions, reports, terminal.
 
-Whatever leaves the app has passed a `RedactingLogger`: without the secrets of its run, without characters that a log or a terminal would
-act on, each text of bounded length, and encodable everywhere. Nothing else in the package has the logger; a test sees to it.
+Security: everything that leaves the app passes a `RedactingLogger`. It masks the run's secrets, escapes control characters,
+and limits each text. A test ensures that nothing else in the package has the logger.
 """
 
 import json
@@ -19,45 +19,48 @@ from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import escape_unprintable
 
 MAX_TEXT_CHARS = 2_000
-"""Characters of one text. The longest of ours, a remedy with its command, has half as many."""
+"""Characters of one text. The longest of the app's, a remedy with its command, has half as many."""
 
 MAX_LINE_CHARS = 30_000
-"""Characters of a log line. Application Insights cuts a message after 32,768, and what is cut is no JSON any more."""
+"""Characters of a log line. Application Insights cuts after 32,768, which would break the JSON."""
 
 MAX_TEXT_CHARS_WHEN_TRUNCATING = 1_000
-"""Characters of a text, as JSON, in a log line that has no room for all. JSON has up to twelve for one of a path's."""
+"""Characters of a text, as JSON, in a line without room for all. JSON can use twelve for one."""
 
 _BATCH = 16_000
-"""Characters of texts that are looked through at once."""
+"""Characters of texts that are searched at once."""
 
 EXPLAINED = 3
-"""Workspaces of a run whose log lines explain a code: with its cause, remedy and first places. The lines after them have the code alone."""
+"""Workspaces of a run whose lines explain a code, with cause, remedy and first locations.
+
+Later lines have only the code.
+"""
 
 _log = logging.getLogger("git_refresh")
 
 
 class RedactingLogger:
-    """The way out for one run, which knows the secrets of that run alone."""
+    """The output of one run, with the secrets of this run only."""
 
     def __init__(self) -> None:
         self.secrets = SecretFilter()
         self._explained: Counter[str] = Counter()
 
     def redact_text(self, text: str, longest: int = MAX_TEXT_CHARS) -> str:
-        """One text as it may go out, in one line."""
-        # What is not seen is written with up to ten characters, so the length is held once more.
+        """Return a text on one line: masked, escaped, of limited length."""
+        # Escaping an invisible character can add up to ten characters, so the text is cut again.
         return _cut(escape_unprintable(self.secrets.mask(_cut(text, longest))), longest)
 
     def redact[T](self, value: T) -> T:
-        """A value with every text in it as it may go out: in dataclasses, lists, tuples and mappings, whose keys are ours."""
+        """Return a value with every text redacted: in dataclasses, lists, tuples, and values of mappings."""
         changed = self._changed(_texts(value))
         return cast("T", _replaced(value, changed)) if changed else value
 
     def _changed(self, texts: Collection[str]) -> dict[str, str]:
-        """Those of the texts that must not go out as they are, with how they may. Many are looked through at once: a fleet has many."""
+        """Return the texts that change when redacted, with their new form. Searches many at once for speed."""
         changed: dict[str, str] = {}
         for some in _batches(texts):
-            # What contains no secret contains none in its parts either. A space ends a run of base64 and an escape.
+            # A batch without a secret has none in its parts. The space ends base64 runs and escapes.
             together = " ".join(some)
             if (
                 escape_unprintable(together) != together
@@ -68,19 +71,16 @@ class RedactingLogger:
         return changed
 
     def json(self, value: Mapping[str, Any], *, indent: int | None = None) -> str:
-        """An object as JSON, in ASCII: no stream or handler fails to encode it."""
+        """Return an object as JSON in ASCII, which every stream can encode."""
         return json.dumps(self.redact(value), indent=indent)
 
     def log(self, event: Mapping[str, Any], *many: str, ok: bool) -> None:
-        """Write a log line: one JSON object, since the Functions host keeps only a record's message.
+        """Write a log line: one JSON object, because the Functions host keeps only a record's message.
 
         A handler that fails does not end the run.
 
-        Args:
-            event: what happened, by name.
-            many: the keys of lists in it, the most important first. Their texts are cut when they do not fit, and as many of a list are
-                written as fit then; how many are left out is written beside it.
-            ok: at INFO; else at ERROR.
+        `many` are the keys of lists in the event, most important first. If they do not fit, their texts and then the lists are cut.
+        `KEY_omitted` is the number of omitted items. The level is INFO if `ok`, otherwise ERROR.
         """
         line = dict(self.redact(event))
         lists = {key: line[key] for key in many}
@@ -90,22 +90,21 @@ class RedactingLogger:
         for number, (key, items) in enumerate(lists.items()):
             share = room // (len(lists) - number)
             if len(json.dumps(items)) > share:
-                items = [_brief(item) for item in items]  # noqa: PLW2901  # the same, shorter
+                items = [_with_short_texts(item) for item in items]  # noqa: PLW2901  # the same, shorter
             sizes = accumulate(len(json.dumps(item)) + len(", ") for item in items)
             written = [size for size in sizes if size <= share]
             room -= written[-1] if written else 0
             line[key], line[f"{key}_omitted"] = items[: len(written)], len(items) - len(written)
-        with suppress(Exception):  # the platform's handler may raise, and then there is nowhere to say so
+        with suppress(Exception):  # the platform's handler might raise
             _log.log(logging.INFO if ok else logging.ERROR, json.dumps(line))
 
     def explains(self, code: str) -> bool:
-        """Whether a failure is among the first of its code, which log lines explain in full; the run's line explains each code."""
+        """Return whether a failure is among the first of its code, which log lines explain in full."""
         self._explained[code] += 1
         return self._explained[code] <= EXPLAINED
 
 
-def _texts(value: Any) -> dict[str, None]:  # noqa: ANN401  # any value, as `Outlet.clean` says
-    """The different texts in a value, each once."""
+def _texts(value: Any) -> dict[str, None]:  # noqa: ANN401  # any value, as in `redact`
     found: dict[str, None] = {}
     waiting, seen = [value], set[int]()
     while waiting:
@@ -116,13 +115,13 @@ def _texts(value: Any) -> dict[str, None]:  # noqa: ANN401  # any value, as `Out
             waiting += item
         elif isinstance(item, dict):
             waiting += item.values()
-        elif item is not None and (values := _values(type(item))) and id(item) not in seen:  # type: ignore[arg-type]  # a type is hashable
-            seen.add(id(item))  # one diagnosis may be that of many folders
+        elif item is not None and (values := _field_getter(type(item))) and id(item) not in seen:  # type: ignore[arg-type]  # a type is hashable
+            seen.add(id(item))  # many folders can share one diagnosis
             waiting += values(item)
     return found
 
 
-def _replaced(value: Any, changed: Mapping[str, str]) -> Any:  # noqa: ANN401  # any value, as `Outlet.clean` says
+def _replaced(value: Any, changed: Mapping[str, str]) -> Any:  # noqa: ANN401  # any value, as in `redact`
     match value:
         case str():
             return changed.get(value, value)
@@ -132,15 +131,14 @@ def _replaced(value: Any, changed: Mapping[str, str]) -> Any:  # noqa: ANN401  #
             return [_replaced(item, changed) for item in value]
         case tuple():
             return tuple(_replaced(item, changed) for item in value)
-        case _ if values := _values(type(value)):  # type: ignore[arg-type]  # a type is hashable
+        case _ if values := _field_getter(type(value)):  # type: ignore[arg-type]  # a type is hashable
             return type(value)(*(_replaced(item, changed) for item in values(value)))
         case _:
             return value
 
 
 @cache
-def _values(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
-    """How to get the values of a dataclass's fields, in order; of any other type, None."""
+def _field_getter(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else []
     return attrgetter(*names) if names[1:] else (lambda value: (getattr(value, names[0]),)) if names else None
 
@@ -158,17 +156,16 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _brief(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and objects of texts
-    """Without what would crowd out the others in its list."""
+def _with_short_texts(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and objects of texts
     if isinstance(item, dict):
-        return {key: _brief(value) for key, value in item.items()}
+        return {key: _with_short_texts(value) for key, value in item.items()}
     if isinstance(item, list):
-        return [_brief(value) for value in item]
+        return [_with_short_texts(value) for value in item]
     return shorten(item, MAX_TEXT_CHARS_WHEN_TRUNCATING) if isinstance(item, str) else item
 
 
 def shorten(item: str, longest: int) -> str:
-    """The beginning of a text that has so many characters as JSON."""
+    """Return the start of a text, up to `longest` characters as JSON."""
     if _length(item) <= longest:
         return item
     room = longest - _length("…")
@@ -184,12 +181,12 @@ def _cut(text: str, longest: int) -> str:
 
 
 def log_to_platform() -> None:
-    """Let the log lines through to whatever handlers the platform has."""
+    """Send the log lines to the platform's handlers."""
     _log.setLevel(logging.INFO)
 
 
 def log_to_stderr(*, quiet: bool = False) -> None:
-    """Send the log lines to stderr alone; or nowhere."""
+    """Send the log lines only to stderr; nowhere if `quiet`."""
     _log.setLevel(logging.INFO)
     _log.propagate = False
     _log.addHandler(logging.NullHandler() if quiet else logging.StreamHandler())

@@ -1,6 +1,6 @@
-"""The secrets of a run, recognised in any text: whole, a piece of one, in base64, URL-encoded, in other letter case.
+"""Recognizes the secrets of a run in any text: in parts, base64, URL-encoded, in any letter case.
 
-Both edges ask here. What a service answers must not contain what it was sent (`responses`), and nothing that goes out may (`log`).
+Used for responses, which must not repeat what a service received (`responses`), and for all output (`log`).
 """
 
 import re
@@ -12,18 +12,20 @@ from typing import override
 from urllib.parse import unquote
 
 PIECE = 12
-"""Letters and digits in a row that count as a piece of a secret. Fewer give nothing away, and occur by chance."""
+"""Letters and digits in a row that count as a piece of a secret. Fewer also occur by chance."""
 
 _GRAM = 6
 _STEP = PIECE - _GRAM + 1
-"""Of every `PIECE` characters in a row, one gram that starts at a multiple of this is wholly inside."""
+"""Every `PIECE` characters in a row contain a whole gram that starts at a multiple of this."""
 
 _DISTINCT = 5
-"""Different characters that a piece has to have: a row of zeros may be the workspace's own number."""
+"""Minimum of different characters in a piece: a row of zeros might be part of a workspace ID."""
 
 _SHORTEST = 8
-"""A secret with fewer letters and digits is not looked for, nor is one of letters or digits alone: one of our own words, or a
-workspace's number, would be found everywhere, and no service hands out such a secret in earnest."""
+"""Minimum of letters and digits in a secret. Shorter values would match ordinary words everywhere.
+
+For the same reason, values of only letters or only digits are ignored. No service issues such secrets.
+"""
 
 _RUN = re.compile(r"[^\s\"'<>]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
@@ -33,10 +35,10 @@ _REMEMBERED = 4096
 
 
 class _Windows:
-    """All the rows of a length in some values: cut once, when first needed, and looked up in constant time."""
+    """All rows of one length in some values, cut once when first needed, and found in constant time."""
 
     def __init__(self, length: int, distinct: int = 1) -> None:
-        """Begin with no value. A row counts if it has so many different characters."""
+        """Ignore rows with fewer than `distinct` different characters."""
         self._length = length
         self._distinct = distinct
         self._lock = threading.Lock()
@@ -54,26 +56,25 @@ class _Windows:
                     cut = self.of(value)
                     telling = (row for row in cut if len(set(row)) >= self._distinct)
                     self._rows.update(telling if self._distinct > 1 else cut)
-                self._uncut.clear()  # last: until then other threads wait for the lock
+                self._uncut.clear()  # last: until then, other threads wait for the lock
         return not self._rows.isdisjoint(rows)
 
     def of(self, text: str, step: int = 1) -> list[str]:
-        """The rows of a text that begin at multiples of `step`."""
+        """Return the rows of a text that begin at multiples of `step`."""
         return [text[at : at + self._length] for at in range(0, len(text) - self._length + 1, step)]
 
 
 @dataclass(slots=True)
 class _Known:
-    """Some secrets, folded, and what shows in time linear in a text whether one of them, or a piece of one, is in it."""
+    """Folded secrets, and the means to find them, or pieces of them, in linear time."""
 
     values: set[str] = field(default_factory=set)
     grams: _Windows = field(default_factory=lambda: _Windows(_GRAM))
     pieces: _Windows = field(default_factory=lambda: _Windows(PIECE, _DISTINCT))
-    """Cut only when a gram occurs in a text: honest texts hardly ever contain one."""
+    """Cut only after a gram matched, which is rare in other texts."""
     short: dict[int, _Windows] = field(default_factory=dict)
-    """Secrets shorter than a piece, by their length."""
     clean: set[str] = field(default_factory=set)
-    """Texts without any of these secrets. A text that was begun before the latest secret was learnt is not among them."""
+    """Texts without any of these secrets. A new secret replaces this set."""
 
     def add(self, value: str) -> None:
         self.values.add(value)
@@ -94,13 +95,13 @@ class _Known:
 
 
 class SecretFilter:
-    """What must not get out. Used by all threads of a run."""
+    """The secrets that must not leave the app. All threads of a run use one filter."""
 
     def __init__(self, values: Iterable[str] = (), *, beside: "SecretFilter | None" = None) -> None:
-        """Begin with some, in addition to those of another."""
+        """Start with `values`, in addition to those of another filter."""
         self._lock = threading.Lock()
         self._own = _Known()
-        self._all: tuple[_Known, ...] = (self._own, *(beside._all if beside else ()))  # noqa: SLF001  # its own class
+        self._all: tuple[_Known, ...] = (self._own, *(beside._all if beside else ()))  # noqa: SLF001  # the same class
         for value in values:
             self.add(value)
 
@@ -109,7 +110,6 @@ class SecretFilter:
         return f"{type(self).__name__}({len(self._own.values)} values)"
 
     def add(self, value: str) -> None:
-        """From now on this is a secret too."""
         folded = _folded(value)
         with self._lock:
             if (
@@ -122,8 +122,8 @@ class SecretFilter:
             self._own.add(folded)
 
     def contains(self, text: str) -> bool:
-        """Whether a text contains a secret, or a piece of one, however it is written and whatever is in between."""
-        # Where it will be remembered is settled first: a secret that is learnt meanwhile leaves that behind.
+        """Return whether a text contains a secret or a piece of one, whatever its encoding."""
+        # Take the set first: `add` replaces it, so an outdated result is never remembered.
         asked = [(known, known.clean) for known in self._all if known.values]
         asked = [(known, clean) for known, clean in asked if text not in clean]
         if not asked:
@@ -138,20 +138,20 @@ class SecretFilter:
         return False
 
     def mask(self, text: str) -> str:
-        """The text, with *** for every word in which there is something secret."""
+        """Return the text with *** for every word that contains a secret."""
         if not self.contains(text):
             return text
         hidden = _RUN.sub(lambda run: "***" if self.contains(run[0]) else run[0], text)
-        return "***" if self.contains(hidden) else hidden  # spread over several words
+        return "***" if self.contains(hidden) else hidden  # a secret spread over several words
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The letters and digits of a text, and of what it, or each row in it, may be the URL-encoding or base64 of."""
+    """Yield the letters and digits of a text, and of what it might encode as URL or base64."""
     plain = {text, unquote(text, errors="replace")} if "%" in text else {text}
     for form in plain:
         yield _folded(form)
         coded = _BASE64.findall(form.translate(_URL_SAFE))
-        for shift in range(4) if coded else ():  # where a group of four begins is not known
+        for shift in range(4) if coded else ():  # the start of a group of four is unknown
             decoded = (a2b_base64(part[shift : shift + (len(part) - shift) // 4 * 4]) for part in coded)
             yield _letters_and_digits(b"".join(decoded))
 

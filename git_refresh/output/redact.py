@@ -1,4 +1,4 @@
-"""What may be shown of a typed value, and what SDKs may log."""
+"""Redacts values of the settings, and withholds what SDKs log."""
 
 import logging
 import re
@@ -6,16 +6,16 @@ import string
 from collections.abc import Callable
 
 _READ = 4_000
-"""Characters of a text that are looked at. An app setting may have 131,071, and far fewer than these are shown."""
+"""Characters to read. An app setting can have 131,071, but far fewer than these are displayed."""
 
 _PORTS = r":[0-9]++(?=[/?#]|\Z)"
 _PASSWORD = re.compile(rf"[^/@:]*+(?:{_PORTS}[^/@:]*+)*+:")  # up to the colon before a password
 _AUTHORITY = re.compile(r"[^/?#]*+")
 _TOKEN_LIKE = re.compile(
-    r"eyJ[\w-]{6,}[\w.-]*"  # a JWT, or the start of one
-    r"|(?<![A-Za-z0-9])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Databricks' secrets and tokens
-    r"|[\w~-]{3}\dQ~[\w~.-]{20,}"  # an Entra client secret
-    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # an Azure DevOps token, or anything else that long without a break
+    r"eyJ[\w-]{6,}[\w.-]*"  # JWT or its start.
+    r"|(?<![A-Za-z0-9])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Secret or token of Databricks.
+    r"|[\w~-]{3}\dQ~[\w~.-]{20,}"  # Client secret of Microsoft Entra.
+    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # Azure DevOps token, or another text this long without a break.
 )
 _TOKEN_SIGNS = string.ascii_letters + string.digits + "+/=_-.~"
 _LONGEST = 120
@@ -23,12 +23,12 @@ _LONGEST = 120
 
 _SECRET = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"(?:dose|dapi|dkea|dsapi)[0-9a-f]{28,}"  # Databricks' secrets and tokens
-    r"|eyJ[A-Za-z0-9_-]{17,}"  # a JWT, or its first part
-    r"|(?=[a-z]{0,51}[2-7])[a-z2-7]{52}(?![A-Za-z0-9])"  # an Azure DevOps personal access token, as they were
-    r"|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])"  # and as they are
-    r")|[\w~.-]{3}[0-9]Q~[\w~.-]{31}"  # an Entra client secret
-    r"|[A-Za-z0-9+/]{86}==",  # the key of a storage account
+    r"(?:dose|dapi|dkea|dsapi)[0-9a-f]{28,}"  # Secret or token of Databricks.
+    r"|eyJ[A-Za-z0-9_-]{17,}"  # JWT or its first part.
+    r"|(?=[a-z]{0,51}[2-7])[a-z2-7]{52}(?![A-Za-z0-9])"  # Azure DevOps personal access token in the old form.
+    r"|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])"  # Azure DevOps personal access token in the new form.
+    r")|[\w~.-]{3}[0-9]Q~[\w~.-]{31}"  # Client secret of Microsoft Entra.
+    r"|[A-Za-z0-9+/]{86}==",  # Key of a storage account.
     re.ASCII,
 )
 REVOKE_IT = (
@@ -37,33 +37,36 @@ REVOKE_IT = (
 
 
 def looks_like_secret(text: str) -> bool:
-    """Whether this can hardly be anything but a secret, or contain one: then it is refused, wherever it was typed, and not quoted.
+    """Return whether a text almost certainly is or contains a secret. It is then refused, not quoted.
 
-    `shown` withholds far more; here an id, a commit, a host or a path must never be taken for a secret.
+    `redact` hides far more. Here, an ID, commit, host or path must never match.
     """
     text = text[:_READ]
-    # Terminals and mails break long lines.
+    # Terminals and emails break long lines.
     return _SECRET.search(text) is not None or _SECRET.search(INVISIBLE.sub("", text)) is not None
 
 
 INVISIBLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f"  # control characters
-    r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # characters without width
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that turn the direction in which a text is shown
-    r"\u2028\u2029\ud800-\udfff\ufffe\uffff"  # line separators, surrogates and noncharacters
-    r"\U000e0000-\U000e007f"  # tags: all of ASCII once more, unseen
-    r"\u115f\u1160\u3164\uffa0]"  # Hangul fillers: letters to Unicode, and blank
+    r"[\x00-\x1f\x7f-\x9f"  # Control characters.
+    r"\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb"  # Characters without width.
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # Marks that change the direction of a text.
+    r"\u2028\u2029\ud800-\udfff\ufffe\uffff"  # Line separators, surrogates and noncharacters.
+    r"\U000e0000-\U000e007f"  # Tags: an invisible copy of ASCII.
+    r"\u115f\u1160\u3164\uffa0]"  # Hangul fillers: letters in Unicode, but blank.
 )
-"""What no name, path or address may contain: it is not seen, and a text with it reads as another. Spaces and joiners of all scripts may."""
+"""Invisible characters, which no name, path or URL can contain: a text with them reads as another.
+
+Spaces and joiners of all scripts are allowed.
+"""
 
 CONTAINS_INVISIBLE = "contains a line break or another invisible character"
 
 
 def redact(text: str) -> str:
-    """Text of the settings, without what could be a secret in it, and not too long."""
+    """Return a text of the settings, shortened and without possible secrets."""
     cut = len(text) > _READ
     if cut:
-        # What ends here may go on as a token, or up to the @ behind a password: so no piece of it is left.
+        # A token or a password could continue after the cut, so no piece of it remains.
         text = text[:_READ].rstrip(_TOKEN_SIGNS) + "***@"
     safe = _TOKEN_LIKE.sub("***", _without_url_secrets(text) if "://" in text else text)
     safe = escape_unprintable(safe.removesuffix("@") if cut else safe)
@@ -72,7 +75,7 @@ def redact(text: str) -> str:
 
 
 def shown_proxy(text: str) -> str:
-    """The address of a proxy without user name and password, whatever characters these contain."""
+    """Return a proxy's URL without user name and password, whatever characters they contain."""
     scheme, has_scheme, rest = text.strip().partition("://")
     if not has_scheme:
         scheme, rest = "", text.strip()
@@ -89,7 +92,7 @@ _PROXY = re.compile(r"(?:[\w.-]*|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 
 
 def escape_unprintable(text: str) -> str:
-    r"""On one line, with every invisible character, and every mark of direction, as Python writes it: \n, \x1b, \u202e."""
+    r"""Return a text on one line, with invisible characters escaped as in Python: \n, \x1b, \u202e."""
     if text.isprintable() and not INVISIBLE.search(text):
         return text
     return "".join(
@@ -101,9 +104,9 @@ def escape_unprintable(text: str) -> str:
 
 
 def _without_url_secrets(text: str) -> str:
-    """Without `user:password@`, whatever characters the password contains, `user@`, query and fragment.
+    """Remove `user:password@`, `user@`, query and fragment, whatever characters the password contains.
 
-    Each character is looked at a fixed number of times, however often // occurs in the text.
+    Takes linear time, however often // occurs in the text.
     """
     kept: list[str] = []
     last = text.rfind("@")
@@ -134,18 +137,17 @@ _SDK_LOGGERS = (
 
 
 def silence_sdk_logs() -> None:
-    """Withhold what SDKs log, also when a level is lowered or a handler added afterwards.
+    """Withhold what SDKs log, even if a level is lowered or a handler added afterwards.
 
-    They write request bodies (the Databricks SDK prints `personal_access_token` in clear), and quote answers that may quote requests; the
-    app says by itself what went wrong. So their words are taken out of every record as it is made, and their loggers do not propagate,
-    which spares the root's handlers the empty lines.
+    Security: SDKs log request bodies (Databricks' prints `personal_access_token` in clear), and responses that might quote requests.
+    Their words are removed when a record is created. Their loggers do not propagate, which spares the root's handlers empty lines.
     """
     for name in _SDK_LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
         if not logger.handlers:
-            logger.addHandler(logging.NullHandler())  # without any, warnings would go to stderr
-    # Global, and stays: a filter on a logger sees no record of its children, and anyone can add a handler to any of them.
+            logger.addHandler(logging.NullHandler())  # Without a handler, warnings would go to stderr.
+    # Global: a logger's filter sees no records of its children, and anyone can add a handler to any of them.
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Withholding):
         logging.setLogRecordFactory(_Withholding(make))
@@ -155,12 +157,12 @@ _SDK_PLACES = tuple(f"site-packages/{name.replace('.', '/')}/" for name in _SDK_
 
 
 def _of_sdk(file: str) -> bool:
-    """Whether an SDK's code has written it, to whatever logger: that of Databricks uses the root's at DEBUG."""
+    """Return whether an SDK's code wrote a record: Databricks' uses the root logger at DEBUG."""
     return any(place in file.replace("\\", "/") for place in _SDK_PLACES)
 
 
 class _Withholding:
-    """Makes log records; those of SDKs without their message, arguments, exception and stack."""
+    """Creates log records, without message, arguments, exception and stack if they are an SDK's."""
 
     def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
         self._make = make
@@ -168,6 +170,6 @@ class _Withholding:
     def __call__(self, name: str, *arguments: object, **options: object) -> logging.LogRecord:
         record = self._make(name, *arguments, **options)
         if any(name == sdk or name.startswith(f"{sdk}.") for sdk in _SDK_LOGGERS) or _of_sdk(record.pathname):
-            record.msg, record.args = "(an SDK's own words, withheld)", ()
+            record.msg, record.args = "(SDK log message withheld)", ()
             record.exc_info = record.exc_text = record.stack_info = None
         return record

@@ -1,7 +1,7 @@
-"""Commands that a person can paste into a shell: the one place where a value becomes a part of one.
+"""Commands that a person can paste into a shell.
 
-A template is a command of ours with `{name}` where a value belongs. Each value becomes one piece of a word, quoted for a POSIX shell,
-so that nothing in it is read by the shell. A value that no shell can pass on, or that leaves no room, is left in capitals.
+A template has `{name}` in place of a value. Each value becomes a part of one word, quoted for a POSIX shell.
+If no shell can pass a value on, or the command has no room for it, its name in capitals remains.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from git_refresh.output.redact import escape_unprintable
 
 MAX_LENGTH = 1_500
-"""Characters of a command. More than `log.MAX_TEXT_CHARS`, with the sentence around it, would be cut in the middle."""
+"""Characters of a command. With a longer one, its sentence would exceed `log.MAX_TEXT_CHARS`."""
 
 _NOT_PASSED_ON = re.compile(r"[\x00\ud800-\udfff]")
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -20,7 +20,7 @@ _NEXT = re.compile(r"\{\w+\}|\$\(|[()'\"]|\\.", re.DOTALL)
 
 
 class Command(str):
-    """A command whose values are quoted. It is put into a text, or into another command, as it is."""
+    """A command with quoted values. Texts and other commands include it unchanged."""
 
     __slots__ = ()
 
@@ -30,19 +30,18 @@ PROGRAM = Command("git-refresh")
 
 
 def command(template: str, /, **values: str | int) -> Command:
-    """Fill values into a command, as `fill` does."""
     return fill(template, values)
 
 
 def fill(template: str, values: Mapping[str, str | int]) -> Command:
-    """The same, with the values by name; others may be among them.
+    """Fill values into a command by name. Unused values are ignored.
 
     Raises:
         KeyError: a value is missing.
-        ValueError: the template has a value in quotes, where it would not be a word of its own.
+        ValueError: the template has a value in quotes, where quoting would fail.
     """
     quoted = {name: _piece(name, values[name]) for name in _places(template)}
-    # The longest goes first, until the command has room.
+    # The longest values go first, until the command has room.
     for name in sorted(quoted, key=lambda name: len(quoted[name]), reverse=True):
         filled = _PLACE.sub(lambda found: quoted[found[1]], template)
         if len(filled) <= MAX_LENGTH:
@@ -52,10 +51,10 @@ def fill(template: str, values: Mapping[str, str | int]) -> Command:
 
 
 def quote(value: str) -> str:
-    """One word of a shell, on one line, in characters that a terminal shows.
+    """Return a value as one word of a shell, on one line, in printable characters.
 
     Raises:
-        ValueError: no program can be given this value.
+        ValueError: no argument can contain the value.
     """
     if _NOT_PASSED_ON.search(value):
         raise ValueError("no argument can contain this")
@@ -65,7 +64,7 @@ def quote(value: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    """A character between `$'` and `'`, which bash, zsh and POSIX read alike; three digits each, since fewer could go on in the next."""
+    """Escape a character for `$'…'` in bash, zsh and POSIX. Three digits exclude a fourth."""
     if char not in "\\'" and escape_unprintable(char) == char:
         return char
     return "".join(f"\\{byte:03o}" for byte in char.encode())
@@ -82,28 +81,28 @@ def _piece(name: str, value: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """How a command of this product is typed. Remedies repeat it."""
+    """The program and options of a command. Remedies repeat them."""
 
     program: Command = PROGRAM
     options: Command = NO_COMMAND
-    """The options with which a command reads the same settings, each after a space."""
+    """Options that select the same settings, each after a space."""
 
     def of(self, template: str, **values: str | int) -> Command:
-        """Return a command of this product: `onboard{options} --apply`."""
+        """Return a command of this app, like `onboard{options} --apply`."""
         return fill(f"{{program}} {template}", {"program": self.program, "options": self.options, **values})
 
 
 UNTYPED = Invocation()
-"""Where no command was typed: in the app, and on pages."""
+"""For the app and for pages, where no command was run."""
 
 
 _CLOSING = {"'": "'", '"': '"', "(": ")"}
 _OPENING = {"'": (), '"': ("$(",)}
-"""What begins something inside of quotes; elsewhere all of it does."""
+"""Nested quotes and brackets inside each kind of quotes. Outside quotes, all of them nest."""
 
 
 def _places(template: str) -> Iterator[str]:
-    """The names of the values, each where the shell reads a plain word."""
+    """Yield the names of the values. Raise a `ValueError` for one in quotes."""
     inside = [""]
     for found in _NEXT.finditer(template):
         part, here = found[0], inside[-1]

@@ -1,19 +1,19 @@
-"""Small pieces of sentences: a count, the first of many names, the name that was probably meant."""
+"""Small parts of sentences: counts, the first of many names, the nearest name."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 MAX_COMPARED_CHARS = 120
-"""Comparing two texts costs the product of their lengths."""
+"""Comparing two texts takes time proportional to the product of their lengths."""
 
 
 def count(number: int, noun: str) -> str:
-    """A number of things: "1 day", "2 days"."""
+    """Return a number with its noun: "1 day", "2 days"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def first_of(names: Sequence[str], most: int, noun: str = "") -> str:
-    """The first names, and how many more there are: "a, b and 3 more", "a and 2 more days"."""
+    """Return the first names, and how many more exist: "a, b and 3 more", "a and 2 more days"."""
     joint = "; " if any("," in name for name in names[:most]) else ", "
     left = len(names) - most
     more = count(left, f"more {noun}") if noun else f"{left:,} more"
@@ -21,7 +21,7 @@ def first_of(names: Sequence[str], most: int, noun: str = "") -> str:
 
 
 def closest(text: str, choices: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The choices most like a text in any letter case, the nearest first."""
+    """Return the choices most similar to a text in any letter case, nearest first."""
     folded = {choice.casefold()[:MAX_COMPARED_CHARS]: choice for choice in choices}
     near = difflib.get_close_matches(text.strip().casefold()[:MAX_COMPARED_CHARS], folded, most, cutoff)
     return [folded[each] for each in near]

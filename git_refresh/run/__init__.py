@@ -1,1 +1,1 @@
-"""One run: every workspace's credential, then every Git folder. Decisions are pure; the outside is reached through `ports`."""
+"""The run: credentials, then Git folders. Decisions are pure; `ports` has the interfaces to services."""

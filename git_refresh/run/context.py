@@ -1,4 +1,4 @@
-"""What the workspaces of one run share: the token, what is fetched once for all, and what there is to say."""
+"""State that the workspaces of one run share: token, lookups, secrets and warnings."""
 
 import threading
 from collections import Counter
@@ -37,18 +37,18 @@ from git_refresh.settings.load import Settings
 from git_refresh.settings.models import OAuth, Workspace
 
 SECRET_WARNING = timedelta(days=30)
-"""How long before its end an OAuth secret is pointed out."""
+"""Leaves a month to rotate an OAuth secret before it expires."""
 
 MAX_WARNINGS_PER_SUBJECT = 10
-"""How often the report says something that is no failure about one workspace or service: none may crowd out the others."""
+"""Warnings about one workspace or service in a report, so none crowds out the others."""
 
 
 _REFUSED = {400, 401}
-"""How a workspace answers to an OAuth secret that it does not know."""
+"""Statuses of a workspace's response to an unknown OAuth secret."""
 
 
 class Notes:
-    """What the report is to say that is no failure."""
+    """Warnings for the report."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ class Notes:
         self._count: Counter[str] = Counter()
 
     def add(self, about: str, where: str, message: object) -> None:
-        """Say something; so often about one workspace, or one service, and no more often."""
+        """Add a warning. `MAX_WARNINGS_PER_SUBJECT` limits those with the same `about`."""
         problem = (
             noted(where, message)
             if isinstance(message, Diagnosis)
@@ -66,32 +66,29 @@ class Notes:
             if problem in self._noted or self._count[about] > MAX_WARNINGS_PER_SUBJECT:
                 return
             if self._count[about] == MAX_WARNINGS_PER_SUBJECT:
-                problem = Problem(about, "There are more of these than are listed here.", severity="warning")
+                problem = Problem(about, "More warnings like these were omitted.", severity="warning")
             self._noted[replace(problem, about=about)] = None
             self._count[about] += 1
 
     def all(self) -> tuple[Problem, ...]:
-        """All that was said."""
         with self._lock:
             return tuple(self._noted)
 
 
 class SignIns:
-    """As whom, and with what, workspaces were signed in to in a run, and whether any of them accepted it.
+    """Records the sign-ins to workspaces in a run, and which of them succeeded.
 
-    One that refuses what another one accepts does not know the principal: the secret or the policy is right.
+    If one workspace refuses what another accepts, the secret or policy is valid, and the workspace lacks the principal.
     """
 
     def __init__(self, workspaces: Iterable[Workspace]) -> None:
-        """Take all workspaces of the run."""
         self._lock = threading.Lock()
         self._left = Counter(map(_sign_in_of, workspaces))
         self._accepted: set[tuple[str | None, ...]] = set()
         self.settlements = 0
-        """How often something was settled."""
+        """Number of sign-ins whose result is final."""
 
     def tried(self, workspace: Workspace, *, accepted: bool) -> None:
-        """Count an attempt."""
         key = _sign_in_of(workspace)
         with self._lock:
             before = self._is_settled(key)
@@ -101,12 +98,12 @@ class SignIns:
             self.settlements += self._is_settled(key) and not before
 
     def accepted(self, workspace: Workspace) -> bool:
-        """Whether any workspace accepted what this one is signed in to with."""
+        """Return whether any workspace accepted the sign-in that this one uses."""
         with self._lock:
             return _sign_in_of(workspace) in self._accepted
 
     def settled(self, workspace: Workspace) -> bool:
-        """Whether `accepted` stays as it is: it is true, or no attempt is left."""
+        """Return whether the result of `accepted` is final."""
         with self._lock:
             return self._is_settled(_sign_in_of(workspace))
 
@@ -125,28 +122,27 @@ class Run:
     """One run, as the workspaces of one trust zone see it."""
 
     settings: Settings
-    """Those of the zone: `Settings.zones`."""
+    """Settings of this zone only; see `Settings.zones`."""
     services: Services
     heads: RefResolver
     deadline: Deadline
     token: Token
     """The Azure DevOps token to store."""
     context: DiagnosisContext
-    """What is known of the identity and the vault, for diagnoses."""
     dry_run: bool
     progress: Progress = field(default_factory=NullProgress)
     notes: Notes = field(default_factory=Notes)
     share_s: float = inf
-    """Seconds that one operation may wait while others have no thread; see `pool.Limits`."""
+    """Seconds that one operation can wait while others need its thread; see `pool.Limits`."""
     sign_ins: SignIns = field(default_factory=lambda: SignIns(()))
     asks_devops: bool = True
-    """Whether Git folders are compared with Azure DevOps."""
+    """False if Git folders are not compared with Azure DevOps."""
     admin: AdminAccess | None = None
-    """How a dry run reads federated workspaces, if not as the app."""
+    """Access to federated workspaces in a dry run, if not as the app."""
     answers: dict[Source, ResolvedRef | ServiceFailure] = field(init=False, default_factory=dict)
-    """Every look-up in Azure DevOps so far."""
+    """Results of all lookups in Azure DevOps so far."""
     secrets: dict[str, Secret | ServiceFailure] = field(init=False, default_factory=dict)
-    """Every secret that was read, by name, or why it could not be read."""
+    """Results of all secret reads, by name."""
     _origins: frozenset[str] = field(init=False)
     _accepting: set[Repository] = field(init=False, default_factory=set)
 
@@ -154,14 +150,14 @@ class Run:
         self._origins = self.settings.origins()
 
     def sign_in(self, workspace: Workspace) -> WorkspaceApi:
-        """A workspace's API, signed in to as its entry says."""
+        """Return a workspace's API, after signing in as its entry configures."""
         accepted, secret = False, None
         try:
             if (oauth := workspace.oauth) is not None:
                 secret = self._secret(oauth.secret_name)
                 self._warn_of_dates(oauth, secret)
             api = self._open(workspace)
-            # The token of a managed identity is only tried by the first request; a person's says nothing of the app's.
+            # Only the first request verifies a managed identity's token. An admin's token shows nothing about the app's.
             accepted = workspace.auth != "managed_identity" and not self.reads_as_admin(workspace)
         except ServiceError as error:
             failure = error.failure
@@ -175,7 +171,7 @@ class Run:
         raise ServiceError(failure)
 
     def reads_as_admin(self, workspace: Workspace) -> bool:
-        """Whether a workspace is read as the signed-in person, since only the app's own identity can be exchanged."""
+        """Return whether a workspace is read with the user account: only the app can use token federation."""
         return self.dry_run and self.admin is not None and workspace.federated is not None
 
     def _open(self, workspace: Workspace) -> WorkspaceApi:
@@ -184,7 +180,7 @@ class Run:
         return authenticate(workspace, self.services, self.services)
 
     def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
-        """What Azure DevOps has shown the app of a repository, and of a ref in it."""
+        """Return what Azure DevOps has confirmed about a repository and a ref."""
         if repository is None:
             return frozenset()
         accepted = {Known.TOKEN_ACCEPTED} if repository in self._accepting else set()
@@ -192,7 +188,7 @@ class Run:
         return frozenset(accepted | seen)
 
     def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch the secret or token that a workspace is signed in to with: each sign-in then meets it, or its failure."""
+        """Fetch a workspace's secret or token in advance, so each sign-in reuses the result or the failure."""
         if (oauth := workspace.oauth) is not None:
             self._secret(oauth.secret_name)
         else:
@@ -208,13 +204,16 @@ class Run:
         return found
 
     def may_be_asked(self, repository: Repository) -> bool:
-        """Where the token goes is decided by the settings: not by the URL that a workspace says a folder has."""
+        """Return whether Azure DevOps can be called about a repository.
+
+        Security: only the settings decide where the token goes, never a URL that a workspace returns.
+        """
         return self.asks_devops and repository.origin in self._origins
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Where a ref is, looked up once for the whole fleet; see `RefResolver`.
+        """Return the latest commit of a ref, looked up once per run; see `RefResolver`.
 
-        It takes at most half of what an operation may wait: the other half is for what is done where Azure DevOps does not answer.
+        Uses at most half of an operation's share of waiting. The rest is for the pull without this lookup.
         """
         try:
             with operation(self.deadline.within(self.share_s / 2)):
@@ -238,9 +237,9 @@ class Run:
         return found.commit if isinstance(found, ResolvedRef) else None
 
     def is_held_back(self, repository: Repository, ref: Ref, before: ResolvedRef, commit: str | None) -> bool:
-        """Whether a folder that was moved to a ref, and is at another commit than its head was before, is kept there by local commits.
+        """Return whether local commits keep an updated folder from its ref's latest commit.
 
-        Another push in the meantime keeps it nowhere. False where Azure DevOps does not tell.
+        False if the reason was another push in the meantime, or if Azure DevOps does not respond.
         """
 
         def is_local() -> bool:
@@ -252,14 +251,14 @@ class Run:
         return self.may_be_asked(repository) and self._is_proved(is_local)
 
     def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
-        """Whether a commit of a ref is no longer in its history, or never was. False where that is not known."""
+        """Return whether a commit is not in the history of a ref. False if unknown."""
         head = self._commit(repository, ref) if repository and ref else None
         if repository is None or head is None or commit is None:
             return False
         return self._is_proved(lambda: not self.heads.follows(repository, head, commit))
 
     def _is_proved(self, look: Callable[[], bool]) -> bool:
-        """What a look at Azure DevOps shows; False where it does not answer."""
+        """Return the result of a lookup in Azure DevOps, or False if it fails."""
         try:
             with operation(self.deadline.within(self.share_s / 2)):
                 return look()
@@ -269,7 +268,7 @@ class Run:
     def missing_ref(
         self, code: str, context: DiagnosisContext, repository: Repository | None, ref: Ref | None
     ) -> Diagnosis:
-        """Why a ref does not exist: `branch_gone` or `ref_not_found`, where nothing nearer is known."""
+        """Return why a ref does not exist: by `code`, unless a more precise reason is known."""
         names: tuple[str, ...] | None = None
         if repository is not None and ref is not None and self.may_be_asked(repository):
             names = self.heads.names(repository, ref.kind)
@@ -284,7 +283,7 @@ class Run:
         context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
             found = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
-            found = replace(found, kind=oauth.secret_name)  # each has a day of its own, which a query reads
+            found = replace(found, kind=oauth.secret_name)  # each has its own date, for a query
             self.notes.add(oauth.secret_name, oauth.secret_name, found)
         if begins is not None and begins > now:
             found = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
@@ -292,10 +291,10 @@ class Run:
 
 
 def authenticate[T](workspace: Workspace, services: Services, authenticator: Authenticator[T]) -> T:
-    """Sign in to a workspace with the method that its entry names, and the secret or token that the services have for it.
+    """Sign in to a workspace with the method that its entry names.
 
     Raises:
-        ServiceError: there is no secret or token for it, or the workspace does not take it.
+        ServiceError: the secret or token is missing, or the workspace rejects it.
     """
     if (oauth := workspace.oauth) is not None:
         return authenticator.sign_in(
@@ -307,20 +306,20 @@ def authenticate[T](workspace: Workspace, services: Services, authenticator: Aut
 
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
-    """What a workspace is signed in to with: workspaces with the same share it."""
+    """Return what workspaces share for the sign-in: the name of a secret, or a kind of token."""
     if (oauth := workspace.oauth) is not None:
         return "secret", oauth.secret_name
     return "token", "federated" if workspace.federated else "own"
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:
-    """What follows after saying that a ref does not exist."""
+    """Return "; the nearest that exists is …" for a missing ref, or ""."""
     near = nearest(ref, names)
     return f"; the nearest that exists is {near}" if near and redact(near) == near else ""
 
 
 def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
-    """What is known of a trust zone before anything was asked, for diagnoses."""
+    """Return the context for diagnoses, as far as the settings provide it."""
     context = DiagnosisContext(vault=settings.key_vault_url or "", invocation=settings.invocation)
     if zone.identity is not None and zone.identity != settings.client_id:
         context = replace(context, named_in=f"identity ({zone.identity})")
@@ -330,7 +329,7 @@ def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
 
 
 def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> DiagnosisContext:
-    """Those of its zone, with its host and as whom the app signs in to it."""
+    """Return the context with a workspace's host and principal."""
     context = replace(context, host=workspace.host)
     if (oauth := workspace.oauth) is not None:
         context = replace(context, secret=oauth.secret_name)
@@ -341,7 +340,7 @@ def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> Diagn
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:
-    """The facts around a repository and a ref, as far as there are such."""
+    """Return the context with a repository and a ref, as far as they exist."""
     if ref is not None:
         context = replace(context, ref=ref.title)
     if repository is None:

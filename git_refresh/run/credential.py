@@ -1,4 +1,4 @@
-"""One workspace's Git credentials: see that the new token is accepted, store it, for itself and for the additional principals."""
+"""Git credentials of one workspace: check the new token, then store it for each principal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,26 +18,26 @@ from git_refresh.settings.models import Workspace
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefresh:
-    """The work on the credentials of one workspace, which the app has signed in to."""
+    """Work on the credentials of one workspace, after the sign-in."""
 
     api: WorkspaceApi
     entry: Entry
     run: Run
     context: DiagnosisContext
     fail: Callable[[Diagnosis], bool]
-    """Makes something the workspace's failure; false if it has one already."""
+    """Sets the workspace's failure. Returns False if it already has one."""
     stored: Callable[[CredentialReport], None]
-    """Takes the report of each credential when it is stored: the time can be over between two of them."""
+    """Receives the report of each credential at once, because time can run out between two of them."""
 
     @property
     def workspace(self) -> Workspace:
         return self.entry.workspace
 
     def refresh(self, listed: Listing) -> CredentialReport:
-        """Store the run's token, unless Azure DevOps rejects it; what has become of the workspace's own credential.
+        """Store the run's token unless Azure DevOps rejects it. Return the report of the app's own credential.
 
         Raises:
-            ServiceError: what is stored already could not be looked up.
+            ServiceError: the stored credentials could not be listed.
         """
         rejection = TokenProbe(self.api, self.entry, self.run, self.context).rejection(listed)
         credentials = self.api.credentials(None)
@@ -53,7 +53,7 @@ class CredentialRefresh:
             report = CredentialReport("failed", found.id if found else None, error=failure)
         report = replace(report, stored=tuple(credentials))
         self.stored(report)
-        for principal_id in self.workspace.additional_principal_ids:  # also if the own one failed
+        for principal_id in self.workspace.additional_principal_ids:  # also after a failure
             self._store_for(principal_id)
         return report
 
@@ -79,7 +79,7 @@ class CredentialRefresh:
         where: str,
         context: DiagnosisContext,
     ) -> None:
-        """Note a credential for federation; and another owner's, into which the token goes, as the principal can have no other."""
+        """Warn of a federated credential, and of another owner's credential that receives the token."""
         add, username = self.run.notes.add, self.workspace.git_username
         if (federated := federated_credential(credentials)) is not None:
             add(self.workspace.name, where, finding("federated_credential", context, id=federated.id))
@@ -88,7 +88,6 @@ class CredentialRefresh:
             add(self.workspace.name, where, finding("foreign_credential", context, id=found.id, owner=owner))
 
     def _store_for(self, principal_id: int) -> None:
-        """One that fails does not keep the others from being stored."""
         who = f"Service principal {principal_id} (additional_principal_ids)"
         where = f"{self.workspace.name}, {who}"
         context = replace(
@@ -110,7 +109,7 @@ class CredentialRefresh:
         self.stored(report)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
-        """Update what is there, or create it. After a failure: look again, then decide once more."""
+        """Update or create the credential. After a failure, read the current state before retrying."""
         try:
             return self._write(principal_id, found)
         except ServiceError as error:
@@ -123,10 +122,10 @@ class CredentialRefresh:
     def _write(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
         username, token = self.workspace.git_username, self.run.token.value
         if found is not None and not is_ours(found, username):
-            username = found.username or username  # else the next run would take it for ours
+            username = found.username or username  # otherwise the next run would take it for the app's own
         if found is None:
             id_ = None if self.run.dry_run else self.api.create_credential(username, token, principal_id)
-            return CredentialReport("created", id_, "there is none for Azure DevOps")
+            return CredentialReport("created", id_, "no credential for Azure DevOps exists")
         if not self.run.dry_run:
             self.api.update_credential(found.id, username, token, principal_id)
-        return CredentialReport("updated", found.id, "a fresh token replaces the stored one")
+        return CredentialReport("updated", found.id, "a new token replaces the stored one")

@@ -1,4 +1,4 @@
-"""What to do with a credential and with a folder, and why. Pure: values in, a decision out."""
+"""Pure functions that decide what to do with a credential or a Git folder, and why."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,21 +22,21 @@ from git_refresh.output.text import closest
 from git_refresh.settings.models import Folder
 
 type Source = tuple[Repository, Ref | None]
-"""A repository, and the ref in it that a folder is brought to; None: whichever it is on."""
+"""A repository, and the ref that a folder should be on. None stands for any ref."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderState:
-    """What the settings want at a path, and what is there."""
+    """The configured and the actual state of one path."""
 
     wanted: Folder
     found: GitFolder | OtherObject | None
     remote: Remote
-    """Where the remote address of `found` leads."""
+    """Parsed remote URL of `found`."""
     ref: Ref | None
-    """What the folder should be on: as the settings say, else the branch it is on; None on a detached HEAD."""
+    """Ref that the folder should be on: configured, otherwise the current branch; None on a detached HEAD."""
     hidden: bool = False
-    """Whether the workspace leaves it out of the list of Git folders that the app can manage."""
+    """True if the workspace omits it from the list of Git folders that the app can manage."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
@@ -51,19 +51,19 @@ class FolderState:
 
     @property
     def repository(self) -> Repository | None:
-        """The repository that the settings name, else the one that `found` is a clone of; None if that is not in Azure DevOps."""
+        """Configured repository, otherwise the one that `found` is a clone of; None outside of Azure DevOps."""
         return self.wanted.repository or self.remote.repository
 
     @property
     def source(self) -> Source | None:
-        """What to look up in Azure DevOps; None: nothing, as for a detached HEAD where the settings want nothing else."""
+        """Repository and ref to look up in Azure DevOps. None if no lookup is needed, as on a detached HEAD."""
         is_needed = self.ref is not None or self.folder is None
         return (self.repository, self.ref) if self.repository is not None and is_needed else None
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """Create the folder, then bring it to `ref` if there is one."""
+    """Decision to create the folder, and to check out `ref` if there is one."""
 
     repository: Repository
     ref: Ref | None
@@ -72,7 +72,7 @@ class Clone:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Bring the folder to the latest commit of `ref`."""
+    """Decision to update the folder to the latest commit of `ref`."""
 
     ref: Ref
     why: str = field(default="", compare=False)
@@ -80,9 +80,9 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LeaveAlone:
-    """The folder is where it should be, or can only be: no request is made.
+    """Decision to send no request: the folder is up to date or cannot be updated.
 
-    `note` is a code in the table of failures: what an admin should know of the folder, though it has not failed.
+    `note` is the code of a warning in the table of failures.
     """
 
     ref: Ref | None
@@ -92,17 +92,17 @@ class LeaveAlone:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nothing can be done; `code` is in the table of failures, whose message takes the values."""
+    """Decision that the folder fails. `code` is in the table of failures, whose message takes the values."""
 
     code: str
     values: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredCredential | None:
-    """The stored credential that a fresh token goes into; None: one has to be created.
+    """Return the stored credential to update, or None if one must be created.
 
-    A service principal has at most one for each provider. Where there are more (a user's sign-in), the one that this app has made comes
-    first, then one with our user name, then the default one, then the oldest.
+    A service principal has at most one for each provider. A user can have several. The order is: created by this app,
+    with the configured user name, default, oldest.
     """
 
     def rank(found: StoredCredential) -> tuple[object, ...]:
@@ -119,19 +119,22 @@ def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredC
 
 
 def is_ours(found: StoredCredential, username: str) -> bool:
-    """Whether this app has made a credential: by its name, and where it has none, as earlier versions made them, by its user name."""
+    """Return whether this app created a credential.
+
+    It has the app's name. If created by an earlier version, it has no name and the configured user name.
+    """
     return found.name == CREDENTIAL_NAME or (not found.name and found.username == username)
 
 
 def describe_owner(found: StoredCredential, username: str) -> str:
-    """How a credential that is not ours differs from ours."""
+    """Return how another owner's credential differs from the app's own."""
     if found.name:
         return f'its name is "{redact(found.name)}", not "{CREDENTIAL_NAME}"'
     return f'its user name is "{redact(found.username)}", not "{username}"'
 
 
 def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential | None:
-    """The credential with which the workspace fetches its own tokens for Azure DevOps, if it has one."""
+    """Return the credential with which the workspace fetches its own Azure DevOps tokens, or None."""
     federated = FEDERATED_PROVIDER.casefold()
     return next((found for found in stored if found.provider.casefold() == federated), None)
 
@@ -139,7 +142,7 @@ def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential
 def other_credentials(
     stored: Sequence[StoredCredential], own: StoredCredential | None
 ) -> list[StoredCredential]:
-    """Further credentials for Azure DevOps beside the one that is kept fresh."""
+    """Return the credentials for Azure DevOps other than the refreshed one."""
     provider = PROVIDER.casefold()
     return [found for found in stored if found.provider.casefold() == provider and found != own]
 
@@ -147,12 +150,9 @@ def other_credentials(
 def folder_step(
     state: FolderState, head: ResolvedRef | None, *, below: bool = False
 ) -> Clone | Move | LeaveAlone | Refuse:
-    """What to do with a folder.
+    """Return what to do with a folder.
 
-    Args:
-        state: what the settings want at its path, and what is there.
-        head: where the wanted ref is in Azure DevOps; None when it could not be asked.
-        below: whether there are Git folders below its path.
+    `head` is the latest commit of its ref; None if Azure DevOps did not return it. `below`: Git folders exist below its path.
     """
     wanted, found, ref, repository = state.wanted, state.found, state.ref, state.remote.repository
     if isinstance(found, OtherObject):
@@ -172,8 +172,8 @@ def folder_step(
     if wanted.repository is not None and wanted.repository != repository:
         return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
-        # Usually `tag` was removed from the entry. Where the folder should be instead is not known.
-        why = "it is on no branch, and the settings name neither branch nor tag"
+        # Usually a tag was removed from the entry. The intended ref is unknown.
+        why = "it has a detached HEAD, and the settings name neither branch nor tag"
         return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")
@@ -181,7 +181,6 @@ def folder_step(
 
 
 def _no_git_folder(found: OtherObject, *, below: bool) -> Refuse:
-    """Why nothing is done where something else is."""
     if found.broken:
         return Refuse("broken_git_folder")
     if found.inside:
@@ -192,15 +191,15 @@ def _no_git_folder(found: OtherObject, *, below: bool) -> Refuse:
 
 
 def looks_like_commit(ref: Ref) -> bool:
-    """Whether the name of a ref is probably the ID of a commit, or the beginning of one."""
+    """Return whether the name of a ref is probably a commit ID, or the start of one."""
     name = ref.name.lower()
     return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
 def not_azure_devops(remote: Remote) -> Refuse:
-    """Why a Git folder whose remote address leads to no repository that is served is left as it is.
+    """Return the failure of a Git folder whose remote URL is not a repository in Azure DevOps.
 
-    Without a remote repository, too, its contents are a person's own work, whatever the settings want to be there.
+    A Git folder without a remote repository contains a person's own work, so it stays as it is.
     """
     match remote.kind:
         case RemoteKind.NONE:
@@ -214,22 +213,21 @@ def not_azure_devops(remote: Remote) -> Refuse:
 
 
 def _make(source: Repository | None, ref: Ref | None, *, ref_not_found: bool) -> Clone | Refuse:
-    """What to do where there is nothing."""
     if source is None:
         return Refuse("folder_not_found")
-    return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "there is nothing at this path")
+    return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "nothing exists at this path")
 
 
 def _why_move(found: GitFolder, ref: Ref, head: ResolvedRef | None) -> str:
     if found.branch != ref.branch:
-        return f"it is on {f'branch {found.branch}' if found.branch else 'no branch'}, and the settings want {ref}"
+        return f"it {f'is on branch {found.branch}' if found.branch else 'has a detached HEAD'}, and the settings name {ref}"
     if head is None:
-        return f"Azure DevOps could not tell where {ref} is"
+        return f"Azure DevOps did not return the latest commit of {ref}"
     return f"{ref} has moved"
 
 
 def nearest(ref: Ref, names: Sequence[str]) -> str | None:
-    """Which of the branches or tags there are was probably meant by one that does not exist."""
+    """Return the existing branch or tag that a missing ref probably meant, or None."""
     wanted = ref.name.casefold()
     last = wanted.rpartition("/")[2]  # main of origin/main, x of feature/x
     alike = (
@@ -245,5 +243,5 @@ def nearest(ref: Ref, names: Sequence[str]) -> str | None:
 
 
 def is_at(found: GitFolder, ref: Ref, head: ResolvedRef) -> bool:
-    """Whether a folder is on a ref, at its latest commit. On a tag the head is detached: no branch."""
+    """Return whether a folder is at the latest commit of a ref. A tag has a detached HEAD, so no branch."""
     return found.commit == head.commit and found.branch == ref.branch

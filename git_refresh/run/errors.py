@@ -1,4 +1,7 @@
-"""How a function ends: with one run line, and by raising, because the portal and alerts see only a function that raises."""
+"""Reports the end of a function: one run line, and an exception if anything failed.
+
+The portal and the alerts detect a failure only by the exception.
+"""
 
 from collections.abc import Callable
 
@@ -9,23 +12,23 @@ from git_refresh.run.report import Report, log_nothing_done
 from git_refresh.settings.load import SettingsError
 
 LONGEST_MESSAGE = 4_000
-"""Characters of what is raised."""
+"""Characters of the raised text."""
 
 
 class RunFailedError(Exception):
-    """Something in the run failed. Raised last; its text is one line for people, without secrets."""
+    """Something in the run failed. The text is one line without secrets."""
 
 
 def failure_of(
     work: Callable[[], Report | None], logger: RedactingLogger, slice_: Slice | None = None
 ) -> str:
-    """Do the work of a function and return why it failed, or nothing. If it returns no report, log a run line that says why."""
+    """Call `work` and return its failure, or "". If it raises, log a run line with the reason."""
     try:
         report = work()
     except SettingsError as error:
         problems: tuple[Problem, ...] = tuple(error.problems)
-        failure = f"Nothing was run, because the app settings are wrong. {'; '.join(map(str, problems))}"
-    except Exception as error:  # noqa: BLE001  # a defect: without this, the run would have no run line
+        failure = f"No workspace was refreshed: the app settings are invalid. {'; '.join(map(str, problems))}"
+    except Exception as error:  # noqa: BLE001  # a bug must not suppress the run line
         problems = (noted("run", diagnose(error, DiagnosisContext()), "error"),)
         failure = str(problems[0])
     else:
@@ -35,6 +38,6 @@ def failure_of(
 
 
 def raise_failure(failure: str, logger: RedactingLogger) -> None:
-    """Raise a failure outside of every `except`: an exception's context could quote secrets."""
+    """Raise a failure, if any. Call this outside of every `except`: a context could quote secrets."""
     if failure:
         raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))

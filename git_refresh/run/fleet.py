@@ -1,8 +1,9 @@
-"""In which order the steps of all workspaces are done, and with which priority: the steps themselves are in `zone` and `workspace`.
+"""Order and priority of the steps of all workspaces. `zone` and `workspace` have the steps.
 
-    a zone's token → what its workspaces sign in with, each once → every workspace's credential → every workspace's Git folders
+    a zone's token → each secret or token for sign-ins → every workspace's credential → every workspace's Git folders
 
-What many workspaces need is an operation of its own, and they are queued when it has ended, well or not: so they wait for it on no thread.
+A secret or token that many workspaces need is an operation of its own.
+Its workspaces are queued afterwards, so no thread waits for it.
 """
 
 import threading
@@ -21,27 +22,25 @@ from git_refresh.run.zone import ZoneRefresh
 from git_refresh.settings.entries import Entry
 
 MAX_PARALLEL_FOLDERS = 4
-"""Folder operations at once in one workspace; more only compete for its one small Git service."""
+"""More would only compete for the workspace's one small Git service."""
 
 
 class Fleet:
-    """The operations on all workspaces of a run."""
-
     def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
-        """Take what begins the operations; `seed` turns their order from run to run, so that no workspace is always last."""
+        """Take the pool. `seed` shuffles the workspaces in each run, so none is always last."""
         self._pool = pool
         self._seed = seed
         self._sign_ins = sign_ins
         self._deadline = deadline
         self._lock = threading.Lock()
         self._operations: Counter[str] = Counter()
-        """Of each workspace: how many are queued or under way."""
+        """Operations of each workspace that are queued or under way, by host."""
         self._finished: deque[tuple[Entry, WorkspaceRefresh | None]] = deque()
-        """Workspaces with nothing left to do; without work if their zone has no token."""
+        """Workspaces with nothing left to do; None if their zone has no token."""
         self._news = deadline.clock.event()
 
     def refreshed(self, zones: Collection[ZoneRefresh]) -> Iterator[Entry]:
-        """Yield each workspace on the caller's thread when its report can be made, until all are done or the budget is over."""
+        """Yield each workspace on the caller's thread when its report is final, until the time limit."""
         for zone in self._shuffled(zones):
             self._pool.submit(partial(self._refresh_zone, zone))
         self._pool.start()
@@ -64,7 +63,7 @@ class Fleet:
                     held.append((entry, work))
 
     def close(self) -> None:
-        """Let every operation under way end; what is still queued is not done."""
+        """Drop the queued operations, and end each thread after its current one."""
         self._pool.close()
 
     def _done(self, entry: Entry, work: WorkspaceRefresh | None) -> None:
@@ -73,7 +72,7 @@ class Fleet:
 
     def _shuffled[T](self, items: Iterable[T]) -> list[T]:
         found = list(items)
-        Random(self._seed).shuffle(found)  # noqa: S311  # it guards nothing
+        Random(self._seed).shuffle(found)  # noqa: S311  # not for security
         return found
 
     def _refresh_zone(self, zone: ZoneRefresh) -> None:
@@ -85,7 +84,7 @@ class Fleet:
                 self._done(entry, None)
 
     def _fetch_key(self, works: list[WorkspaceRefresh]) -> None:
-        with suppress(BaseException):  # each of them meets the failure, and reports it
+        with suppress(BaseException):  # each workspace meets and reports the failure
             works[0].run.fetch_key(works[0].workspace)
         for work in works:
             self._submit(work, partial(self._refresh_credential, work), Priority.CREDENTIALS)
@@ -99,16 +98,16 @@ class Fleet:
         self._refresh_folders(work, MAX_PARALLEL_FOLDERS - 1)
 
     def _refresh_folders(self, work: WorkspaceRefresh, lanes: int) -> None:
-        """One folder after another, on a connection that is still warm, until none is left; so many lanes may be opened beside this one.
+        """Update one folder after another on one connection. Starts up to `lanes` more tasks like this.
 
-        They come behind all that is queued: where others wait too, the first lane has usually done everything by then.
+        These are queued last, so a busy run usually finishes the workspace on one connection.
         """
         while work.folders_left:
             if lanes and work.folders_left > 1:
                 self._submit(work, partial(self._refresh_folders, work, lanes - 1), Priority.REST)
             lanes = 0
             work.refresh_next_folder()
-            if used_up():  # the workspaces that have had nothing yet come first
+            if used_up():  # workspaces that have not had a thread come first
                 self._submit(work, partial(self._refresh_folders, work, 0), Priority.REST)
                 return
 

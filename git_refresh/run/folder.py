@@ -1,4 +1,4 @@
-"""One Git folder: find it, decide, act, and look at what came of it."""
+"""One Git folder: read its state, decide, act, and read the result."""
 
 from dataclasses import dataclass, replace
 
@@ -35,17 +35,16 @@ from git_refresh.settings.models import Folder
 
 @dataclass(frozen=True, slots=True)
 class FolderRefresh:
-    """The work on folders of one workspace, whose credential has been seen to."""
+    """Work on the Git folders of one workspace, after its credential step."""
 
     api: WorkspaceApi
     run: Run
     context: DiagnosisContext
     credential: CredentialReport
     listing: Listing
-    """What there is in the workspace."""
 
     def refresh(self, wanted: Folder) -> FolderReport:
-        """Bring one folder to where the settings want it; a failure becomes its report."""
+        """Update one folder as configured. A failure becomes its report."""
         look = FolderState.at(wanted, None, self.run.settings.trusted)
         try:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.settings.trusted)
@@ -54,16 +53,15 @@ class FolderRefresh:
             return self._unwanted(look) or self._with_password_noted(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
-            # Once it is found, the workspace is asked for nothing but to move it; it may have, though its answer was lost.
+            # After a lost response to an update, uncommitted changes might be gone, so the warning is kept.
             moved = look.folder is not None and error.failure.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
             return replace(_unchanged(look), action="failed", to=None, error=failure, note=note)
-        except Exception as error:  # noqa: BLE001  # a defect must not stop the other folders
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the other workspaces
             failure = diagnose(error, self._facts(look))
         return replace(_unchanged(look), action="failed", to=None, error=failure)
 
     def _explained(self, failure: ServiceFailure, look: FolderState) -> Diagnosis:
-        """Why a folder could not be brought to where it is wanted, by all that the run knows."""
         known = self.context.known | self.run.known_of_ref(look.repository, look.ref)
         if look.wanted.on_conflict == "discard":
             known |= {Known.DISCARDED}
@@ -107,7 +105,7 @@ class FolderRefresh:
         return report
 
     def _unwanted(self, look: FolderState) -> FolderReport | None:
-        """The report of what only a path ending in `/*` has found, or is to find, and that is no clone from Azure DevOps."""
+        """Return the report of a match of a `/*` entry that cannot be updated, or None."""
         wanted = look.wanted
         if not self.listing.by_pattern(wanted):
             return None
@@ -128,7 +126,7 @@ class FolderRefresh:
         if asked_for:
             diagnosis = finding("folder_not_listed", self._facts(look))
             return replace(before, action="failed", to=None, error=diagnosis)
-        return replace(before, action="skipped", why="it is no longer there")
+        return replace(before, action="skipped", why="it no longer exists")
 
     def _refresh(self, look: FolderState) -> FolderReport:
         before = _unchanged(look)
@@ -160,7 +158,7 @@ class FolderRefresh:
                 return replace(before, why=why)
 
     def _head(self, look: FolderState) -> ResolvedRef | None:
-        """Where the ref is; None when Azure DevOps cannot be asked, and the pull has to find out."""
+        """Return the latest commit of the ref; None if Azure DevOps is unreachable, so the pull must find out."""
         if look.source is None or not self.run.may_be_asked(look.source[0]):
             return None
         try:
@@ -168,7 +166,7 @@ class FolderRefresh:
         except ServiceError as error:
             failure = error.failure
         if is_rejection(failure) and self.credential.action == "token_rejected":
-            return None  # the stored credential is another one, and may well be accepted
+            return None  # the stored credential is another one and might be accepted
         if is_definite(failure):
             raise ServiceError(failure)
         reason = explain(failure, self._facts(look))
@@ -193,7 +191,7 @@ class FolderRefresh:
         return replace(before, action="created", ref=(ref.name if ref else made.branch), to=made.commit)
 
     def _create_or_adopt(self, wanted: Folder, source: Repository) -> GitFolder:
-        """A clone may fail for the client and still be finished by the workspace, or by an earlier run: then it is taken over."""
+        """Clone, or adopt the clone of a request that failed: the workspace might have finished it."""
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
@@ -208,7 +206,7 @@ class FolderRefresh:
         wanted, repository = look.wanted, look.remote.repository
         before = replace(before, note=self._discarded(wanted))
         if self.run.dry_run:
-            why = f"{before.why}; may throw away uncommitted changes" if before.note else before.why
+            why = f"{before.why}; might discard uncommitted changes" if before.note else before.why
             return replace(before, action="updated", to=head.commit if head else None, why=why)
         now = self._pull(wanted, folder, ref, head)
         changed = (now.commit, now.branch) != (folder.commit, folder.branch)
@@ -223,14 +221,17 @@ class FolderRefresh:
         return replace(after, note=diagnosis)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
-        """What to know of a move that leaves no uncommitted change behind. The workspace tells of none, neither before nor after."""
+        """Return a warning for an update that discards uncommitted changes, or None.
+
+        The API never reports uncommitted changes.
+        """
         if wanted.on_conflict != "discard":
             return None
-        done = "would be" if self.run.dry_run else "may be"
+        done = "would be" if self.run.dry_run else "might be"
         return finding("changes_discarded", replace(self.context, path=wanted.path), done=done)
 
     def _pull(self, wanted: Folder, folder: GitFolder, ref: Ref, head: ResolvedRef | None) -> GitFolder:
-        """Move the folder and look where it is. When the answer was lost, look first, then decide whether to try once more."""
+        """Update the folder and return its new state. After a lost response, read the state before retrying."""
         discard = wanted.on_conflict == "discard"
         for last in (False, True):
             try:
@@ -245,7 +246,7 @@ class FolderRefresh:
         now = self.api.folder(folder.id)
         if head is None or now.commit == head.commit:
             return now
-        return self.api.folder(folder.id)  # the first look after a move might show the commit before it
+        return self.api.folder(folder.id)  # the first read after an update might show the previous commit
 
 
 _REFUSED_BY_DEVOPS = {"credential_expired_or_wrong", "stored_token_refused", "devops_refuses_workspace"}
@@ -258,7 +259,6 @@ _NOT_FOUND = {
 
 
 def _unchanged(look: FolderState) -> FolderReport:
-    """As long as nothing is done: the folder is where it was."""
     commit = look.folder.commit if look.folder else None
     ref = look.ref.name if look.ref else None
     return FolderReport(look.wanted.path, "unchanged", ref, commit, commit, seen=look)

@@ -1,4 +1,4 @@
-"""The Git folders that the settings want, and what the workspace has at their paths."""
+"""Determines the configured Git folders, and what exists at their paths."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,29 +28,28 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 
 MAX_LOOKED_AT = 20
-"""Objects in a directory that are looked at to tell that it is one of Git folders."""
+"""Objects of a directory that are checked, to recognize a directory of Git folders with few requests."""
 
 PARENTS_LIMIT_S = 30.0
-"""Seconds for the directories above the named Git folders of one workspace: what they do not show is asked for by its own path."""
+"""Seconds for listing parent directories. Folders that these do not show are read by their own paths."""
 
 NEAREST_LIMIT_S = 10.0
-"""Seconds for finding the Git folder that a path with a typo means."""
+"""Seconds for finding the Git folder that a misspelled path meant."""
 
 WALKS_LIMIT_S = 120.0
-"""Seconds of all walks in one workspace: its named Git folders wait for them."""
+"""Seconds for all walks in one workspace, because its named Git folders wait for them."""
 
 
 class Listing:
-    """The wanted folders, and what the workspace has at their paths. Nothing is asked for before it is needed, nor twice.
+    """The configured folders, and what exists at their paths. Requests are sent when needed, and once.
 
-    A look raises `ServiceError` where the workspace does not tell. If a brief bound of the caller ends it, nothing of it is remembered.
+    Lookups raise `ServiceError`. A failure at a brief bound of the caller is not remembered.
 
-    The list of Git folders only saves requests: one shows all legacy folders. It is deprecated and leaves out Git folders with Git CLI
-    access, so nothing depends on it. Named folders that it does not show share the listing of their directory. What neither shows is
-    asked for by its own path before anything is made of it.
+    The list of Git folders only saves requests. It is deprecated and omits Git folders with Git CLI access, so nothing depends on it.
+    Named folders that it omits share one listing of their directory. Paths that neither shows are read separately.
     """
 
-    def __init__(  # each a fact of its own
+    def __init__(
         self,
         api: WorkspaceApi,
         wanted: tuple[Folder, ...],
@@ -61,8 +60,8 @@ class Listing:
     ) -> None:
         """Take the folders of the settings.
 
-        `left_out` are keys that a path ending in `/*` must not take up: their entry is wrong, or not asked for. `only` are keys to which
-        such paths are narrowed, their own or of folders below; empty: they are not.
+        `left_out` are keys that `/*` entries must not match, because their own entry is invalid or not selected.
+        `only` restricts `/*` entries to these keys; empty: no restriction.
         """
         self._api = api
         self._wanted = wanted
@@ -72,32 +71,29 @@ class Listing:
         self._only = only
         self._deadline = deadline
         self._shown: dict[str, GitFolder] | None = None
-        """What the list shows; all of it that could be read."""
+        """Readable items of the list; None before the first request."""
         self._listed_by: dict[str, list[str]] = {}
-        """Of each path ending in `/*` what the list shows for it."""
+        """Paths in the list, by the `/*` entry that matches them."""
         self._above: set[str] = set()
-        """The paths ending in `/*` that cover something in the list, wanted or not."""
+        """All `/*` paths that cover something in the list, configured or not."""
         self._failed = False
         self._directories: dict[str, Sequence[ListedObject | None] | ServiceFailure] = {}
         self._spotted: dict[str, ListedObject] = {}
-        """What directories have shown that can be a Git folder."""
+        """Objects in listed directories that might be Git folders."""
         self._at_paths: dict[str, GitFolder | OtherObject | None] = {}
         self._plain: set[str] = set()
-        """Directories that the Repos API does not know."""
+        """Directories that are unknown to the Repos API."""
         self._at_roots: dict[str, GitFolder | OtherObject | None] = {}
-        """What is at the roots of walks that have found nothing; None also where the workspace does not tell."""
+        """Objects at the roots of walks without a result; None also if unknown."""
         self._walks: dict[str, Walk] = {}
-        """Of each path ending in `/*` the walk that has ended."""
+        """Ended walks, by `/*` entry."""
 
     @classmethod
     def of(cls, api: WorkspaceApi, entry: Entry, deadline: Deadline) -> Self:
-        """That of an entry of the settings."""
         return cls(api, entry.workspace.folders, entry.left_out, entry.paths, deadline=deadline)
 
-    # Which folders are wanted
-
     def __iter__(self) -> Iterator[Folder]:
-        """Every wanted folder once: the named ones, then what is below each path ending in `/*`, as it is found."""
+        """Yield every configured folder once: named folders, then the matches of each `/*` entry."""
         named = [folder for folder in self._wanted if folder.below is None]
         self._list_parents([folder.key for folder in named])
         yield from named
@@ -105,38 +101,38 @@ class Listing:
         for pattern in self._wanted:
             if pattern.below is None:
                 continue
-            found = self._below(pattern, until) if self._is_whole(pattern.key) else self._singled_out(pattern)
+            found = (
+                self._below(pattern, until) if self._is_whole(pattern.key) else self._selected_below(pattern)
+            )
             for path in found:
                 yield pattern.model_copy(update={"path": path})
 
     def by_pattern(self, folder: Folder) -> bool:
-        """Whether a folder is wanted by a path ending in `/*`, not by an entry of its own."""
+        """Return whether a `/*` entry matches the folder, and no entry of its own."""
         return folder.key not in self._named
 
     def asked_for(self, folder: Folder) -> bool:
-        """Whether a folder was asked for by its own path: then it is a failure that nothing can be done for it."""
+        """Return whether the caller selected the folder by its path. It then fails if it cannot be updated."""
         return folder.key in self._only
 
     def _pattern(self, path: str) -> str | None:
-        """By which path ending in `/*` a folder is wanted: the one that is nearest above it.
+        """Return the nearest `/*` entry that covers a path.
 
-        None when something nearer is left out: throwing local edits away because of a typo elsewhere would be a bad surprise.
+        None if a nearer entry was rejected: a farther one could discard local changes because of a typo.
         """
         found = listed_as(path, self._listed)
         return found if found in self._patterns else None
 
     def _is_whole(self, pattern: str) -> bool:
-        """Whether all below a path ending in `/*` is wanted."""
         return not self._only or pattern in self._only
 
-    def _singled_out(self, pattern: Folder) -> list[str]:
-        """What was asked for by its own path below a path ending in `/*`."""
+    def _selected_below(self, pattern: Folder) -> list[str]:
         return [
             path for path in sorted(self._only) if path != pattern.key and self._pattern(path) == pattern.key
         ]
 
     def _below(self, pattern: Folder, until: Deadline) -> Iterator[str]:
-        """The Git folders below a path ending in `/*`: what the walk finds, then what only the list shows."""
+        """Yield the Git folders below a `/*` entry: those of the walk, then those that only the list shows."""
         root = pattern.below or ""
         yielded: set[str] = set()
         walk = Walk(
@@ -147,7 +143,7 @@ class Listing:
             lambda path: f"{path}/*" in self._listed,
             until,
         )
-        if root not in self._list():  # else there is nothing below but what is in that Git folder
+        if root not in self._list():  # otherwise the root itself is a Git folder
             for found in walk.folders():
                 if self._pattern(found.path) == pattern.key:
                     yielded.add(found.path)
@@ -159,23 +155,21 @@ class Listing:
                 yield path
         self._walks[pattern.key] = walk
 
-    # What is at their paths
-
     def shown(self, folder: Folder) -> GitFolder | None:
-        """What the list shows at a path, which costs no request of its own."""
+        """Return the folder at a path from the list, without a request of its own."""
         return self._list().get(folder.key)
 
     def hides(self, folder: Folder, found: GitFolder) -> bool:
-        """Whether the list leaves out a Git folder that would be in it if the app had the permission to manage it."""
+        """Return whether the list omits a Git folder because the app lacks permission to manage it."""
         return not self._failed and not found.git_cli and self.shown(folder) is None
 
     @property
     def shows_any(self) -> bool:
-        """Whether the list shows any Git folder: it is deprecated, and might be empty one day."""
+        """True if the list shows any Git folder. It is deprecated and might be empty one day."""
         return bool(self._list())
 
     def look(self, folder: Folder) -> GitFolder | OtherObject | None:
-        """What is at a wanted path; None where nothing is that we may see."""
+        """Return the object at a configured path, or None if nothing visible exists there."""
         key = folder.key
         if (shown := self._list().get(key)) is not None:
             return shown
@@ -191,7 +185,6 @@ class Listing:
         return self._at_paths[key]
 
     def _is_git_folder(self, found: ListedObject) -> bool:
-        """Whether an object is a Git folder, by the Repos API."""
         path = found.path
         if path in self._list():
             return True
@@ -204,18 +197,17 @@ class Listing:
         return path not in self._plain and isinstance(self._at_paths[path], GitFolder)
 
     def _list_parents(self, keys: Sequence[str]) -> None:
-        """List the directories that more than one of the named folders is in, but for those that the list shows."""
+        """List the directories that contain several named folders, except folders that the list shows."""
         parents = Counter(key.rpartition("/")[0] for key in keys if key not in self._list())
         with operation(self._deadline.within(PARENTS_LIMIT_S)):
             for parent in (parent for parent, count in parents.items() if count > 1):
                 try:
                     self._children(parent or "/")
-                except ServiceError:  # each is asked for by its own path
+                except ServiceError:  # each folder is read by its own path
                     if cut_short():
                         raise
 
     def _children(self, path: str) -> Sequence[ListedObject | None]:
-        """What is in a directory."""
         if path not in self._directories:
             try:
                 listed = self._api.children(path)
@@ -233,11 +225,11 @@ class Listing:
         return known
 
     def _list(self) -> dict[str, GitFolder]:
-        """What the list shows; a failure costs only what it would have shown."""
+        """Return the folders in the list. A failure loses only these."""
         if self._shown is None:
             found: dict[str, GitFolder] = {}
             try:
-                for prefix in _prefixes(self._looked_for()):
+                for prefix in _shared_prefixes(self._wanted_paths()):
                     for page in self._api.folders(prefix):
                         found.update((item.path, item) for item in page if item is not None)
                         self._failed = self._failed or None in page
@@ -252,10 +244,8 @@ class Listing:
             self._shown = found
         return self._shown
 
-    # What a report says besides
-
     def missing(self, folder: Folder, context: DiagnosisContext) -> Diagnosis:
-        """Return what to say of a folder where nothing is, and nothing is to be created."""
+        """Return the diagnosis of a folder that does not exist and has no url."""
         near = self._meant(folder.key)
         if near and folder.path.startswith("/Workspace/"):
             near = f"/Workspace{near}"
@@ -266,9 +256,9 @@ class Listing:
         )
 
     def _meant(self, key: str) -> str | None:
-        """Return the key of the Git folder that was probably meant by a path where nothing is; None if no name is near.
+        """Return the key of the Git folder that a missing path probably meant, or None.
 
-        A Git folder that the settings name is meant by its own entry.
+        Folders with entries of their own do not count.
         """
         try:
             with operation(self._deadline.within(NEAREST_LIMIT_S), brief=True):
@@ -280,14 +270,13 @@ class Listing:
 
     def _nearest(self, key: str, fits: Callable[[ListedObject], bool]) -> str | None:
         parent, _, name = key.rpartition("/")
-        there = self._there(parent)
+        there = self._objects_by_name(parent)
         if not there and parent:
             found = self._nearest(parent, lambda _: True)
-            there = self._there(found) if found else {}
+            there = self._objects_by_name(found) if found else {}
         return next((there[each].path for each in closest(name, list(there), 3) if fits(there[each])), None)
 
-    def _there(self, path: str) -> dict[str, ListedObject]:
-        """What is in a directory, by name; nothing where no directory is."""
+    def _objects_by_name(self, path: str) -> dict[str, ListedObject]:
         try:
             children = self._children(path or "/")
         except ServiceError as error:
@@ -298,7 +287,7 @@ class Listing:
         return {found.path.rpartition("/")[2]: found for found in named}
 
     def has_below(self, key: str) -> bool:
-        """Whether a Git folder is known to be in the directory at a wanted path, or a legacy one below it."""
+        """Return whether this directory is known to contain a Git folder, directly or as a legacy one below."""
         if any(path.startswith(f"{key}/") for path in self._list()):
             return True
         try:
@@ -308,7 +297,7 @@ class Listing:
             return False
 
     def patterns(self, context: DiagnosisContext) -> Iterator[PatternReport]:
-        """What there is to say of each path ending in `/*`, after all wanted folders were gone through."""
+        """Yield the findings about each `/*` entry. Call this after the iteration over all folders."""
         for pattern in self._wanted:
             if (walk := self._walks.get(pattern.key)) is None:
                 continue
@@ -327,7 +316,6 @@ class Listing:
                 yield self._nothing_below(pattern, here)
 
     def _nothing_below(self, pattern: Folder, context: DiagnosisContext) -> PatternReport:
-        """Why a path ending in `/*` finds nothing: it cannot, or there is nothing."""
         root = pattern.below or "/"
         if around := self._git_folder_around(root):
             return PatternReport(
@@ -340,7 +328,6 @@ class Listing:
         return PatternReport(pattern.path, finding("no_folder_matched", context), failed=False)
 
     def _git_folder_around(self, root: str) -> str:
-        """The Git folder that a directory is, or is inside; empty: the workspace shows none."""
         if root not in self._at_roots:
             try:
                 self._at_roots[root] = self._list().get(root) or self._api.find(root)
@@ -351,29 +338,28 @@ class Listing:
         found = self._at_roots[root]
         return root if isinstance(found, GitFolder) else found.inside if found else ""
 
-    def _looked_for(self) -> list[str]:
-        """At or below which paths all that is wanted is."""
+    def _wanted_paths(self) -> list[str]:
         whole = [
             folder.below or folder.key
             for folder in self._wanted
             if folder.below is None or self._is_whole(folder.key)
         ]
         patterns = [folder for folder in self._wanted if folder.below is not None]
-        return whole + [path for pattern in patterns for path in self._singled_out(pattern)]
+        return whole + [path for pattern in patterns for path in self._selected_below(pattern)]
 
 
 _MOST_COMPARED = 1_000
 
 
 def _as_called(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject | None:
-    """What is at a path that its directory calls a Git folder, and the Repos API does not."""
+    """Mark an object as broken that only its directory calls a Git folder, not the Repos API."""
     if isinstance(found, OtherObject) and not found.inside and found.type in {REPO, DIRECTORY}:
         return replace(found, broken=True)
     return found
 
 
-def _prefixes(wanted: Sequence[str]) -> list[str]:
-    """One path for each top-level folder, as deep as all the wanted paths below it share."""
+def _shared_prefixes(wanted: Sequence[str]) -> list[str]:
+    """Return the longest shared path of the configured paths in each top-level folder."""
     roots: dict[str, list[list[str]]] = {}
     for path in wanted:
         parts = path.split("/")

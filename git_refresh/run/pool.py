@@ -1,11 +1,10 @@
-"""Operations on threads: which begins when, and which gives its thread back.
+"""Thread pool of a run: starts operations by priority, and takes threads back from those that wait.
 
-Another operation begins only while fewer than `concurrency` operations are working; one that has waited for an answer longer than the
-patience is not working but waiting. Threads have a bound of their own. When all are in use and others need one, an operation that has
-waited longer than its share gives up.
+At most `concurrency` operations work at once. After a wait longer than the patience, an operation no longer counts as working.
+If all threads are in use and others need one, an operation that has waited longer than its share gives up.
 
-The threads are daemons, and the run can walk away from them: `concurrent.futures` waits for its threads when the process ends, so one
-name that the resolver cannot find would delay the end of a run.
+The threads are daemons, so a run can end while a thread hangs. `concurrent.futures` waits for its threads at exit:
+one unresolvable host name would delay the end of a run.
 """
 
 import threading
@@ -22,50 +21,47 @@ from git_refresh.model.clock import Clock, Deadline, SystemClock
 from git_refresh.model.waiting import on
 
 type Task = Callable[[], None]
-"""An operation. It must not raise."""
+"""Must not raise."""
 
 MAX_THREADS = 512
-"""Threads of one run. Most wait: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes has 512 MB."""
+"""Fits into the smallest instance (512 MB), because most threads only wait:
+https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes
+"""
 
 LONGEST_PATIENCE_S = 5.0
-"""Seconds after which an operation that waits no longer counts as working, however small the fleet is. Most pulls take less."""
+"""Upper limit of the patience, also for small fleets. Most pulls take less."""
 
 REPORT_GRACE_S = 2.0
-"""Seconds past the budget in which operations that it has just ended may still say so themselves."""
+"""Time after the time limit in which stopped operations can report their own failure."""
 
 _MIN_TICK_S = 0.005
 
 
 class Priority(IntEnum):
-    """What begins first."""
-
     CREDENTIALS = 0
-    """Credentials, and what they need."""
     FOLDERS = 1
     """The Git folders of a workspace, one after another."""
     REST = 2
-    """What may as well come later: further Git folders of a workspace beside its first, and those of one that has had its share."""
+    """Additional parallel Git folders of a workspace, and workspaces that have used up their share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What operations of one run may use.
-
-    Attributes:
-        concurrency: how many may be working.
-        threads: how many may be under way, waiting or not.
-        patience_s: seconds of one wait after which an operation is not working but waiting.
-        share_s: seconds that an operation may wait, all in all, while others need its thread.
-    """
-
     concurrency: int
+    """Operations that can work at once."""
     threads: int
+    """Operations that can be under way, waiting or not."""
     patience_s: float = inf
+    """Seconds of one wait after which an operation no longer counts as working."""
     share_s: float = inf
+    """Total seconds that an operation can wait while others need its thread."""
 
     @classmethod
     def of(cls, budget_s: float, concurrency: int, threads: int, workspaces: int) -> "Limits":
-        """Those for a fleet: if each workspace hung once, patience and shares would each take at most an eighth of the budget."""
+        """Return the limits for a run.
+
+        If each workspace hangs once, patience and shares each use at most an eighth of the time limit.
+        """
         threads = max(threads, concurrency + 1)
         eighth = budget_s / 8 / max(workspaces, 1)
         patience = min(LONGEST_PATIENCE_S, eighth * concurrency)
@@ -73,14 +69,13 @@ class Limits:
 
 
 def start_thread(work: Callable[[], None]) -> None:
-    """Do it on a thread of its own."""
     threading.Thread(target=work, name="git-refresh", daemon=True).start()
 
 
 class Pool:
-    """Begins operations in the order of their priority, and within one in the order they were submitted, once it is started.
+    """Starts queued operations by priority, then in the order of submission.
 
-    Whoever has made it calls `look` every `tick_s`: only then does an operation that waits stop counting.
+    The owner must call `look` every `tick_s`. Otherwise, waiting operations continue to count as working.
     """
 
     def __init__(
@@ -91,37 +86,37 @@ class Pool:
         self._clock = clock or SystemClock()
         self._start = start
         self._lock = threading.RLock()
-        # All of this is read and written under the lock.
+        # The lock guards everything below.
         self._queues: tuple[deque[Task], ...] = tuple(deque() for _ in Priority)
         self._working = 0
         self._threads = 0
         self._most = limits.threads
         self._waits: deque[tuple[float, _Place]] = deque()
-        """Waits of operations that count, by their beginning; those that have ended meanwhile are still among them."""
+        """Waits that still count as work, oldest first. Ended waits remain until the next `look`."""
         self._started = False
         self._closed = False
         self._time = 0.0
         self._seen = self._clock.monotonic()
 
     def submit(self, task: Task, priority: Priority = Priority.CREDENTIALS) -> None:
-        """Queue a task; from any thread, a task's own too."""
+        """Queue a task. Any thread can call this, including the thread of a task."""
         with self._lock:
             if not self._closed:
                 self._queues[priority].append(task)
                 self._begin()
 
     def start(self) -> None:
-        """Begin: what is queued by now comes before whatever its tasks queue.
+        """Start the queued tasks. They come before the tasks that they queue.
 
         Raises:
-            RuntimeError: the machine has not one thread.
+            RuntimeError: the machine cannot start a single thread.
         """
         with self._lock:
             self._started = True
             self._begin()
 
     def look(self) -> None:
-        """Let operations that have waited for longer than the patience no longer count as working."""
+        """Stop counting operations as working after a wait longer than the patience."""
         with self._lock:
             self._time, self._seen = self.time(), self._clock.monotonic()
             while self._waits and self._waits[0][0] + self.limits.patience_s <= self._time:
@@ -132,22 +127,21 @@ class Pool:
             self._begin()
 
     def close(self) -> None:
-        """Let every thread end after its operation; what is still queued is not done."""
+        """Drop the queued tasks, and end each thread after its current operation."""
         with self._lock:
             self._closed = True
             for queue in self._queues:
                 queue.clear()
 
     def time(self) -> float:
-        """Seconds, as waits are measured: no more than two ticks pass between two looks.
+        """Return seconds for measuring waits. They advance by at most `2 * tick_s` between two looks.
 
-        On a busy machine looks are late, and so are threads at reading an answer that has arrived: that is no wait.
+        On a busy machine, threads read available responses late. This delay does not count as waiting.
         """
         with self._lock:
             return self._time + min(self._clock.monotonic() - self._seen, 2 * self.tick_s)
 
     def is_short_of_threads(self) -> bool:
-        """Whether an operation is queued, and all threads are in use."""
         with self._lock:
             return self._threads >= self._most and any(self._queues)
 
@@ -161,7 +155,7 @@ class Pool:
                 self._waits.append((place.since, place))
 
     def end_wait(self, place: "_Place") -> None:
-        """It works again, also where that makes more than may begin."""
+        """Count the operation as working again, even beyond `concurrency`."""
         with self._lock:
             place.waited, place.since = place.waited_s(), None
             self._count(place, working=True)
@@ -171,12 +165,11 @@ class Pool:
         place.working = working
 
     def _begin(self) -> None:
-        """Start a thread for each operation that may begin."""
         while (taken := self._take()) is not None:
             task, place = taken
             try:
                 self._start(partial(self._work, task, place))
-            except RuntimeError:  # the machine has no more threads: those that are there do the work
+            except RuntimeError:  # the machine has no more threads: the existing ones do the work
                 self._leave(place)
                 self._queues[place.priority].appendleft(task)
                 if not self._threads:
@@ -185,7 +178,6 @@ class Pool:
                 return
 
     def _take(self) -> "tuple[Task, _Place] | None":
-        """The next operation, if one may begin."""
         may_begin = self._working < self.limits.concurrency and self._threads < self._most
         priority = next((priority for priority in Priority if self._queues[priority]), None)
         if not self._started or not may_begin or priority is None:
@@ -201,21 +193,20 @@ class Pool:
         place.since = None
 
     def _work(self, task: Task, place: "_Place") -> None:
-        """One operation after another, until none may begin."""
         taken: tuple[Task, _Place] | None = (task, place)
         while taken is not None:
             task, place = taken
-            with on(place), suppress(BaseException):  # it would only end the thread, and print what it quotes
+            with on(place), suppress(BaseException):  # a traceback on stderr could quote secrets
                 task()
             with self._lock:
                 self._leave(place)
-                self._most = self.limits.threads  # if the machine was out of them, it has one again
+                self._most = self.limits.threads  # the machine might have threads again
                 taken = self._take()
                 self._begin()
 
 
 class _Place:
-    """An operation under way (`waiting.Place`). What changes of it, changes under the pool's lock."""
+    """An operation under way (`waiting.WaitTracker`). The pool's lock guards all changes."""
 
     __slots__ = ("patient", "pool", "priority", "since", "waited", "working")
 
@@ -223,13 +214,13 @@ class _Place:
         self.pool = pool
         self.priority = priority
         self.working = False
-        """Whether it counts."""
+        """True if it counts as working."""
         self.patient = False
-        """Whether it has waited for longer than the patience: from then on none of its waits counts as work."""
+        """True after a wait longer than the patience: later waits never count as work."""
         self.since: float | None = None
-        """When the wait began in which it is."""
+        """Start of the current wait, or None."""
         self.waited = 0.0
-        """Seconds of its waits before that."""
+        """Seconds of all earlier waits."""
 
     @property
     def share_s(self) -> float:
@@ -245,7 +236,7 @@ class _Place:
         self.pool.end_wait(self)
 
     def waited_s(self) -> float:
-        """For how long it has waited so far. Asked on its own thread, or under the lock."""
+        """Return the seconds waited so far. Call this on the operation's own thread or under the lock."""
         since = self.since
         return self.waited + (0.0 if since is None else self.pool.time() - since)
 
@@ -257,10 +248,10 @@ class _Place:
 
 
 class Executor:
-    """Works on each of many things, so many at once.
+    """Runs one function for many items in parallel.
 
     Attributes:
-        interrupted: whether Ctrl-C was pressed; nothing is begun from then on.
+        interrupted: True after Ctrl-C. No further item starts.
     """
 
     def __init__(self, size: int, deadline: Deadline) -> None:
@@ -275,7 +266,7 @@ class Executor:
         at_once: int | None = None,
         until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
-        """Each item with what the work on it gives; None where it was not finished. The work must not raise."""
+        """Return each item with its result, or with None if unfinished. `work` must not raise."""
         deadline = until or self._deadline
         done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
 
@@ -283,7 +274,7 @@ class Executor:
             result = None
             try:
                 result = work(item)
-            finally:  # whatever it raises, the caller waits for this
+            finally:  # even if it raises, because the caller waits for this
                 done.put((index, result))
 
         size = min(self._size, at_once or self._size)

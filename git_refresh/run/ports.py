@@ -1,4 +1,4 @@
-"""The ports: what the work on a workspace asks of the outside. Tests put hand-written fakes here."""
+"""Interfaces between the run and the services. Tests replace them with hand-written fakes."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,7 +26,7 @@ from git_refresh.run.report import WorkspaceReport
 
 
 class WorkspaceApi(Protocol):
-    """What is asked of a workspace; `workspace.WorkspaceApi` says what each means."""
+    """A workspace's API. `clients.databricks.DatabricksWorkspaceApi` documents each method."""
 
     def credentials(self, principal_id: int | None) -> list[StoredCredential]: ...
     def update_credential(
@@ -48,26 +48,24 @@ class WorkspaceApi(Protocol):
 
 
 class Progress(Protocol):
-    """Whoever shows a run while it is under way. Called from its threads, and must not raise."""
+    """Observer of a run under way. The run's threads call it, and it must not raise."""
 
     def started(self, name: str, what: str) -> None:
-        """The workspace of this name has come to `what`: "signing in"."""
+        """Report that a workspace has begun a step, for example "signing in"."""
         ...
 
-    def finished(self, report: WorkspaceReport) -> None:
-        """A workspace is done with."""
-        ...
+    def finished(self, report: WorkspaceReport) -> None: ...
 
 
 class NullProgress:
-    """Nobody looks on."""
+    """A `Progress` that shows nothing."""
 
     def started(self, name: str, what: str) -> None: ...
     def finished(self, report: WorkspaceReport) -> None: ...
 
 
 class RefResolver(Protocol):
-    """Whoever knows where branches and tags are; see `devops.DevOps`."""
+    """Looks up branches and tags; see `clients.devops.AzureDevOps`."""
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef: ...
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef: ...
@@ -77,69 +75,70 @@ class RefResolver(Protocol):
 
 
 class Authenticator[T](Protocol):
-    """The three ways into a workspace, and what is found behind them. Every method raises `ServiceError` when the workspace refuses."""
+    """The three authentication methods. Each returns a client for one workspace.
+
+    Methods raise `ServiceError` if the workspace refuses.
+    """
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> T:
-        """A workspace, signed in to with a service principal's OAuth secret."""
+        """Authenticate with a service principal's OAuth secret."""
         ...
 
     def exchange(self, host: str, client_id: str, assertion: Token) -> T:
-        """A workspace, signed in to as a service principal that trusts the identity."""
+        """Authenticate as a service principal that trusts the identity (OAuth token federation)."""
         ...
 
     def workspace(self, host: str, token: SecretStr) -> T:
-        """A workspace, as the holder of this access token sees it."""
+        """Use this access token."""
         ...
 
 
 class Services(Authenticator[WorkspaceApi], Protocol):
-    """The clouds, as one trust zone may use them. Every method raises `ServiceError` when a service fails it."""
+    """The services, as one trust zone can use them. Methods raise `ServiceError` on failure."""
 
     @property
     def identity(self) -> Service:
-        """Who is asked for tokens: the managed identity, or the Azure CLI."""
+        """Source of tokens: the managed identity or the Azure CLI."""
         ...
 
     def token(self, resource: str) -> Token:
-        """A token of the zone's identity; for Azure DevOps, of the tenant in which its organizations are."""
+        """Return a token of the zone's identity; for Azure DevOps, from the tenant of the organizations."""
         ...
 
-    def secret(self, name: str) -> Secret:
-        """A secret in Key Vault."""
-        ...
+    def secret(self, name: str) -> Secret: ...
 
     def heads(self, token: Token) -> RefResolver:
-        """Azure DevOps, as the holder of this token sees it."""
+        """Return Azure DevOps as the holder of this token sees it."""
         ...
 
 
 class AdminAccess(Protocol):
-    """The way into a workspace of a person who administers it, where only the app's own identity can sign in as the service principal."""
+    """Access to a workspace as its admin, if only the app's identity can sign in as the principal."""
 
     def open(self, services: Services, host: str, client_id: str) -> WorkspaceApi:
-        """Return the workspace to read from, with the Git credentials of this service principal in place of the person's own.
+        """Return a client for reading, with the Git credentials of this service principal.
 
         Raises:
-            ServiceError: the person does not administer the workspace, or the service principal is not in it.
+            ServiceError: the user is no workspace admin, or the workspace does not have the service principal.
         """
         ...
 
 
 class ClaimResult(StrEnum):
-    """How it stands with a slice that a message asks for."""
+    """State of the slice that a message is for."""
 
     OURS = "ours"
-    """Nobody has begun it: it is this message's now."""
+    """This message now has the slice."""
     AGAIN = "again"
-    """This message was delivered before, and its worker has died."""
+    """An earlier delivery of this message has the slice, and its worker crashed."""
     ENDED = "ended"
-    """It was done, well or not."""
+    """The slice has ended, successfully or not."""
     ANOTHERS = "another's"
-    """Another message has it: the same slice was put on the queue twice."""
+    """Another message has the slice: it was queued twice."""
 
 
 class SliceClaims(Protocol):
-    """The claims on messages' slices; see `claims.BlobClaims`."""
+    """Claims on slices; see `clients.slice_claims.BlobClaims`."""
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult: ...
     def end(self, slice_: Slice, fingerprint: str, message_id: str) -> None: ...
@@ -147,21 +146,17 @@ class SliceClaims(Protocol):
 
 
 class Clouds(Protocol):
-    """The clouds of one run; `app.AllClouds` is the real one."""
+    """The services of one run, as `app.AllClouds` provides them."""
 
     @property
     def admin(self) -> AdminAccess | None:
-        """How federated workspaces are read where a person is signed in; None in the app, and where something is written."""
+        """Access to federated workspaces as their admin; None in the app and in commands that write."""
         ...
 
-    def services(self, zone: Zone) -> Services:
-        """What one trust zone may use."""
-        ...
+    def services(self, zone: Zone) -> Services: ...
 
     def clock_behind(self) -> timedelta:
-        """How far this machine's clock is behind the services', as far as their answers have told."""
+        """Return how far this machine's clock is behind the services', as far as their responses show it."""
         ...
 
-    def close(self) -> None:
-        """The run is over: let go of every connection."""
-        ...
+    def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Is the run's token one that Azure DevOps takes? Asked before it replaces one that is stored."""
+"""Checks whether Azure DevOps accepts the run's token before it replaces a stored one."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
 MAX_PROBED_REPOSITORIES = 20
-"""Repositories that are asked, until one takes the token. A list of thousands that all reject it would use up what Azure DevOps grants."""
+"""Thousands of repositories that reject the token would exhaust the rate limit of Azure DevOps."""
 
 PROBE_LIMIT = 10.0
-"""Seconds for all looks at one workspace's repositories before its credential is stored; fewer where many workspaces need threads."""
+"""Seconds for all lookups of one workspace before its credential is stored; less with few threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenProbe:
-    """The token, before the repositories of one workspace, which the app has signed in to.
+    """Check of the token with the repositories of one workspace, after the sign-in.
 
-    It is judged by all of them, also where only some of the workspace's folders are asked for: the credential serves the others too.
+    Uses all repositories even if only some folders are selected, because the credential serves them all.
     """
 
     api: WorkspaceApi
@@ -35,14 +35,11 @@ class TokenProbe:
     context: DiagnosisContext
 
     def rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
-        """Why the token must not replace the stored one: Azure DevOps rejects it for every repository of this workspace.
+        """Return the rejected lookups and the first diagnosis; None if the token can be stored.
 
-        Returns:
-            the look-ups that were rejected, and the diagnosis of the first.
-
-        Asks until one is accepted: mostly once, for a look-up that the folder needs anyway. A service that cannot be
-        asked, and a folder that cannot be listed, say nothing against the token. Nor does what takes too long: that is asked again, with
-        the usual limits, when the folders are worked on.
+        The token is rejected only if every repository of the workspace rejects it. Usually the first lookup is accepted.
+        An unreachable service, an unlistable folder or a timeout does not reject the token.
+        The folder step tries again with the usual limits.
         """
         if not self.run.asks_devops:
             return None
@@ -84,7 +81,7 @@ class TokenProbe:
         return None
 
     def _each_once(self, sources: Iterable[Source]) -> Iterator[Source]:
-        """A token is taken or rejected by a repository: another ref of the same one says nothing new, and uses up nothing."""
+        """Yield one ref of each repository, because a token is valid for a whole repository or not at all."""
         seen: set[Repository] = set()
         for repository, ref in sources:
             if repository not in seen and self.run.may_be_asked(repository):
@@ -92,7 +89,7 @@ class TokenProbe:
                 yield repository, ref
 
     def _asked_anyway(self, whole: Workspace, own: Iterator[Source]) -> Iterator[Source]:
-        """The sources of which it is certain, without looking, that they are among the first of the workspace's whole list."""
+        """Yield sources that are certainly among the first of the workspace's whole list, without requests."""
         if len(whole.folders) <= MAX_PROBED_REPOSITORIES and all(
             folder.below is None for folder in whole.folders
         ):
@@ -103,9 +100,9 @@ class TokenProbe:
         return self._each_once(source for source in _named(self.entry.workspace) if source[0] in first)
 
     def _sources(self, workspace: Workspace, listed: Listing) -> Iterator[Source]:
-        """The repositories that this workspace's credential is for. First those that need no request to be known, then the list's.
+        """Yield the repositories that the workspace's credential is for: those without a request first.
 
-        At last those of folders that the list leaves out: mostly one of the others is accepted before.
+        Folders that the list omits come last, because another repository usually accepts the token before.
         """
         yield from _named(workspace)
         for folder in workspace.folders:
@@ -117,7 +114,7 @@ class TokenProbe:
                 continue
             try:
                 found = FolderState.at(folder, listed.look(folder), self.run.settings.trusted)
-            except ServiceError:  # what cannot be found says nothing against the token
+            except ServiceError:  # an unreadable folder is no rejection of the token
                 if cut_short():
                     raise
                 continue
@@ -126,7 +123,6 @@ class TokenProbe:
 
 
 def _named(workspace: Workspace) -> Iterator[Source]:
-    """What the settings name in full."""
     for folder in workspace.folders:
         if folder.repository is not None and folder.ref is not None:
             yield folder.repository, folder.ref

@@ -1,8 +1,6 @@
-"""The run: one token for each trust zone, every workspace's credential, then every folder, within a budget.
+"""The run: one token for each trust zone, then every workspace's credential, then every Git folder.
 
-    settings → per zone: Azure DevOps token → per workspace: sign in, store the Git credential → bring each folder to its ref → report
-
-All credentials are queued before any folder, so a run that is killed midway has done what matters. In which order, is in `fleet`.
+Credentials come first, so a run that is killed midway has done the important part. `fleet` has the order.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +32,7 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings
 
 
-def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
+def refresh(  # noqa: PLR0913  # independent values, passed by name
     settings: Settings,
     clouds: Clouds,
     deadline: Deadline,
@@ -49,10 +47,10 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
     threads: int = MAX_THREADS,
     start: Callable[[Task], None] = start_thread,
 ) -> Report:
-    """Refresh the whole fleet once. Never raises for what a service does; the report tells.
+    """Refresh all workspaces once. Service failures never raise: they are in the report.
 
-    Without `next_run`, the next run is due after 15 minutes: a token that ends before is reported as `token_expires_before_next_run`. When
-    an alert fires depends on the `interval` between two runs. The logger learns the run's secrets, and the report has passed it too.
+    If the token expires before `next_run` (default: in 15 minutes), the run reports `token_expires_before_next_run`.
+    Alerts depend on `interval`, the time between two runs. The logger learns the run's secrets and redacts the report.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
@@ -81,7 +79,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
         *([noted("clock", clock_skew(behind, context))] if behind else []),
         *([noted("sign-in", finding("read_as_admin", context))] if done.as_admin else []),
         *settings.notes,
-        *done.notes,  # last: what workspaces say crowds out nothing else
+        *done.notes,  # last: a full log line omits these first
     ]
     fine = not short and not settings.problems and all(workspace.result == "ok" for workspace in workspaces)
     report = logger.redact(
@@ -103,7 +101,7 @@ def refresh(  # noqa: PLR0913  # each a fact of its own, given by name
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A fleet, after one walk over it: what `run`, `plan`, `check` and `status` show."""
+    """All workspaces after one walk, as `run`, `plan`, `check` and `status` show them."""
 
     zones: Mapping[Zone, ZoneRefresh]
     workspaces: tuple[WorkspaceReport, ...]
@@ -113,16 +111,16 @@ class Walked:
 
     @property
     def as_admin(self) -> bool:
-        """Whether workspaces were read as the signed-in person."""
+        """True if a workspace was read with the signed-in user account."""
         runs = [(zone.run, zone.entries) for zone in self.zones.values() if zone.run is not None]
         return any(run.reads_as_admin(entry.workspace) for run, entries in runs for entry in entries)
 
     def by_host(self) -> dict[str, WorkspaceReport]:
-        """The reports of all workspaces but the rejected entries."""
+        """Return the reports by host, without rejected entries."""
         return {report.host: report for report in self.workspaces if report.result != "rejected"}
 
 
-def walk(  # noqa: PLR0913  # each a fact of its own, given by name
+def walk(  # noqa: PLR0913  # independent values, passed by name
     settings: Settings,
     clouds: Clouds,
     deadline: Deadline,
@@ -135,9 +133,9 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
     threads: int = MAX_THREADS,
     start: Callable[[Task], None] = start_thread,
 ) -> Walked:
-    """Go over the whole fleet once. Never raises for what a service does.
+    """Visit all workspaces once. Service failures never raise: they are in the reports.
 
-    `run_id` makes the order of the workspaces, and `log` takes the report of each when it is done.
+    `run_id` seeds the order of the workspaces. `log` receives each report when it is final.
     """
     notes, shown = Notes(), progress or NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
@@ -158,7 +156,7 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
     why = out_of_time
 
     def done(entry: Entry | Rejected) -> WorkspaceReport:
-        """Show and log the report of a workspace as of now, on the invocation's own thread."""
+        """Show and log a report on the invocation's own thread."""
         if isinstance(entry, Rejected):
             report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
         else:
@@ -182,8 +180,6 @@ def walk(  # noqa: PLR0913  # each a fact of its own, given by name
 
 
 class RedactingProgress:
-    """Passes on to a watcher what may be shown (`ports.Progress`)."""
-
     def __init__(self, progress: Progress, logger: RedactingLogger) -> None:
         self._progress = progress
         self._logger = logger
@@ -215,7 +211,7 @@ def _short_token(zone: ZoneRefresh, next_run: datetime, behind: timedelta, *, al
 
 
 def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
-    """Return the problem of a run that began so much later than scheduled; without a delay, none."""
+    """Return a `late_run` warning if the run started late, otherwise an empty list."""
     if not late:
         return []
     context = DiagnosisContext(late_because=_PAST_DUE if past_due else _OVERLAP)
@@ -225,4 +221,4 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
 
 _OVERLAP = "The previous run took longer than the time between two runs."
 _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deployment or a saved app setting."
-"""The host's status does not show which of them it was."""
+"""The host's status does not show which of these causes applies."""

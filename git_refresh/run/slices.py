@@ -1,6 +1,6 @@
-"""A fleet cut into slices, each a message on a queue: how `FAN_OUT=queue` spreads one run over many workers.
+"""Splits the workspace list into slices, each with a message on the queue (`FAN_OUT=queue`).
 
-A message has names in it and no settings: those are read where it is worked on, so that it can neither be stale nor give anything away.
+A message contains names and no settings. The worker reads the settings, so a message is never outdated and exposes nothing.
 """
 
 import json
@@ -24,33 +24,35 @@ from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings
 
 QUEUE = "git-refresh-slices"
-"""The queue, and the container of the claims."""
+"""Name of the queue, and of the container for the claims."""
 
 MAX_WORKSPACES_PER_SLICE = 50
-"""Workspaces in a slice. What they share (a token, a secret, where a branch is) is fetched once for all of them, and the Flex Consumption
-plan bills a second for an execution at least: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan."""
+"""Large slices share tokens, secrets and lookups. Each execution is billed for at least a second:
+https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan
+"""
 
 _ROOM = 25_000
-"""Bytes of a slice's names as JSON. A log line with all of them must fit (`log.MAX_LINE_CHARS`), as must a message: 65,536 in base64,
-https://learn.microsoft.com/rest/api/storageservices/put-message."""
+"""Bytes of a slice's names as JSON, so a log line with all of them fits (`log.MAX_LINE_CHARS`).
+
+A message must fit too, with 65,536 bytes in base64: https://learn.microsoft.com/rest/api/storageservices/put-message
+"""
 
 VERSION = 1
 
 
 class UnreadableMessageError(Exception):
-    """This is no message of ours. The text says why, as it reads after "the message"."""
+    """A message that this app cannot read. The text reads on after "the message"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One slice of one run: the names of its workspaces. From `valid_until` on, when the next run is due, it is too late."""
+    """One slice of one run. It expires at `valid_until`, when the next run is due."""
 
     slice: Slice
     valid_until: datetime
     workspaces: tuple[str, ...]
 
     def text(self) -> str:
-        """The message as the queue has it."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -64,14 +66,14 @@ class Message:
 
     @property
     def fingerprint(self) -> str:
-        """Differs between two messages that differ in anything."""
+        """Hash of the whole message."""
         return sha256(self.text().encode()).hexdigest()[:32]
 
 
 def cut(settings: Settings) -> list[tuple[str, ...]]:
-    """The names of each slice: in the order of the list, those of one identity together, and all about as long as each other.
+    """Return the names of each slice: in list order, of one identity, in slices of similar length.
 
-    Rejected entries have a name, too: the worker of their slice reports them. Entries of the same name stay together.
+    Includes rejected entries, which the slice's worker reports. Entries with the same name stay together.
     """
     groups: dict[str | None, list[str]] = {}
     seen: set[str] = set()
@@ -90,7 +92,7 @@ def _parts(names: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """A slice as it is, or halved until it fits: JSON writes twelve bytes for one character of a name, if it has to."""
+    """Halve a slice until it fits: JSON can use twelve bytes for one character of a name."""
     if len(json.dumps(names)) <= _ROOM or len(names) == 1:
         yield names
         return
@@ -100,21 +102,21 @@ def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
-    """A message for each slice of the fleet, for the time until the next run; in another order in each run."""
+    """Return one message for each slice, valid until the next run, in another order for each run."""
     parts = cut(settings)
     found = [
         Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
         for number, names in enumerate(parts, start=1)
     ]
-    Random(run_id).shuffle(found)  # noqa: S311  # on too few workers, too, each slice gets its turn
+    Random(run_id).shuffle(found)  # noqa: S311  # each slice gets its turn on few workers
     return found
 
 
 def read_message(text: str) -> Message:
-    """A message as the queue had it.
+    """Read a message of the queue.
 
     Raises:
-        UnreadableMessageError: it is none, or another version of this app has written it.
+        UnreadableMessageError: the message is invalid, or from another version of this app.
     """
     try:
         value = parse(text)
@@ -129,14 +131,14 @@ def read_message(text: str) -> Message:
             "after an upgrade"
         )
     wrong = ""
-    own = {key: item for key, item in value.items() if not key.startswith("$")}  # the host's keys begin so
+    own = {key: item for key, item in value.items() if not key.startswith("$")}  # the host's own keys
     try:
         read = _Written.model_validate(own)
         until = read.valid_until.astimezone(UTC)
     except ValidationError as error:
         places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
         wrong = ", ".join(sorted(redact(place)[:40] for place in places)[:10])
-    except OverflowError:  # the first or last hours that there are, elsewhere on earth
+    except OverflowError:  # beyond the first or last hours of datetime
         wrong = "valid_until"
     else:
         if read.slice <= read.slices:
@@ -149,7 +151,7 @@ _Name = Annotated[str, Field(max_length=2_000), AfterValidator(seen)]
 
 
 class _Written(BaseModel):
-    """What a message says."""
+    """JSON of a message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""The walk through the directories below a path that ends in `/*`: which Git folders are there, and what could not be listed."""
+"""Walks through the directories below a `/*` entry: finds Git folders, records unlisted ones."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,42 +12,42 @@ from git_refresh.model.clock import Deadline, cut_short, operation
 from git_refresh.model.values import DIRECTORY, REPO, ListedObject
 
 MAX_REQUESTS = 1_000
-"""Directories that one walk lists, or asks the Repos API for: at 50 ms each, most of its time."""
+"""Requests of one walk: at 50 ms each, most of `WALK_LIMIT_S`."""
 
 MAX_DEPTH = 20
-"""Directories below each other: deeper than people sort Git folders, and an end to a tree that has none."""
+"""Deeper than people nest Git folders. It also ends walks through endless trees."""
 
 MAX_OBJECTS = 10_000
-"""Directories and Git folders that one walk reads: five times as many Git folders as a workspace may have."""
+"""Directories and Git folders of one walk: five times as many Git folders as a workspace can have."""
 
 WALK_LIMIT_S = 60.0
-"""Seconds of one walk."""
+"""Half of `listing.WALKS_LIMIT_S`: a slow walk leaves time for another one."""
 
 LOOK_AFTER = 20
-"""Requests without a Git folder found after which a walk asks whether it is inside one: its listings do not show that."""
+"""Requests without a result until a walk checks whether it is inside a Git folder."""
 
 WIDE = 100
-"""Requests of one walk from which on a run says so: a path nearer to the Git folders costs a fraction."""
+"""Requests of one walk that cause a warning, because a longer path would need far fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A directory that could not be listed, or that is beyond a bound: Git folders below it are not known."""
+    """A directory that was not listed or exceeds a limit, so Git folders below it are unknown."""
 
     path: str
     failure: ServiceFailure | None = None
     beyond: str = ""
-    """The bound."""
+    """The exceeded limit."""
 
     @property
     def refused(self) -> bool:
-        """Whether the app lacks the permission for it."""
+        """True if the app lacks permission to list it."""
         if self.failure is None or self.failure.status != HTTPStatus.FORBIDDEN:
             return False
         return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
     def diagnosis(self, context: DiagnosisContext) -> Diagnosis:
-        """Why it is not known what is below; the context is that of the directory."""
+        """Return why the contents are unknown. The context is that of the directory."""
         if self.failure is not None:
             return explain(self.failure, context)
         return finding("pattern_too_wide", context, bound=self.beyond)
@@ -60,33 +60,32 @@ class Walk:
     root: str
     """The path without `/*`."""
     children: Callable[[str], Sequence[ListedObject | None]]
-    """What is in a directory. Raises `ServiceError`."""
+    """Lists a directory. Raises `ServiceError`."""
     examine: Callable[[ListedObject], bool]
-    """Whether an object is a Git folder, by the Repos API. Raises `ServiceError`."""
+    """Checks with the Repos API whether an object is a Git folder. Raises `ServiceError`."""
     inside: Callable[[], bool]
-    """Whether the root is a Git folder, or inside one, as far as the workspace tells."""
+    """Checks whether the root is a Git folder or inside one, as far as the workspace shows."""
     elsewhere: Callable[[str], bool]
-    """Whether what is below a directory belongs to another entry of the settings."""
+    """Checks whether a directory belongs to another entry of the settings."""
     deadline: Deadline
     requests: int = 0
     objects: int = 0
     found: bool = False
-    """Whether there is any Git folder below, whichever entry it belongs to."""
+    """True if any Git folder exists below, whichever entry it belongs to."""
     gaps: list[Gap] = field(default_factory=list)
     _limit_s: float = field(init=False)
     is_inside: bool = False
-    """Whether the root turned out to be a Git folder, or inside one: none is below it, whatever its listings say."""
+    """True if the root is a Git folder or inside one. Git folders cannot be nested."""
     _settled: bool = False
-    """Whether a Git folder below, or a look at the root, has shown where the root is."""
+    """True once the location of the root is known."""
     _ended: bool = False
-    """Whether a bound was reached that all of the walk shares."""
+    """True once the walk reached a limit that stops all of it."""
 
     def __post_init__(self) -> None:
         self.deadline = self.deadline.within(WALK_LIMIT_S)
         self._limit_s = max(0.0, self.deadline.remaining())
 
     def folders(self) -> Iterator[ListedObject]:
-        """The Git folders, each when it is found."""
         queue = deque([(self.root, 0)])
         while queue:
             path, depth = queue.popleft()
@@ -112,7 +111,7 @@ class Walk:
             return f"{MAX_OBJECTS:,} directories"
         if self.deadline.remaining() <= 0:
             return f"{self._limit_s:.0f} seconds"
-        return f"{MAX_DEPTH} directories below each other" if depth > MAX_DEPTH else None
+        return f"{MAX_DEPTH} nested directories" if depth > MAX_DEPTH else None
 
     def _listed(self, path: str) -> list[ListedObject]:
         listed = self._ask(path, lambda: self.children(path)) or ()
@@ -130,9 +129,9 @@ class Walk:
         self._ended = self._beyond(0) is not None
 
     def _is_git_folder(self, found: ListedObject) -> bool | None:
-        """Whether an object is a Git folder; None if that is not known.
+        """Return whether an object is a Git folder, or None if unknown.
 
-        Directories inside a Git folder might be called Git folders, so the first one that is called so has to prove it.
+        Listings might mark directories inside a Git folder as Git folders, so the first marked object is verified.
         """
         if found.type == REPO:
             self._settled = True
@@ -154,10 +153,10 @@ class Walk:
         return is_git_folder
 
     def _is_called_rightly(self, found: ListedObject) -> bool:
-        """Whether an object that is called a Git folder is one, if only a broken one."""
+        """Return whether an object that is marked as a Git folder is one, even if broken."""
         try:
             self._settled = self._do(lambda: self.examine(found))
-        except ServiceError:  # its own look reports it
+        except ServiceError:  # the lookup of the folder reports it
             if cut_short():
                 raise
         return self._settled or not self._turns_out_inside()
@@ -166,14 +165,14 @@ class Walk:
         return self.requests >= LOOK_AFTER and self._turns_out_inside()
 
     def _turns_out_inside(self) -> bool:
-        """Whether the root is a Git folder, or inside one, where that is not settled. Asked once."""
+        """Return whether the root is a Git folder or inside one. Sends at most one request."""
         if not self._settled:
             self.is_inside = self._do(self.inside)
             self._settled = True
         return self.is_inside
 
     def _ask[T](self, path: str, request: Callable[[], T]) -> T | None:
-        """What a request gives; None where there is nothing, as after a deletion, or a gap."""
+        """Return the response. None for a missing object, as after a deletion, and after a recorded gap."""
         try:
             return self._do(request)
         except ServiceError as error:

@@ -1,6 +1,6 @@
-"""One workspace, step by step: sign in, see that the token is taken, store it; then one Git folder after another.
+"""One workspace, step by step: sign in, check and store the token, then update the Git folders.
 
-When each step is done, and on which thread, is `fleet`'s business.
+`fleet` decides when and on which thread each step runs.
 """
 
 import threading
@@ -30,7 +30,7 @@ from git_refresh.settings.models import Folder, Workspace
 
 
 class WorkspaceRefresh:
-    """The work on one workspace. What goes wrong in a step stays in the workspace: no step raises."""
+    """Work on one workspace. No step raises: failures affect only this workspace."""
 
     def __init__(self, entry: Entry, run: Run) -> None:
         self.entry = entry
@@ -40,7 +40,7 @@ class WorkspaceRefresh:
         self._context = replace(facts_of_workspace(run.context, self.workspace), known=known)
         self._lock = threading.Lock()
         self._waiting: deque[Folder] = deque()
-        # What has come of it so far, readable at any time under the lock.
+        # Results so far. The lock guards them, because a report can be requested at any time.
         self._credential: CredentialReport | None = None
         self._additional: list[CredentialReport] = []
         self._error: Diagnosis | None = None
@@ -52,10 +52,8 @@ class WorkspaceRefresh:
         self._api: WorkspaceApi | None = None
         self._signed_in: FolderRefresh
 
-    # The steps
-
     def refresh_credential(self) -> bool:
-        """Sign in and store the credential; whether there is one to work on folders with."""
+        """Sign in and store the credential. Return whether folders can be updated with it."""
         stored = False
         with self._failures_kept():
             self._doing("signing in")
@@ -64,7 +62,7 @@ class WorkspaceRefresh:
             except ServiceError as error:
                 self._refusal = error.failure
                 return False
-            if self.workspace.auth != "managed_identity":  # whose token only the first request tries
+            if self.workspace.auth != "managed_identity":  # only the first request verifies its token
                 self._context = self._reached()
             self._doing("storing the credential")
             listed = Listing.of(api, self.entry, self.run.deadline)
@@ -72,11 +70,10 @@ class WorkspaceRefresh:
             credential = work.refresh(listed)
             api.release_idle_connections()
             self._signed_in = FolderRefresh(api, self.run, self._reached(), credential, listed)
-            stored = credential.action != "failed"  # else there is nothing to pull with
+            stored = credential.action != "failed"  # otherwise no pull can succeed
         return stored  # noqa: RET504  # False also if a failure ended the step
 
     def find_folders(self) -> None:
-        """Find out which folders there are to work on."""
         with self._failures_kept():
             listed = self._signed_in.listing
             self._waiting.extend(listed)
@@ -89,15 +86,14 @@ class WorkspaceRefresh:
 
     @property
     def folders_left(self) -> int:
-        """How many folders nothing works on yet."""
+        """Number of folders that no thread works on yet."""
         return len(self._waiting)
 
     def refresh_next_folder(self) -> None:
-        """Bring the next folder to where the settings want it, if one is left."""
         with self._failures_kept():
             try:
                 folder = self._waiting.popleft()
-            except IndexError:  # another lane was faster
+            except IndexError:  # another thread took the last folder
                 return
             self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
             report = self._signed_in.refresh(folder)
@@ -106,22 +102,19 @@ class WorkspaceRefresh:
             self._record(report)
 
     def finish(self) -> None:
-        """All is done: let go of the workspace."""
         with self._lock:
             self._unfinished = False
         if self._api is not None:
             with suppress(Exception):
                 self._api.close()
 
-    # What has come of it
-
     @property
     def is_settled(self) -> bool:
-        """Whether its report can be made: why it refused the sign-in can depend on what other workspaces say to the same one."""
+        """True if the report is final. A refused sign-in can depend on the responses of other workspaces."""
         return self._refusal is None or self.run.sign_ins.settled(self.workspace)
 
     def report(self, why: Callable[[DiagnosisContext], Diagnosis] = out_of_time) -> WorkspaceReport:
-        """What has become of it, and why the rest is not finished."""
+        """Return the report so far. `why` is the reason for unfinished work."""
         with self._lock:
             late = why(self._context) if self._unfinished else None
             error = self._error or self._refused() or late or self._nameless()
@@ -145,25 +138,22 @@ class WorkspaceRefresh:
             )
 
     def _refused(self) -> Diagnosis | None:
-        """Why the workspace could not be signed in to."""
         if self._refusal is None:
             return None
         elsewhere = {Known.SIGNED_IN_ELSEWHERE} if self.run.sign_ins.accepted(self.workspace) else set()
         return explain(self._refusal, replace(self._context, known=self._context.known | elsewhere))
 
     def _nameless(self) -> Diagnosis | None:
-        """What is wrong with the folders where no path tells of which: the workspace's own entry says it then."""
+        """Return the problem of a folder entry without a path, which only the workspace's error can show."""
         problem = next((folder.problem for folder in self.entry.bad_folders if folder.path is None), None)
         return finding("invalid_folder", self._context, problem=problem) if problem else None
 
-    # Their parts
-
     @contextmanager
     def _failures_kept(self) -> Iterator[None]:
-        """Make whatever a step raises the workspace's failure: it stops no other workspace."""
+        """Turn everything that a step raises into the workspace's failure."""
         try:
             yield
-        except BaseException as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+        except BaseException as error:  # noqa: BLE001  # a bug must not stop the other workspaces
             if isinstance(error, ServiceError) and self._credential is None:
                 self._failure = error.failure
             self._fail(diagnose(error, self._context))
@@ -182,7 +172,7 @@ class WorkspaceRefresh:
                 self._additional.append(report)
 
     def _fail(self, error: Diagnosis) -> bool:
-        """Make this the workspace's failure; false if it has one already."""
+        """Set the workspace's failure. Return False if it already has one."""
         with self._lock:
             first = self._error is None
             self._error = self._error or error
@@ -203,9 +193,9 @@ def folder_reports(
     late: Diagnosis | None,
     context: DiagnosisContext,
 ) -> tuple[FolderReport, ...]:
-    """Every folder of the settings in their order, then what a path ending in /* has found, then what was left out.
+    """Return all folders: configured ones in their order, then matches of `/*` entries, then invalid ones.
 
-    `late` is why folders are not in `done`, if time was the reason; else they were skipped for the workspace's own error.
+    `late` is why folders are unfinished, if time ran out. Otherwise, they were skipped because the workspace failed.
     """
     rest = (
         FolderReport("", "failed", error=late)

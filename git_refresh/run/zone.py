@@ -1,4 +1,4 @@
-"""One trust zone: its Azure DevOps token, then its workspaces. What goes wrong with its identity costs no other zone anything."""
+"""One trust zone: its Azure DevOps token, then its workspaces. Failures affect only this zone."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,19 +13,19 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 type Why = Callable[[DiagnosisContext], Diagnosis]
-"""Why something is not finished."""
+"""Returns the reason why a workspace is unfinished."""
 
 
 class ZoneRefresh:
-    """The work on one zone. What goes wrong in a step stays in the zone: no step raises.
+    """Work on one zone. No step raises.
 
     Attributes:
-        run: the work on its workspaces, once its token is there.
-        failure: why it has no token.
+        run: the work on its workspaces; None without a token.
+        failure: why the token is missing.
     """
 
     def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
-        """Take the settings of its workspaces alone, and what makes its run from what only this zone has."""
+        """Take the settings of this zone only. `begin` creates the run from what only this zone has."""
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)
@@ -37,11 +37,10 @@ class ZoneRefresh:
 
     @property
     def entries(self) -> list[Entry]:
-        """Its workspaces."""
         return [entry for entry in self.settings.entries if isinstance(entry, Entry)]
 
     def fetch_token(self) -> bool:
-        """Fetch the token that is stored in its workspaces; whether there is one."""
+        """Fetch the token to store in the workspaces. Return whether this succeeded."""
         try:
             services = self._clouds.services(self.zone)
             token = services.token(AZURE_DEVOPS)
@@ -54,7 +53,7 @@ class ZoneRefresh:
                 context=self.context,
                 admin=self._clouds.admin,
             )
-        except BaseException as error:  # noqa: BLE001  # a defect must not stop the other zones
+        except BaseException as error:  # noqa: BLE001  # a bug must not stop the other workspaces
             self.failure = diagnose(error, self.context)
         else:
             self._works = {entry.workspace.host: WorkspaceRefresh(entry, run) for entry in self.entries}
@@ -62,14 +61,14 @@ class ZoneRefresh:
         return False
 
     def by_key(self) -> list[list[WorkspaceRefresh]]:
-        """Its workspaces, those together that are signed in to with the same secret or token."""
+        """Return the workspaces, grouped by the secret or token for the sign-in."""
         found: dict[tuple[str, str], list[WorkspaceRefresh]] = {}
         for work in self._works.values():
             found.setdefault(key_of(work.workspace), []).append(work)
         return list(found.values())
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
-        """What has become of one of its workspaces, and why the rest is not finished."""
+        """Return the report of one workspace. `why` is the reason for unfinished work."""
         workspace = entry.workspace
         if (work := self._works.get(workspace.host)) is not None:
             return work.report(why)

@@ -1,1 +1,1 @@
-"""App settings → typed settings, with every mistake in them named by its place."""
+"""Reads app settings into typed values. Every problem has its location."""

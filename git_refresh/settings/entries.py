@@ -1,6 +1,6 @@
-"""The entries of `WORKSPACES` → workspaces to work on, and those that are rejected, each problem named by its place.
+"""Reads the entries of `WORKSPACES`. Each problem has its location.
 
-A typo must cost as little as it can: a bad folder costs that folder, a bad entry that workspace.
+An invalid folder is skipped. An invalid entry skips its workspace.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,35 +20,33 @@ from git_refresh.settings.pasted import powershell_items, remains, rest_of
 from git_refresh.settings.problems import DEFAULTS, JOINED, OWN_KEYS, kind_of, problem_of
 
 MAX_WORKSPACES = 5_000
-"""Workspaces in the list, and Git folders of one: more than one app could keep fresh, and few enough to be read in no time."""
+"""Workspaces of a list, and Git folders of one: more than an app can refresh, and quick to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadFolder:
-    """A folder entry that was left out."""
-
     path: str | None
     problem: Problem
     key: str = field(default="", repr=False)
-    """Of the folder that is meant, as far as the path tells; see `values.folder_key`."""
+    """Key of the intended folder, as far as the path shows it; see `values.folder_key`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One workspace that can be worked on."""
+    """A valid workspace entry."""
 
     workspace: Workspace
     bad_folders: tuple[BadFolder, ...] = ()
     paths: frozenset[str] = frozenset()
-    """Where it is narrowed to some Git folders: the keys of these, or of paths ending in `/*`. Empty: it is not."""
+    """Keys of the selected Git folders or paths with `/*`. Empty: all."""
     whole: "Entry | None" = None
-    """Itself with all its folders, where it is narrowed."""
+    """The entry with all folders, if only some are selected."""
     notes: tuple[Problem, ...] = ()
-    """What is written in another form than its own, and taken for what it certainly means."""
+    """Warnings about values in an unusual but unambiguous form."""
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Keys of folders that its paths ending in `/*` must not take up: of entries that are wrong, or not asked for."""
+        """Keys of folders that its paths with `/*` must not match: invalid or not selected entries."""
         whole = self.whole or self
         listed = {folder.key for folder in whole.workspace.folders}
         wrong = {folder.key for folder in whole.bad_folders}
@@ -56,18 +54,16 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The workspace's name."""
         return self.workspace.name
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with its folders."""
         return tuple(folder.problem for folder in self.bad_folders)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One entry of `WORKSPACES` that cannot."""
+    """An invalid entry of `WORKSPACES`."""
 
     name: str
     host: str
@@ -78,20 +74,23 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What `WORKSPACE_DEFAULTS` puts under every entry."""
+    """Keys that `WORKSPACE_DEFAULTS` adds to every entry."""
 
     keys: Mapping[str, Any] = field(default_factory=dict)
-    """As they are written."""
+    """Raw values."""
     arrays: Mapping[str, Any] = field(default_factory=dict)
-    """Those that may be long, read once for all entries: the fleet times its folders could be more than a start has time for."""
+    """Validated arrays. Reading long ones again for each entry would delay the start."""
     notes: tuple[Problem, ...] = ()
-    """What is written in another form than its own; see `Entry.notes`."""
+    """Warnings; see `Entry.notes`."""
 
 
 def read_entries(
     listed: Sequence[object], defaults: Defaults, trusted: TrustedHosts, *, identity: str | None = None
 ) -> list[Entry | Rejected]:
-    """Every entry of `WORKSPACES`, in order, over the defaults; `identity` is that of those which name none."""
+    """Read every entry of `WORKSPACES` with the defaults, and keep their order.
+
+    Entries without an identity use `identity`.
+    """
     entries: list[Entry | Rejected] = []
     seen: dict[str, str] = {}
     for index, item in enumerate(listed):
@@ -124,7 +123,7 @@ _SYSTEM_ASSIGNED = (
 
 
 def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:
-    """`WORKSPACE_DEFAULTS`, and what is wrong with it; then no entry gets them, and none is blamed for what they lack."""
+    """Read `WORKSPACE_DEFAULTS`, and return its problems. If it has any, no entry gets the defaults."""
     where = DEFAULTS
     written, value, renamed = value, *_renamed(where, value)
     problems = [
@@ -132,7 +131,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
         for key in OWN_KEYS
         if key in value
     ]
-    # Checked with a workspace that lacks nothing, so that every complaint is about the defaults themselves.
+    # A workspace that lacks nothing: every problem is about the defaults themselves.
     whole = {**LACKING_NOTHING.keys, **value, "host": "https://adb-0.0.azuredatabricks.net", "name": "x"}
     entry = _entry(where, whole, trusted, _twice(where, written))
     problems += entry.problems
@@ -147,11 +146,11 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
 
 
 LACKING_NOTHING = Defaults({"client_id": "00000000-0000-0000-0000-000000000000", "client_secret_name": "x"})
-"""In the place of defaults that cannot be used, so that what is told of the entries is about themselves."""
+"""Placeholder for invalid defaults, so their errors are not reported again for each entry."""
 
 
 def _renamed(where: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """What is written with the names of today, and a warning for each that has changed: a name must not let a credential lapse."""
+    """Replace old names of keys, with a warning each: an old name must not let a credential expire."""
     if _OLD_PRINCIPALS not in written:
         return written, []
     old, value = (
@@ -171,7 +170,7 @@ def _was_renamed(where: str, name: str) -> Problem:
 
 
 RENAMED = "renamed to "
-"""How the kind of a problem begins that is an old name."""
+"""Start of the kind of a problem about an old name."""
 _OLD_PRINCIPALS, _PRINCIPALS = "run_as", "additional_principal_ids"
 
 
@@ -191,7 +190,6 @@ def _unless_seen(entry: Entry, where: str, seen: dict[str, str]) -> Entry | Reje
 
 
 def _rejected(entry: Entry, problem: Problem) -> Rejected:
-    """An entry that is well by itself."""
     folders = _keys(entry.workspace.folders, entry.bad_folders)
     return Rejected(entry.name, entry.workspace.host, (problem,), folders)
 
@@ -201,7 +199,7 @@ def _keys(folders: Sequence[Folder], bad: Sequence[BadFolder]) -> frozenset[str]
 
 
 def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
-    """JSON itself lets the last one win, without a word."""
+    """Return the problems of duplicate keys. JSON itself uses the last one silently."""
     keys = [*item.twice] if isinstance(item, JsonObject) else []
     inner = item.get("devops")
     keys += [f"devops.{key}" for key in inner.twice] if isinstance(inner, JsonObject) else []
@@ -217,7 +215,7 @@ def _entry(
 ) -> Entry | Rejected:
     notes: list[Problem] = []
     folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted, notes)
-    # A typo in the folders must not let the workspace's credential lapse.
+    # A typo in the folders must not let the workspace's credential expire.
     bad += [BadFolder(None, problem) for problem in problems if problem.location == f"{where}.folders"]
     own = {key: value for key, value in data.items() if key != "folders"}
     workspace, found = _validated(Workspace, where, own, trusted)
@@ -290,7 +288,7 @@ def _folders(
 
 
 def _as_array(value: object) -> str:
-    """What to do about folders that are no array; some versions of PowerShell write one as its items and their count."""
+    """Return advice for folders that are not an array. PowerShell can write an array as items and count."""
     match value:
         case {"value": list(), "Count": int()}:
             return '; write only what follows "value":, the array in [ ]'
@@ -305,7 +303,6 @@ def _as_array(value: object) -> str:
 
 
 def _note_of_url(place: str, written: Mapping[str, Any], folder: Folder) -> list[Problem]:
-    """How the repository's URL is taken, where it is written in another form than its own."""
     if folder.url is None or not (read := repository_url(str(written["url"]))).differs:
         return []
     used = f"{read.differs}; {redact(folder.url)} is used"
@@ -325,6 +322,6 @@ def _validated[M: BaseModel](
     except ValidationError as error:
         details = error.errors(include_url=False)
     deeper = {detail["loc"][:-1] for detail in details if detail["loc"]}
-    # An array is not also too short because what is wrong in it was taken out.
+    # An array is not also too short because its invalid items were removed.
     found = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
     return None, [problem_of(where, detail, model, data) for detail in found]

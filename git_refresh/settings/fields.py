@@ -1,6 +1,6 @@
-"""What one value of an entry may be, and what to write where it is something else.
+"""Checks single values of an entry.
 
-Each check returns the value as it is used, or raises a `ValueError` whose text reads on after what was found.
+Each check returns the value to use, or raises a `ValueError` whose text reads on after the found value.
 """
 
 import re
@@ -18,7 +18,7 @@ from git_refresh.settings.pasted import guid_in, remains, without_openers
 
 
 class InvalidError(ValueError):
-    """A value is wrong; the text says how, and `commands` are those that it names."""
+    """An invalid value. `commands` are the commands that the text contains."""
 
     def __init__(self, text: str, *commands: str) -> None:
         super().__init__(text)
@@ -26,29 +26,27 @@ class InvalidError(ValueError):
 
 
 def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
-    """The trusted hosts of a validation."""
     context: dict[str, TrustedHosts] = info.context or {}
     return context.get("trusted", NO_HOSTS)
 
 
 def typed(value: object) -> object:
-    """Return a value as it was written; a secret is neither taken nor quoted, and what a tool has left of a value is none.
+    """Return a value as written, unless it is a secret or a tool's leftover.
 
     Raises:
-        ValueError: it is what a tool has left of a value.
-        PydanticCustomError: it is a secret.
+        ValueError: it is a tool's leftover.
+        PydanticCustomError: it is a secret, which is never quoted.
     """
     if not isinstance(value, str):
         return value
     if looks_like_secret(value):
-        raise PydanticCustomError("secret", "{text}", {"text": _revoke(value)})
+        raise PydanticCustomError("secret", "{text}", {"text": _advice_to_revoke(value)})
     if why := remains(value):
         raise ValueError(why)
     return value
 
 
-def _revoke(value: str) -> str:
-    """What to do about a secret: it might be before the host of an address."""
+def _advice_to_revoke(value: str) -> str:
     scheme, _, rest = value.partition("://")
     address = f"{scheme}://{rest.rpartition('@')[2]}"
     if "@" not in rest or looks_like_secret(address):
@@ -57,7 +55,7 @@ def _revoke(value: str) -> str:
 
 
 def _instead(candidate: str, check: Callable[[str], object], *, quotes: bool = False) -> str:
-    """What to write, where that would be taken, and can be shown as it is; else nothing."""
+    """Return the advice to write `candidate`, if it is valid and can be displayed; otherwise ""."""
     if redact(candidate) != candidate or remains(candidate):
         return ""
     try:
@@ -68,12 +66,12 @@ def _instead(candidate: str, check: Callable[[str], object], *, quotes: bool = F
 
 
 def parse_repository_alone(url: str) -> None:
-    """Raise a `ValueError` for what is no repository on a built-in host."""
+    """Raise a `ValueError` unless the URL is a repository on a built-in host."""
     parse_repository(url, NO_HOSTS)
 
 
 def seen(value: str) -> str:
-    """The text, if all of it is seen."""
+    """Return a text unless it contains invisible characters."""
     if INVISIBLE.search(value):
         raise ValueError(f"{CONTAINS_INVISIBLE}; type it again")
     return value
@@ -89,10 +87,10 @@ def _host(value: str, info: ValidationInfo) -> str:
 
 
 def workspace_address(value: str, trusted: TrustedHosts) -> str:
-    """Return the `https://host` of a workspace, from its address or that of one of its pages.
+    """Return the `https://host` of a workspace, from its URL or that of one of its pages.
 
     Raises:
-        ValueError: it is none; the text reads on after the value.
+        ValueError: it is no such URL. The text reads on after the value.
     """
     value = value.strip()
     if not value:
@@ -104,7 +102,7 @@ def workspace_address(value: str, trusted: TrustedHosts) -> str:
         try:
             advice = f"; write {workspace_address(plain, trusted)}"
         except ValueError:
-            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # its kind is what is wrong first
+            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # report its kind first
                 raise
             raise ValueError("must start with https://") from None
         raise ValueError(f"must start with https://{advice}")
@@ -133,7 +131,7 @@ def _host_in(address: str) -> str:
 
 
 def _check_kind(host: str) -> None:
-    """Refuse what is below Azure Databricks' domain and no workspace's address."""
+    """Reject hosts below Azure Databricks' domain that belong to no workspace."""
     if _WORKSPACE.fullmatch(host):
         return
     if host.startswith("accounts."):
@@ -172,7 +170,7 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 _PATH_EXAMPLE = "/Repos/etl/production"
 _ROOTS = {"repos": "Repos", "shared": "Shared", "users": "Users", "workspace": "Workspace"}
-"""The directories at the top of every workspace, whose letter case people do not see."""
+"""Top-level directories of every workspace, by their names in lower case."""
 
 
 def _path(value: str) -> str:
@@ -206,7 +204,7 @@ def _path(value: str) -> str:
 
 
 def _other_path(value: str) -> str:
-    """Why a text is a path of another kind than the workspace's; empty: it is not."""
+    """Return why a text is another kind of path than the workspace's, or ""."""
     if re.match(r"(?:file|workspace):", value, re.IGNORECASE):
         return f", without {value.partition(':')[0]}:"
     if re.match(r"dbfs:|/(?:dbfs|Volumes)(?:/|$)", value, re.IGNORECASE):
@@ -217,7 +215,6 @@ def _other_path(value: str) -> str:
 
 
 def _cased(path: str) -> str:
-    """The same with the top-level directories as every workspace has them."""
     first, *names = path.split("/")
     if first or not names:
         return path
@@ -228,7 +225,7 @@ def _cased(path: str) -> str:
 
 
 def _path_instead(value: str) -> str:
-    """The path in the workspace that a text stands for; nothing where none is certain."""
+    """Return the advice with the workspace path that a text represents; "" if unsure."""
     path = value.replace("\\", "/")
     if page := re.search(r"#workspace(/[^?#]+)", path):
         path = page[1]
@@ -247,7 +244,6 @@ def _path_instead(value: str) -> str:
 
 
 def _absolute(value: str) -> str:
-    """A path from the top, each of its parts a name."""
     path = value.rstrip("/")
     names = [name for name in path.split("/") if name not in {"", "."}]
     if ".." in names:
@@ -264,7 +260,7 @@ def _absolute(value: str) -> str:
 
 
 def _cone(value: str) -> str:
-    """A directory of the repository, as a sparse checkout takes it."""
+    """Return a directory of the repository, in the form of a sparse checkout."""
     if value.startswith("!"):
         raise ValueError("must be a directory to include: a sparse checkout in cone mode excludes nothing")
     plain = re.sub(r"(?:/?\*+)+/?\Z", "", value.replace("\\", "/"))
@@ -330,7 +326,7 @@ def _principal_id(value: object) -> object:
 
 
 def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
-    """An id in Microsoft Entra, in small letters: it is the same in any. The commands or the page show it."""
+    """Return a validator that lower-cases an ID of Microsoft Entra. The commands or the page show the ID."""
 
     def check(value: str) -> str:
         if not GUID.fullmatch(value):
@@ -344,7 +340,7 @@ def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
-_LONG = Field(max_length=2000)  # longer than any path or address, and quickly looked through
+_LONG = Field(max_length=2000)  # longer than any path or URL, and quick to search
 Name = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(typed), AfterValidator(seen)]
 SparseDirectory = Annotated[
     str,

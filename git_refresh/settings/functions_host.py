@@ -1,4 +1,4 @@
-"""What the Functions host's own settings say: the storage account of the queue and the claims, and how long a run may take.
+"""Reads the Functions host's own settings: storage account of queue and claims, and time limit.
 
 Facts: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 """
@@ -15,27 +15,27 @@ from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
 
 CONNECTION = "AzureWebJobsStorage"
-"""The setting: a connection string, or the start of several settings' names."""
+"""The setting: a connection string, or the start of the names of several settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where the account's blobs are, and how it is opened: by a connection string, or as an identity."""
+    """Blob endpoint and credentials of the account: a connection string or an identity."""
 
     connection_string: str = field(default="", repr=False)
-    """It has a key of the account in it."""
+    """Contains a key of the account."""
     blobs: str = ""
-    """`https://ACCOUNT.blob.core.windows.net`, where there is no connection string."""
+    """`https://ACCOUNT.blob.core.windows.net`; empty with a connection string."""
     client_id: str | None = None
-    """Of the user-assigned identity that opens it; None: the system-assigned one."""
+    """Client ID of the user-assigned identity; None for the system-assigned one."""
 
     def secrets(self) -> list[str]:
-        """What in the connection string opens the account."""
+        """Return the secret parts of the connection string."""
         return [value for key, value in _parts(self.connection_string) if key in _OPENERS]
 
 
 def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
-    """How the account is reached, or what is wrong with the settings that say it. No part of a connection string is quoted."""
+    """Return the storage account, or the problem of its settings. Never quotes a connection string."""
     given = {
         name.replace(":", "__").lower(): value.strip()
         for name, value in environ.items()
@@ -72,9 +72,9 @@ _MISSING = (
 
 def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
     parts = dict(_parts(text))
-    # Each part with a value, since the SDK takes no others.
+    # Each part with a value, because the SDK accepts no others.
     whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
-    if whole and (parts.get("usedevelopmentstorage") == "true" or _opens(parts)):
+    if whole and (parts.get("usedevelopmentstorage") == "true" or _has_credentials(parts)):
         return (
             Storage(connection_string=text)
             if _leads_home(parts, trusted)
@@ -92,13 +92,15 @@ _OPENERS = frozenset({"accountkey", "sharedaccesssignature"})
 
 
 def _parts(text: str) -> list[tuple[str, str]]:
-    """The parts of a connection string, their names in small letters; one without a name, or a value, has none."""
+    """Return the names of a connection string in lower case, with their values.
+
+    A part without a name or a value has the value "".
+    """
     found = [part.partition("=") for part in text.rstrip(";").split(";")] if text else []
     return [(name.lower(), value if name else "") for name, _, value in found]
 
 
-def _opens(parts: Mapping[str, str]) -> bool:
-    """Whether it names an account, and has what opens it."""
+def _has_credentials(parts: Mapping[str, str]) -> bool:
     try:
         base64.b64decode(parts.get("accountkey", ""), validate=True)
     except ValueError:
@@ -113,7 +115,10 @@ _ELSEWHERE = (
 
 
 def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
-    """Whether it leads to where a signature, which any recipient can use, may go. This very machine may be an emulator."""
+    """Return whether the blob endpoint can receive a signature, which any recipient can use.
+
+    This machine can, as an emulator.
+    """
     suffix = parts.get("endpointsuffix", "core.windows.net")
     protocol = parts.get("defaultendpointsprotocol", "https")
     url = parts.get("blobendpoint") or f"{protocol}://{parts.get('accountname', '')}.blob.{suffix}"
@@ -145,13 +150,13 @@ def _quoted(text: str) -> str:
 
 
 HOST_JSON = Path(__file__).parents[2] / "host.json"
-"""Deployed beside function_app.py. A wheel has none: there the command line goes by `FUNCTION_TIMEOUT`."""
+"""Deployed next to function_app.py. Without it, as in a wheel, `FUNCTION_TIMEOUT` counts."""
 
 FUNCTION_TIMEOUT = "00:10:00"
-"""As in the host.json that this version is deployed with."""
+"""As in the host.json of this version."""
 
 ENDING_S = 5
-"""Seconds that a run may go on after its budget, see docs/reliability.md."""
+"""Seconds that a run can exceed its time limit; see docs/reliability.md."""
 
 _OVERRIDE = "azurefunctionsjobhost:functiontimeout"
 _TIME_SPAN = re.compile(
@@ -161,17 +166,17 @@ _TIME_SPAN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FunctionTimeout:
-    """A limit, and where it is set."""
+    """A limit and its location."""
 
     seconds: int
     place: str
 
 
 def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
-    """The limit in force; None where there is none, or none is known.
+    """Return the limit in force; None if unlimited or unknown.
 
-    Facts (azure-functions-host, `ScriptJobHostOptionsSetup`): it is a .NET `TimeSpan`, and -1 means no limit. The environment comes after
-    host.json; in its names, which are read in any letter case, `__` replaces the `:` between a section and its key.
+    Facts (azure-functions-host, `ScriptJobHostOptionsSetup`): the limit is a .NET `TimeSpan`, and -1 means no limit.
+    The environment overrides host.json. Its names ignore case, and have `__` for the `:` between a section and its key.
     """
     overriding = [
         (value, f"the app setting {redact(name)}")
@@ -188,7 +193,7 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
 
 
 def overrides_timeout(name: str) -> bool:
-    """Whether an app setting of this name takes the place of the file's limit."""
+    """Return whether an app setting of this name overrides the limit of the file."""
     return len(name) <= len(_OVERRIDE) + 1 and name.replace("__", ":").lower() == _OVERRIDE
 
 
@@ -198,12 +203,12 @@ def _in_file() -> str:
     except FileNotFoundError:
         return FUNCTION_TIMEOUT
     except (OSError, ValueError):
-        return ""  # the host itself says what is wrong with it
+        return ""  # the host reports the mistake itself
     return str(content.get("functionTimeout", "")) if isinstance(content, dict) else ""
 
 
 def _seconds(text: str) -> int | None:
-    """Whole seconds of `hh:mm:ss` or `d.hh:mm:ss`; days alone are days."""
+    """Return the whole seconds of `hh:mm:ss` or `d.hh:mm:ss`. A plain number is days."""
     if re.fullmatch(r"[0-9]{1,8}", text):
         return int(text) * 86_400
     found = _TIME_SPAN.fullmatch(text)

@@ -1,4 +1,4 @@
-"""The mistakes that people make in JSON: what was found where something else is due, and what to write."""
+"""Table of common mistakes in JSON: what was found instead of the expected token, and the fix."""
 
 from git_refresh.settings.pasted import TEMPLATE
 
@@ -9,9 +9,9 @@ OUTER_QUOTES = (
 )
 _NOT_FILLED_IN = "this placeholder was never filled in; write the value itself"
 _PLACEHOLDER = rf"(?:%[\w.]+%|{TEMPLATE}|\$\{{[\w.:-]+\}}|__\w+__|\$\w+)"
-CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # the point of it
+CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # curly quotes on purpose
 
-# What may be due where a mistake is found.
+# Expected tokens at the place of a mistake.
 VALUE = "item first-item value"
 KEY = "key first-key"
 NEXT = "next-item next-pair"
@@ -22,10 +22,10 @@ REFERENCE = (
     r"@Microsoft\.KeyVault\b",
     "Azure could not resolve this Key Vault reference; see the status of this setting in the portal",
 )
-"""In place of the whole value: a reference to a secret, of which nothing is shown."""
+"""The whole value is an unresolved reference to a secret. None of it is displayed."""
 
-# By what is due: what is found there instead, and what is wrong then. The first row that fits is used, those of "whole" before all others.
-# A pattern that only looks ahead is about what was read last; an empty one is about what is missing after it.
+# Expected tokens, pattern of the found text, message. The first match counts, rows of "whole" first.
+# A pattern with only a lookahead is about the previous token, an empty one about a missing token.
 MISTAKES = [
     ("whole", rf'"?{_PLACEHOLDER}"?\s*$', f"{_NOT_FILLED_IN}, or set the variable in the pipeline that fills it in"),
     ("whole",

@@ -1,7 +1,7 @@
-"""The JSON of an app setting → its value, or its first mistake: where it is, what it is, and what to write.
+"""Parses the JSON of an app setting, or reports its first mistake with location and fix.
 
-The standard library parses, and tells the position of a mistake. Here the brackets before it are counted, for its place in the list, and
-the table of mistakes is asked what it is. The text around it is shown without a word that could be a secret.
+The standard library parses, and returns the position of a mistake. This module counts the brackets before it
+for the location, and finds the mistake in a table. The displayed context contains no possible secret.
 """
 
 import json
@@ -27,11 +27,11 @@ from git_refresh.settings.models import Folder, Workspace
 
 
 class JsonError(ValueError):
-    """The text is not JSON. The message says where, what the mistake is and what to write, and follows the setting's name."""
+    """A text that is not JSON. The message follows the setting's name, with location, mistake and fix."""
 
 
 class JsonObject(dict[str, Any]):
-    """An object as it was written; `twice` names the keys that it contains more than once (the last value counts)."""
+    """An object as written. `twice` has the keys that it contains more than once (the last value counts)."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:
         pairs = list(pairs)
@@ -41,10 +41,10 @@ class JsonObject(dict[str, Any]):
 
 
 def parse(text: str) -> Any:  # noqa: ANN401  # any JSON value
-    """The value of a JSON text, each object in it a `JsonObject`.
+    """Return the value of a JSON text, each object in it a `JsonObject`.
 
     Raises:
-        JsonError: it is not JSON, or it is JSON inside a JSON string.
+        JsonError: it is not JSON, or JSON inside a JSON string.
     """
     text = text.removeprefix("\ufeff")
     stop = len(text)
@@ -56,17 +56,17 @@ def parse(text: str) -> Any:  # noqa: ANN401  # any JSON value
     except json.JSONDecodeError as error:
         stop = error.pos
     except (ValueError, RecursionError):
-        pass  # NaN, too many digits or brackets: no position is told, so the parts are counted up to it
-    # Outside of the handlers: the library's error contains the text, and may not be the context of ours.
+        pass  # No position for NaN, too many digits or brackets: `_Mistake` finds it.
+    # Security: outside of the handlers, because the library's error contains the text.
     raise JsonError(_Mistake(text, stop).message())
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity, which only Python takes for JSON
+    raise ValueError(constant)  # NaN and Infinity, which only Python accepts as JSON
 
 
 def _too_deep(value: object, levels: int) -> bool:
-    """Whether brackets are nested deeper than this. No setting needs it, and those who walk through the value could not bear it."""
+    """Return whether brackets are nested too deeply for recursion. No setting needs it."""
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
@@ -89,7 +89,7 @@ _NEXT_LINE = re.compile(r'\s*+(?:[{}\[\],]|"(?!\s*(?:[,:}\]]|$))|$)')
 
 @dataclass(slots=True)
 class _Bracket:
-    """A bracket that is open, and the item or key that is being read in it."""
+    """An open bracket, and the current item or key in it."""
 
     opening: str
     at: int
@@ -99,18 +99,17 @@ class _Bracket:
 
 @dataclass(slots=True)
 class _Mistake:
-    """What the standard library stopped at, and what was due there. All before it is JSON, so brackets are only counted."""
+    """Position where the standard library stopped, and what it expected. All before it is JSON."""
 
     text: str
     stop: int
-    """Where it stopped: at most a few characters into the part that is wrong."""
+    """Position where it stopped: at most a few characters into the invalid part."""
     at: int = 0
     due: str = "start"
     open: list[_Bracket] = field(default_factory=list)
     last: tuple[int, int] = (0, 0)
 
     def message(self) -> str:
-        """Where it is, what it is, and what to write."""
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
         reference, advice = REFERENCE
         if re.compile(reference).match(self.text, self.at):
@@ -118,7 +117,7 @@ class _Mistake:
         if whole := self._listed("whole", self.at):
             return whole
         while (part := _PART.match(self.text, self.at)) and part.end(1) <= self.stop and self._valid(part[1]):
-            self._count(part[1])
+            self._track(part[1])
             self.last = part.span(1)
             self.at = part.end()
         if self.at == len(self.text):
@@ -129,11 +128,10 @@ class _Mistake:
         return self.due in any_of.split()
 
     def _valid(self, part: str) -> bool:
-        """False where the library gives up without a position, or takes what is not JSON."""
+        """Return False for what the library refuses without a position, or accepts although it is not JSON."""
         return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _DEEPEST)
 
-    def _count(self, part: str) -> None:
-        """Remember the brackets that are open, and what is due next."""
+    def _track(self, part: str) -> None:
         inside = self.open[-1] if self.open else _Bracket("", 0)
         if part in _CLOSING:
             self.open.append(_Bracket(part, self.at))
@@ -169,7 +167,7 @@ class _Mistake:
         return self._message_at(advice, bracket.at, bracket.at + 1, "value")
 
     def _ran_on(self) -> str | None:
-        """What is wrong with the last string, if it ran on into what follows it, or ended too early."""
+        """Return the mistake if the last string ran on or ended too early, or None."""
         start, end = self.last
         text = self.text[start:end]
         if self.at != end or not text.startswith('"'):
@@ -191,11 +189,11 @@ class _Mistake:
         return None
 
     def _broken_string(self) -> str | None:
-        """What is wrong with the string that starts here: it does not end, or contains what it must not."""
+        """Return the mistake in the string that starts here, or None."""
         if self.text[self.at] != '"' or not self._is_due(f"start {VALUE} {KEY}"):
             return None
         stop = self.stop if self.stop > self.at else len(self.text)
-        stop -= self.text.startswith("u", stop)  # in a wrong \u escape the library points at the u
+        stop -= self.text.startswith("u", stop)  # in a wrong \u escape, the library points at the u
         char = self.text[stop : stop + 1]
         if char == "\\":
             advice = "a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\"
@@ -208,7 +206,6 @@ class _Mistake:
         return self._message_at(f"there is {name} inside a string; remove it", stop, stop)
 
     def _misplaced(self) -> str:
-        """What is wrong with the character here, or what is missing before it."""
         char = self.text[self.at]
         if not char.isprintable():
             name = unicodedata.name(char, "control character").lower()
@@ -225,7 +222,6 @@ class _Mistake:
         return self._listed(self.due, self.at) or ""
 
     def _listed(self, due: str, at: int) -> str | None:
-        """What is wrong there, according to the table."""
         for dues, pattern, advice in MISTAKES:
             if due in dues.split() and (found := re.compile(pattern).match(self.text, at)):
                 start, end = found.span()
@@ -235,7 +231,7 @@ class _Mistake:
         return None
 
     def _message_at(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
-        """The message for a mistake that starts at `at` and ends at `mark`, where the arrow is; without one, nothing is shown."""
+        """Return the message for a mistake from `at` to `mark`. Without a mark, it has no excerpt."""
         due = due or self.due
         in_item = due in {"colon", "value"} or (due in VALUE.split() and self.text[at] not in ",]}")
         place = _place(self.open if in_item else self.open[:-1])
@@ -269,7 +265,7 @@ _BEFORE, _AFTER = 40, 20
 
 
 def excerpt(text: str, mark: int) -> str:
-    """The text around the mark, in whole words: those that are known to be harmless, and … for all others."""
+    """Return the text around the mark: harmless words as they are, and … for all others."""
     before: deque[re.Match[str]] = deque(maxlen=_BEFORE)
     after: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
@@ -300,7 +296,7 @@ def _shown(piece: re.Match[str]) -> str:
         return "…"
     if word in HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
         return word
-    # What looks like a host may be a user name, followed by a password and an @.
+    # A host could be a user name, followed by a password and an @.
     run = _RUN.match(piece.string, piece.start())
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
     return redact(word) if address or _PATH.fullmatch(word) else "…"

@@ -1,6 +1,6 @@
-"""App settings → typed settings, with every problem found at once and named by its place.
+"""Reads the app settings, and reports all problems at once with their locations.
 
-Only what concerns every workspace stops the run; what is wrong with one entry is `entries`' business.
+Only problems that affect every workspace stop the run. `entries` handles those of one entry.
 """
 
 import re
@@ -36,14 +36,16 @@ REPORT_S_OF_WORKSPACE = 0.002
 REPORT_S_OF_FOLDER = 0.0002
 REPORT_S_OF_PATTERN = 0.5
 REPORT_S_OF_PATTERNS = 20.0
-"""Seconds of the budget in which report and log lines are written, on a quarter of a core: of every run; for each workspace, Git folder and
-path ending in `/*`; for all those paths at most."""
+"""Seconds of the time limit for writing report and log lines, on a quarter of a core.
+
+They are for every run, for each workspace, for each Git folder, for each path with `/*`, and at most for all these paths.
+"""
 MOST_OF_REPORT = 0.2
-"""Of a budget, what they take at most."""
+"""Largest share of the time limit for this."""
 
 
 class SettingsError(Exception):
-    """Nothing can be run with these settings."""
+    """Invalid settings with which nothing can run."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -52,7 +54,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a run needs to know. Times in seconds."""
+    """All settings of a run. Times are in seconds."""
 
     entries: tuple[Entry | Rejected, ...]
     problems: tuple[Problem, ...] = ()
@@ -62,17 +64,17 @@ class Settings:
     concurrency: int = 32
     timeout_s: float = 540.0
     fan_out: bool = False
-    """Whether a run is spread over many workers, each with a slice of the list."""
+    """True if a run is split into slices for many workers."""
     listed: tuple[Entry | Rejected, ...] = ()
-    """The whole list, where these are only a part of it."""
+    """The whole list, if `entries` are only a part of it."""
     general_notes: tuple[Problem, ...] = ()
-    """What is written in another form than its own, and taken for what it certainly means, outside of the entries."""
+    """Warnings about values in an unusual but unambiguous form, outside of the entries."""
     invocation: Invocation = UNTYPED
-    """How a command that reads the same settings is typed."""
+    """Program and options of a command that reads the same settings."""
 
     @property
     def work_s(self) -> float:
-        """Seconds of the budget for the work; what is left is for the report, on a quarter of a core."""
+        """Seconds of the time limit for the work. The rest is for the report, on a quarter of a core."""
         wanted = [
             folder for entry in self.entries if isinstance(entry, Entry) for folder in entry.workspace.folders
         ]
@@ -87,27 +89,26 @@ class Settings:
 
     @property
     def notes(self) -> tuple[Problem, ...]:
-        """What is written in another form than its own, and taken for what it certainly means; each says what is used."""
+        """Warnings about values in an unusual form. Each shows the value that is used."""
         own = (note for entry in self.entries if isinstance(entry, Entry) for note in entry.notes)
         return (*self.general_notes, *own)
 
     def only(self, names: Collection[str]) -> "Settings":
-        """The settings with the workspaces of these names alone, good or rejected."""
+        """Return the settings with only the workspaces of these names, valid or rejected."""
         return self.narrowed(entry for entry in self.entries if entry.name in names)
 
     def narrowed(self, entries: Iterable[Entry | Rejected]) -> "Settings":
-        """The settings with these of its entries alone, each whole or narrowed itself."""
+        """Return the settings with only these of its entries, with all or some of their folders."""
         chosen = tuple(entries)
         problems = tuple(problem for entry in chosen for problem in entry.problems)
         return replace(self, entries=chosen, problems=problems, listed=self.listed or self.entries)
 
     def zone(self, workspace: Workspace) -> Zone:
-        """Which trust zone a workspace is in."""
         devops = workspace.devops.registration if workspace.devops else None
         return Zone(workspace.identity or self.client_id, devops)
 
     def zones(self) -> dict[Zone, "Settings"]:
-        """Each trust zone, in the order of the list, with the settings as if it were alone; without what is rejected."""
+        """Return the settings of each trust zone, in the order of the list, without rejected entries."""
         listed = self._by_zone(self.listed)
         return {
             zone: replace(self, entries=entries, listed=listed.get(zone, ()))
@@ -122,7 +123,7 @@ class Settings:
         return {zone: tuple(entries) for zone, entries in found.items()}
 
     def origins(self) -> frozenset[str]:
-        """Where the settings let Azure DevOps be asked: its own address, and those of the repositories that they name."""
+        """Return where Azure DevOps can be called: its own origin, and those of the configured repositories."""
         named = {
             folder.repository.origin
             for entry in self.listed or self.entries
@@ -133,17 +134,17 @@ class Settings:
         return frozenset({BUILT_IN, *named})
 
     def addresses(self) -> frozenset[str]:
-        """The services that the settings name: the workspaces, the vault and Azure DevOps."""
+        """Return the URLs of all services in the settings: workspaces, vault and Azure DevOps."""
         hosts = {entry.workspace.host for entry in self.entries if isinstance(entry, Entry)}
         vault = {self.key_vault_url} if self.key_vault_url else set()
         return self.origins() | hosts | vault
 
 
 def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
-    """Read and validate the app settings by name; unless they are whole, a vault that is needed may be set elsewhere.
+    """Read and validate the app settings. Unless `whole`, a required vault can be missing.
 
     Raises:
-        SettingsError: something is wrong that concerns every workspace; nothing may be run.
+        SettingsError: a problem affects every workspace, so nothing can run.
     """
     fatal: list[Problem] = []
     texts = _texts(environ, fatal)
@@ -182,19 +183,19 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
 
 
 def _set_instead(environ: Mapping[str, str], name: str) -> str:
-    """A pointer to a misspelled name that is set in its place."""
+    """Return a hint at a misspelled name that is set instead, or ""."""
     near = [found for found, meant in near_misses(environ).items() if meant == name]
     return f' ("{redact(near[0])}" is set: is that a misspelling?)' if near else ""
 
 
 _LONGEST = {"TRUSTED_HOSTS": 8_000}
-"""Characters of a setting; of all others 1,000."""
+"""Maximum characters of a setting; 1,000 for all others."""
 
 
 def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
-    """The settings that are no JSON, each as it can be read on; one that cannot is told, and then as good as not set.
+    """Return the settings that are not JSON. An invalid one is reported, and then counts as unset.
 
-    A schedule that the host accepts is never wrong here: a run that the host has started never stops for its schedule.
+    A schedule that the host accepts is always valid: a run that the host has started must not stop for it.
     """
     texts: dict[str, str] = {}
     for name in SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}:
@@ -234,7 +235,7 @@ _BUDGETS = range(30, 3601)
 def _in_time(
     environ: Mapping[str, str], texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]
 ) -> None:
-    """What the Functions host ends, leaves no log line: a run must end by itself before."""
+    """Reject a time limit beyond the host's, because a run that the host stops writes no log line."""
     limit = function_timeout(environ)
     if limit is None or timeout_s + ENDING_S < limit.seconds:
         return
@@ -286,10 +287,10 @@ def _key_vault_url(
 
 
 def _vault_at(text: str, trusted: TrustedHosts) -> str:
-    """Return the `https://host` of a vault, from its address, a secret's, or a page of the Azure portal.
+    """Return the `https://host` of a vault, from its URL, a secret's, or a page of the Azure portal.
 
     Raises:
-        ValueError: it is none; the text reads on after the value.
+        ValueError: it is no such URL. The text reads on after the value.
     """
     named = vault_name(without_openers(text))
     address = f"https://{redact(named)}.vault.azure.net" if named else "https://NAME.vault.azure.net"
@@ -319,8 +320,7 @@ _VAULT_DOTS = 3
 
 
 LONGEST_SLICE_S = 570
-"""A worker that is silent for ten minutes loses its message to another, which must not find it at work: neither at its slice nor at
-noting that this has ended."""
+"""The queue redelivers a message after ten minutes. A slice and its claim must end before then."""
 
 
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:

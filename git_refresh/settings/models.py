@@ -1,4 +1,4 @@
-"""The shape of one workspace and one Git folder in the app settings: keys, defaults, and what goes together."""
+"""Models of a workspace and a Git folder in the app settings: keys, defaults, combinations."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -26,12 +26,12 @@ from git_refresh.settings.fields import (
 )
 from git_refresh.settings.pasted import remains
 
-# JSON has arrays and Python tuples: the one is taken for the other, what is in it is not.
+# JSON has arrays, Python has tuples: one is accepted as the other, but items are not converted.
 Array = Field(strict=False)
 
 
 class _Typed(BaseModel):
-    """Typed values: a secret in any of it is refused before anything else is said, and so quoted by nothing; so is a placeholder."""
+    """Model whose texts are first checked for secrets and placeholders, so no message quotes a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 
@@ -42,35 +42,36 @@ class _Typed(BaseModel):
 
 
 class Folder(_Typed):
-    """A Git folder to keep up to date."""
+    """A Git folder to update."""
 
     path: FolderPath = Field(
-        description="Absolute path in the workspace, with or without /Workspace. Ending in /*: every Git folder below.",
+        description="Absolute path, with or without /Workspace. A path that ends in /* matches every Git folder below.",
         examples=["/Repos/etl/production", "/Workspace/Shared/etl", "/Repos/etl/*"],
     )
     url: RepositoryUrl | None = Field(
         None,
-        description="Azure DevOps repository. With it, a missing folder is created, and its parent folders too.",
+        description="Clone URL of an Azure DevOps repository, to create a missing folder and its parents.",
         examples=["https://dev.azure.com/contoso/Data%20Platform/_git/etl"],
     )
     branch: RefName | None = Field(
-        None, description="Branch to be on. Default: the branch the folder is on.", examples=["main"]
+        None, description="Branch to check out. By default the current one.", examples=["main"]
     )
-    tag: RefName | None = Field(None, description="Tag to be on, instead of a branch.", examples=["v1.2.0"])
+    tag: RefName | None = Field(
+        None, description="Tag to check out instead of a branch.", examples=["v1.2.0"]
+    )
     on_conflict: Literal["fail", "discard"] = Field(
         "fail",
-        description="What to do with uncommitted changes that block an update: report them, or discard them (for read-only mirrors).",
+        description="Handling of uncommitted changes that conflict with an update: fail reports them, discard discards them.",
     )
     sparse: Annotated[tuple[SparseDirectory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
-        description="Cone patterns of a sparse checkout, used when the folder is created.",
+        description="Directories of a sparse checkout, used when the folder is created.",
         examples=[["src", "conf"]],
     )
     _repository: Repository | None = None
 
     @property
     def repository(self) -> Repository | None:
-        """The repository that `url` names."""
         return self._repository
 
     @property
@@ -80,12 +81,12 @@ class Folder(_Typed):
 
     @property
     def below(self) -> str | None:
-        """For a path ending in `/*`: the key of the folder above."""
+        """Key of the directory above a path with `/*`; None for other paths."""
         return self.key.removesuffix("/*") if self.path.endswith("/*") else None
 
     @property
     def ref(self) -> Ref | None:
-        """What the settings want it to be on; None: the branch it is on."""
+        """The configured ref; None for the folder's current branch."""
         if self.tag is not None:
             return Ref("tag", self.tag)
         return Ref("branch", self.branch) if self.branch is not None else None
@@ -111,7 +112,7 @@ class Folder(_Typed):
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
-    """A service principal of Databricks, and the Key Vault secret that contains its OAuth secret."""
+    """A Databricks service principal, and the Key Vault secret that contains its OAuth secret."""
 
     client_id: str
     secret_name: str
@@ -121,80 +122,79 @@ class DevOps(_Typed):
     """Azure DevOps organizations of another tenant than the identity's."""
 
     tenant_id: TenantId = Field(
-        description="Id of the tenant that the organizations are connected to.",
+        description="ID of the tenant that the organizations are connected to.",
         examples=["5a1e0000-0000-4000-8000-000000000003"],
     )
     client_id: RegistrationId = Field(
-        description="Application id of the app registration that trusts the identity and is consented to in that tenant.",
+        description="Application ID of an app registration that trusts the identity and has admin consent in that tenant.",
         examples=["5a1e0000-0000-4000-8000-000000000004"],
     )
 
     @property
     def registration(self) -> Registration:
-        """The same, for the run."""
         return Registration(self.tenant_id, self.client_id)
 
 
 class Workspace(_Typed):
-    """An Azure Databricks workspace whose Git credential and Git folders are kept fresh."""
+    """An Azure Databricks workspace whose Git credential and Git folders the app refreshes."""
 
     host: Host = Field(
-        description="Address of the workspace.",
+        description="Workspace URL.",
         examples=["https://adb-1234567890123456.7.azuredatabricks.net"],
     )
     name: Name = Field(
-        "", description="Its name in reports. Default: the first label of the host.", examples=["data-prod"]
+        "", description="Name in reports. By default the first label of the host.", examples=["data-prod"]
     )
     auth: Literal["oauth_secret", "managed_identity", "federated"] = Field(
         "oauth_secret",
-        description="How the app signs in: with a service principal's OAuth secret, as the managed identity itself, or as a service "
-        "principal whose federation policy trusts the managed identity (no secret at all).",
+        description="Authentication method: a service principal with an OAuth secret (oauth_secret), the managed identity "
+        "(managed_identity), or a service principal whose federation policy trusts that identity (federated).",
     )
     client_id: ApplicationId | None = Field(
         None,
-        description="Application id of the service principal (oauth_secret, federated).",
+        description="Application ID of the service principal. Required by oauth_secret and federated.",
         examples=["5a1e0000-0000-4000-8000-000000000001"],
     )
     client_secret_name: SecretName | None = Field(
         None,
-        description="Name of the Key Vault secret that contains its OAuth secret (oauth_secret).",
+        description="Name of the Key Vault secret with its OAuth secret. Required by oauth_secret.",
         examples=["databricks-oauth-secret"],
     )
     git_username: Name = Field(
         "git-refresh",
-        description="User name stored with the app's own credential. Azure DevOps accepts any.",
+        description="User name in the Git credential. Azure DevOps accepts any.",
         examples=["git-refresh"],
     )
     folders: Annotated[tuple[Folder, ...], Array] = Field(
         (),
-        description="Git folders to keep up to date, each a path or an object. Empty: only the credential.",
+        description="Git folders to update, each a path or an object. If empty, the app refreshes only the credential.",
         examples=[["/Repos/etl/production", {"path": "/Workspace/Shared/etl", "branch": "main"}]],
     )
     additional_principal_ids: Annotated[tuple[PrincipalId, ...], Array, Field(max_length=200)] = Field(
         (),
-        description="Numeric ids of other service principals whose credential is kept fresh too.",
+        description="Service principal IDs (numbers) whose Git credentials the app also refreshes.",
         examples=[[1234567890123456]],
     )
     identity: IdentityId | None = Field(
         None,
-        description="Client id of the user-assigned managed identity whose Azure DevOps token is stored here, and that signs in. "
-        "Default: AZURE_CLIENT_ID.",
+        description="Client ID of the user-assigned managed identity for this workspace. By default AZURE_CLIENT_ID.",
         examples=["5a1e0000-0000-4000-8000-000000000002"],
     )
     devops: DevOps | None = Field(
-        None, description="Only where the Azure DevOps organizations are in another tenant than the identity."
+        None,
+        description="Tenant and app registration, only for Azure DevOps organizations in another tenant.",
     )
 
     @property
     def oauth(self) -> "OAuth | None":
-        """With which OAuth secret the app signs in; None: it needs none."""
+        """Service principal and secret for the sign-in; None for other methods."""
         if self.auth != "oauth_secret" or self.client_id is None or self.client_secret_name is None:
             return None
         return OAuth(self.client_id, self.client_secret_name)
 
     @property
     def federated(self) -> str | None:
-        """As which service principal the app signs in by exchanging a token of its identity; None: it does not."""
+        """Service principal for the sign-in by token federation; None for other methods."""
         return self.client_id if self.auth == "federated" else None
 
     @model_validator(mode="before")
@@ -209,7 +209,7 @@ class Workspace(_Typed):
             and not INVISIBLE.search(host)
         )
         if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:
-            return {**data, "name": default_name(host)[:63]}  # a label has no more
+            return {**data, "name": default_name(host)[:63]}  # the longest possible label
         return data
 
     @model_validator(mode="after")
@@ -239,5 +239,5 @@ _MADE = {"client_id": "client_id (onboard --new-principal makes one)"}
 
 
 def default_name(host: str) -> str:
-    """The host's first label."""
+    """Return the host's first label."""
     return host.strip().rpartition("://")[2].split("/")[0].rpartition("@")[2].split(".")[0] or host

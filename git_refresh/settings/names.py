@@ -1,4 +1,4 @@
-"""The app settings by name, with what documentation and editors say of each; and names that are probably misspelled."""
+"""The app settings by name, with their documentation; and detection of misspelled names."""
 
 import difflib
 import re
@@ -10,7 +10,7 @@ from git_refresh.output.text import closest
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What documentation and editors say of an app setting."""
+    """Documentation of an app setting."""
 
     default: str
     description: str
@@ -20,50 +20,47 @@ class Setting:
 SETTINGS = {
     "WORKSPACES": Setting(
         "required",
-        "The workspaces: a JSON array, each a workspace's address or an object.",
+        "JSON array of workspaces, each a URL or an object.",
         '[{"host": "https://adb-1234567890123456.7.azuredatabricks.net", "auth": "managed_identity"}]',
     ),
     "WORKSPACE_DEFAULTS": Setting(
         "{}",
-        "JSON object with a workspace's keys, merged under every entry of WORKSPACES.",
+        "JSON object with keys for every workspace that does not set them.",
         '{"client_id": "5a1e0000-0000-4000-8000-000000000001", "client_secret_name": "databricks-oauth-secret"}',
     ),
     "KEY_VAULT_URL": Setting(
-        "required if a workspace uses a secret",
-        "Address of the Key Vault that contains the OAuth secrets.",
+        "required by oauth_secret",
+        "Vault URI of the Key Vault with the OAuth secrets.",
         "https://contoso.vault.azure.net",
     ),
     "REFRESH_SCHEDULE": Setting(
-        "required by the timer",
-        "When to run: six fields of NCRONTAB, seconds first, in UTC.",
+        "required",
+        "NCRONTAB expression in UTC, such as 0 */15 * * * *.",
         "0 */15 * * * *",
     ),
     "AZURE_CLIENT_ID": Setting(
-        "the system-assigned identity",
-        "Client id of the user-assigned managed identity to use.",
+        "system-assigned identity",
+        "Client ID of the user-assigned managed identity to use.",
         "5a1e0000-0000-4000-8000-000000000002",
     ),
     "TRUSTED_HOSTS": Setting(
         "none",
-        "Comma-separated host names (a.b.c), suffixes (.b.c) or IP addresses that may receive tokens, besides "
-        "*.azuredatabricks.net, *.vault.azure.net, dev.azure.com and ORGANIZATION.visualstudio.com.",
+        "Comma-separated host names, suffixes (.contoso.com) and IP addresses that can also receive tokens.",
         "git.contoso.com,.databricks.contoso.com",
     ),
     "REFRESH_CONCURRENCY": Setting(
         "32",
-        "1 to 256. Another operation begins only while fewer than this many operations are working; one that has waited for an "
-        "answer for longer than five seconds (less in large fleets) is not working but waiting. At most 4 Git folders per workspace "
-        "are worked on at once.",
+        "Maximum number of operations that work at a time, 1 to 256. Operations that wait long for a response do not count.",
         "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
         "540",
-        "Budget of a run in seconds, 30 to 3600, and at least 6 under functionTimeout in host.json.",
+        "Time limit of a run, 30 to 3600, and at least 6 below functionTimeout in host.json.",
         "540",
     ),
     "FAN_OUT": Setting(
         "off",
-        "off: one run does all. queue: each run is spread over many workers, up to 50 workspaces each (docs/fan-out.md).",
+        "queue distributes each run over several workers with up to 50 workspaces each (docs/fan-out.md).",
         "off",
     ),
 }
@@ -77,17 +74,20 @@ SET_BY_DEPLOY = (
     "REFRESH_CONCURRENCY",
     "REFRESH_TIMEOUT_SECONDS",
 )
-"""The settings that `deploy` sets. On the others hang alerts, roles and the app's identity: they are the template's."""
+"""The settings that `deploy` sets. The template sets the others: alerts and roles depend on them."""
 PREVIOUS = {name: f"PREVIOUS_{name}" for name in SET_BY_DEPLOY}
-"""The app settings in which `deploy` keeps the previous value of each. An empty one was not set."""
+"""The app settings in which `deploy` keeps each previous value. Empty: the setting had none."""
 _PREVIOUS_NAMES = frozenset(PREVIOUS.values())
 MOST_BYTES = 32 * 4096 - 1
-"""Of `NAME=value`: Linux refuses to start a process with a longer string (`MAX_ARG_STRLEN`, which counts the zero byte at its end, in
-`include/uapi/linux/binfmts.h`: https://man7.org/linux/man-pages/man2/execve.2.html)."""
+"""Bytes of `NAME=value`. Linux refuses to start a process with a longer string.
+
+Source: `MAX_ARG_STRLEN`, which includes the final zero byte, in `include/uapi/linux/binfmts.h`:
+https://man7.org/linux/man-pages/man2/execve.2.html
+"""
 
 
 def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
-    """Names that look like a setting misspelled, each with the setting that is not set and was probably meant."""
+    """Return names that look misspelled, each with the unset setting that was probably meant."""
     found: dict[str, str] = {}
     for name in (name for name in environ if name not in SETTINGS and name not in _PREVIOUS_NAMES):
         meant = _meant(name.upper().replace("-", "_"))
@@ -105,7 +105,7 @@ def _meant(name: str) -> str | None:
 
 
 def _of_another_program(name: str) -> bool:
-    """Whether the first word is no misspelling of AZURE: ARM_CLIENT_ID is Terraform's."""
+    """Return whether the first word is no misspelling of AZURE: ARM_CLIENT_ID is Terraform's."""
     return difflib.SequenceMatcher(None, name.split("_", maxsplit=1)[0], "AZURE").ratio() < _ALIKE
 
 
@@ -113,16 +113,16 @@ _ALIKE = 0.7
 _SPELLED_ALIKE = 0.85
 _SHORTEST_PART = 8
 _OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
-"""Settings that are meant by some of their words alone, like CONCURRENCY. CLIENT_ID, though, is what many a program reads."""
+"""Settings that a part of their name identifies, like CONCURRENCY. CLIENT_ID belongs to many programs."""
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
-    """Those, of a file of app settings, that are neither this app's nor read by what it runs on."""
+    """Return the names that neither this app nor its platform reads."""
     return [name for name in _others(names) if not _ENVIRONMENT.match(name)]
 
 
 def environment_names(names: Iterable[str]) -> list[str]:
-    """Those, of a file of app settings, that mean something to any program in whose environment they are."""
+    """Return the names that affect any program through its environment."""
     return [name for name in _others(names) if _ENVIRONMENT.match(name)]
 
 
@@ -132,12 +132,12 @@ def _others(names: Iterable[str]) -> list[str]:
 
 
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
-"""Settings of the platform that other plans take for the time zone of schedules."""
+"""Settings of the platform that set the time zone of schedules in other plans."""
 _DISABLED = re.compile(r"AzureWebJobs(?:\.|__)(refresh_git|refresh_slice)(?:\.|__)Disabled", re.IGNORECASE)
 
 
 def disables(name: str) -> str | None:
-    """Return the function that an app setting of this name disables where its value is true; None if it is no such setting."""
+    """Return the function that this app setting disables if true; None for another setting."""
     found = _DISABLED.fullmatch(name)
     return found[1].lower() if found else None
 
@@ -150,9 +150,9 @@ _PLATFORM = re.compile(
     re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(
-    # Microsoft's SDKs, Python itself and what loads it
+    # Microsoft's SDKs, Python and its loaders
     r"AZURE_|IDENTITY_|MSI_|ARM_|PYTHON|PIP_|UV_|LD_|"
-    # whom to reach the world through, and whom to trust
+    # Proxies and trusted certificates
     r"(HTTPS?|ALL|NO)_PROXY$|(REQUESTS|CURL)_CA_BUNDLE$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|LANG$|LC_|PATH$|HOME$",
     re.IGNORECASE,
 )

@@ -1,4 +1,4 @@
-"""What people paste in place of a value: placeholders, PowerShell's remains, and addresses copied from a browser."""
+"""Recognizes what people paste instead of a value: placeholders, PowerShell output, browser URLs."""
 
 import re
 from urllib.parse import urlsplit
@@ -10,10 +10,10 @@ _EDGE = r"[/.:@=\s-]"
 _NAME = r"[A-Za-z_][\w.-]*"
 _SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
 TEMPLATE = r"\$\{\{[^{}]*\}\}|\$\([\w. -]+\)|\{\{[^{}]*\}\}|#\{[^{}]*\}#?"
-"""A placeholder of Azure Pipelines, GitHub, Jinja or Octopus, as a pattern: nothing else looks like one."""
+"""Placeholder of Azure Pipelines, GitHub, Jinja or Octopus. No other text has these forms."""
 PLACEHOLDER = re.compile(
     rf"{TEMPLATE}|(?:(?<={_EDGE})|\A){_SHELL}|{_SHELL}(?={_EDGE}|\Z)"
-    # These can be a part of a name, or of an escape in a URL: so only between the parts of a path or address.
+    # These can be part of a name or of an escape, so they count only between the parts of a path or URL.
     rf"|(?:(?<={_EDGE})|\A)(?:__[A-Z][A-Z0-9_]*__|<[\w .-]+>|\{{[A-Za-z_ -]+\}}|%{_NAME}%|\$(?:env:)?[A-Z][A-Z0-9_]+)(?=[/?#]|{_EDGE}|\Z)"
 )
 _POWERSHELL = re.compile(
@@ -24,7 +24,7 @@ DEPTH = "is what ConvertTo-Json of PowerShell leaves of a nested value; add -Dep
 
 
 def remains(text: str) -> str | None:
-    """Return why a text is no value but what a tool has left of it; None if it can be a value. It reads on after the text."""
+    """Return why a text is a tool's leftover instead of a value, or None. It reads on after the text."""
     if _POWERSHELL.fullmatch(text.strip()):
         return DEPTH
     found = PLACEHOLDER.search(text)
@@ -38,7 +38,7 @@ def remains(text: str) -> str | None:
 
 
 def powershell_items(text: str) -> bool:
-    """Whether PowerShell has joined the items of an array into this text."""
+    """Return whether PowerShell has joined the items of an array into this text."""
     return " /" in text.strip() or _POWERSHELL.fullmatch(text.strip()) is not None
 
 
@@ -49,10 +49,10 @@ _OPENER = re.compile(
 
 
 def without_openers(address: str) -> str:
-    """Return an address, if it names no password, token or code behind its path.
+    """Return a URL unless its query or fragment contains a password, token or code.
 
     Raises:
-        ValueError: it does; the text reads on after the address.
+        ValueError: it contains one. The text reads on after the URL.
     """
     parts = urlsplit(address)
     if _OPENER.search(f"{parts.query}#{parts.fragment}"):
@@ -63,13 +63,13 @@ def without_openers(address: str) -> str:
 
 
 def rest_of(address: str) -> bool:
-    """Whether an address goes on after its host."""
+    """Return whether a URL goes on after its host."""
     parts = urlsplit(address.strip())
     return bool(parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def vault_name(text: str) -> str | None:
-    """Return the name of the Key Vault that a page of the Azure portal, a resource ID, a host or a name stands for."""
+    """Return the Key Vault name in a portal page's URL, a resource ID, a host or a name, or None."""
     named = re.fullmatch(
         r"(?:https://portal\.azure\.com/.*?/vaults/|/?subscriptions/.*?/vaults/|https?://)?([a-z](?:-?[a-z0-9]){2,23})"
         r"(?:\.vault\.azure\.net|\.(?:privatelink\.)?vaultcore\.azure\.net)?(?::443)?(?:[/?#].*)?",

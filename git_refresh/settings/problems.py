@@ -1,4 +1,4 @@
-"""What is wrong with the settings, and what to write instead."""
+"""Turns Pydantic's findings into problems with location and fix."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
-    """Pydantic's finding about an object, defaults included: what is wrong, and what to write instead."""
+    """Return the problem for a finding of Pydantic. `data` includes the defaults."""
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
         return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
@@ -29,7 +29,7 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
 
 
 def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """Which rule was broken for which key: of a check of ours, where it raises."""
+    """Return the broken rule and its key. For the app's own checks, the rule is the line that raises."""
     keys = ".".join(part for part in detail["loc"] if isinstance(part, str))
     rule: str = detail["type"]
     trace = getattr(detail.get("ctx", {}).get("error"), "__traceback__", None)
@@ -135,11 +135,11 @@ _MEANT = {
         "conflict": "on_conflict",
     },
 }
-"""What people write for a key, where the spelling does not tell."""
+"""Common wrong names of keys that are not misspellings."""
 
 
 OWN_KEYS = ("host", "name")
-"""The keys that each workspace has for itself: WORKSPACE_DEFAULTS refuses them."""
+"""Keys that each workspace has for itself. WORKSPACE_DEFAULTS refuses them."""
 DEFAULTS = "WORKSPACE_DEFAULTS"
 
 
@@ -175,23 +175,22 @@ _FOLDER_KEYS = {key: (field.examples or [field.default])[0] for key, field in Fo
 
 
 def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
-    """Whether a key in a workspace is one of a folder. Without a host, `url` may well be that."""
+    """Return whether a key of a workspace belongs to a folder. Without a host, `url` might be the host."""
     return folded in _FOLDER_KEYS and not (folded == "url" and "host" not in data)
 
 
 def _folder(data: Mapping[str, Any]) -> str:
-    """The folder whose keys are in a workspace, as it must be written; with an example for what cannot be repeated."""
+    """Return the folder entry for misplaced keys, with examples for values that cannot be displayed."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
-        key: _quotable(written.get(key), example)
+        key: _value_or_example(written.get(key), example)
         for key, example in _FOLDER_KEYS.items()
         if key in written or key == "path"
     }
     return json.dumps(folder, ensure_ascii=False)
 
 
-def _quotable(value: object, example: object) -> object:
-    """What was written, if all of it may be shown."""
+def _value_or_example(value: object, example: object) -> object:
     fine = isinstance(value, str) and value and not looks_like_secret(value) and redact(value) == value
     return value if fine else example
 
@@ -201,7 +200,7 @@ def _folded(text: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """The JSON name of a value; never its contents, which could be anything."""
+    """Return the JSON name of a value's type. Security: never the contents, which can be anything."""
     match value:
         case None:
             return "null"

@@ -1,7 +1,7 @@
-// What the app's identity may do in this resource group. Names of role assignments have its object ID, which only a deployment knows, so
-// they stand in modules that hold nothing else: `what-if` shows all the rest.
+// Role assignments of the app identity in this resource group. `what-if` cannot predict their names, which depend on the object ID.
+// As a separate module, they do not hide other resources from `what-if`.
 
-@description('Object ID of the app\'s identity.')
+@description('Object ID of the app identity.')
 param principalId string
 
 @description('Name of the storage account.')
@@ -10,22 +10,22 @@ param storageAccountName string
 @description('Name of the Application Insights component.')
 param applicationInsightsName string
 
-@description('Whether the host may keep its own events in a table.')
+@description('Assigns the role for host events in a storage table.')
 param tableAccess bool
 
-@description('Whether runs are done in slices, which are put on a queue.')
+@description('Assigns the role for the queue of slices.')
 param usesQueue bool
 
-// Storage Blob Data Owner: what the host needs for the timer's lock and for its keys, and more than enough to read the code.
+// Storage Blob Data Owner: for the timer lock, the host keys and the published code.
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 
-// Storage Table Data Contributor: what the host needs to keep events about itself.
+// Storage Table Data Contributor: for host events.
 var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 
-// Storage Queue Data Contributor: the host reads and deletes messages, writes the timer's, and creates the poison queue when it needs it.
+// Storage Queue Data Contributor: for slice messages. The host also creates the poison queue.
 var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 
-// Monitoring Metrics Publisher: sending telemetry, and nothing else.
+// Monitoring Metrics Publisher: for sending telemetry only.
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {

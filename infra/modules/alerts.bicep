@@ -1,8 +1,8 @@
-// The alerts. docs/runbook.md says what to do when one fires.
+// Alert rules. docs/runbook.md has a section for each, with the rule's name as its heading.
 
 import { waitsForList } from 'settings.bicep'
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
 @description('Region.')
@@ -11,10 +11,10 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Resource id of the Application Insights component that is queried.')
+@description('Resource ID of the Application Insights component that the rules query.')
 param applicationInsightsId string
 
-@description('Resource id of the Log Analytics workspace behind it.')
+@description('Resource ID of the Log Analytics workspace of that component.')
 param logAnalyticsWorkspaceId string
 
 @description('Minutes between two runs.')
@@ -25,32 +25,29 @@ param refreshIntervalMinutes int
 @allowed(['off', 'queue'])
 param fanOut string
 
-@description('E-mail address to tell, or empty.')
+@description('Email address for notifications, or empty.')
 param email string
 
-@description('Address to call with the common alert schema, or empty.')
+@description('URL for notifications in the common alert schema, or empty.')
 @secure()
 param webhook string
 
-@description('Resource id of an existing action group to tell, or empty.')
+@description('Resource ID of an existing action group for notifications, or empty.')
 param existingActionGroupId string
 
-@description('Address of the runbook, or empty.')
+@description('URL of the runbook, or empty.')
 param runbookUrl string
 
-@description('The settings that the app has now.')
+@description('App settings that the app has now.')
 @secure()
-#disable-next-line use-user-defined-types // secure, so Bicep knows no more of it
+#disable-next-line use-user-defined-types // a secure object has no user-defined type
 param existingSettings object
 
-@description('The settings that this deployment was given.')
+@description('App settings that this deployment sets.')
 param givenSettings { *: string }
 
-// The service takes only certain lengths of time, so they are written out. A row may arrive 18 minutes after its time: a request has
-// the time at which a run began, which takes up to 10 minutes, and then up to 8 pass before it can be queried. So a window that
-// always has a run is longer than an interval and 19 minutes, one with two than two and 19. tests/infra/test_alert_times.py tries it.
-// With slices a run lasts until the next one at most. The timer's line and one of a slice show that there was a run, so aRun is long enough if
-// its first slice begins within 11 minutes; a whole run is seen in two intervals and 8 minutes, so twoRuns is, too: test_slice_alerts.py.
+// The service takes only these lengths. A row can arrive 18 minutes after its time: a run takes up to 10, ingestion up to 8.
+// So one run needs an interval + 19 minutes, and two need two intervals + 19. tests/infra/test_alert_times.py holds it.
 var windows = {
   '15': { aRun: 'PT45M', twoRuns: 'PT1H' }
   '30': { aRun: 'PT1H', twoRuns: 'PT2H' }
@@ -59,19 +56,19 @@ var windows = {
 var aRun = windows[string(refreshIntervalMinutes)].aRun
 var twoRuns = windows[string(refreshIntervalMinutes)].twoRuns
 var intervalSeconds = string(refreshIntervalMinutes * 60)
-// Looking more often costs more.
+// A higher frequency costs more.
 var often = 'PT15M'
 
-// There is an alert, and a mail, for each pair of their values; its metric value is the number of workspaces.
+// Each pair of values has its own alert and email. The metric value is the number of workspaces.
 var failures = ['workspace', 'code']
 
-// Every threshold, window and severity, and nothing elsewhere. A rule fires when the number of rows that its query finds in
-// the window, or of workspaces in them, compares so to the threshold. A stateful rule tells once and is resolved by itself; another tells at every look.
+// A rule fires when the number of rows, or of workspaces in them, compares so to the threshold.
+// A stateful rule notifies once and resolves itself. Another rule notifies at every evaluation.
 var always = [
   {
     name: 'run-failed'
     title: 'git-refresh: a run failed'
-    section: 'A run failed'
+    description: 'A workspace failed, a run failed as a whole, or the platform stopped a run.'
     severity: 2
     query: loadTextContent('../queries/alerts/run-failed.kql')
     dimensions: failures
@@ -82,11 +79,10 @@ var always = [
     stateful: true
   }
   {
-    // The dangerous one: nothing is red, nothing is logged, and all tokens run out. No rows count as 0, so silence fires it.
+    // No rows count as 0, so silence fires this rule.
     name: 'no-run'
     title: 'git-refresh: no run'
-    description: 'Is the function enabled, the app started, its storage reachable?'
-    section: 'No run'
+    description: 'No run ended in the time window.'
     severity: 1
     query: loadTextContent('../queries/alerts/no-run.kql')
     operator: 'LessThan'
@@ -96,11 +92,10 @@ var always = [
     stateful: true
   }
   {
-    // Apart from no-run, so that one workspace that fails for days does not keep the dangerous one from being told.
+    // Separate from no-run: a rule that has fired stays silent, and one failing workspace would hide that the timer stopped.
     name: 'no-successful-run'
-    title: 'git-refresh: two runs or more, and no successful one'
-    description: 'It did not go away by itself.'
-    section: 'No successful run'
+    title: 'git-refresh: no successful run'
+    description: 'Two or more runs ended in the time window, and none succeeded.'
     severity: 1
     query: replace(loadTextContent('../queries/alerts/no-successful-run.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
@@ -111,9 +106,8 @@ var always = [
   }
   {
     name: 'token-expires-too-soon'
-    title: 'git-refresh: the token ends before the next run'
-    description: 'The stored token lives for less than the interval between two runs.'
-    section: 'Token ends too soon'
+    title: 'git-refresh: a token expires before the next run'
+    description: 'The token of a run expires before the next run.'
     severity: 2
     query: replace(loadTextContent('../queries/alerts/token-expires-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
@@ -123,10 +117,9 @@ var always = [
     stateful: true
   }
   {
-    // The app warns from 30 days ahead. Told anew every day, until the secret is rotated.
     name: 'secret-expires-soon'
-    title: 'git-refresh: an OAuth secret is near its end'
-    section: 'Secret ends soon'
+    title: 'git-refresh: an OAuth secret expires within 30 days'
+    description: 'An OAuth secret expires within 30 days. Repeated every day until you rotate it.'
     severity: 3
     query: loadTextContent('../queries/alerts/secret-expires-soon.kql')
     operator: 'GreaterThan'
@@ -136,11 +129,9 @@ var always = [
     stateful: false
   }
   {
-    // Nothing is logged any more until the workspace's next day, so of the other rules only no-run fires.
     name: 'log-cap-reached'
-    title: 'git-refresh: the log workspace takes no more today'
-    description: 'Alerts are blind until tomorrow.'
-    section: 'Log cap reached'
+    title: 'git-refresh: Log Analytics daily cap reached'
+    description: 'The log workspace reached its daily cap. Until its next day, only no-run can fire.'
     severity: 1
     query: loadTextContent('../queries/alerts/log-cap-reached.kql')
     operator: 'GreaterThan'
@@ -152,11 +143,10 @@ var always = [
 ]
 var withQueue = [
   {
-    // By its log lines, not by the red invocation: the lines name slice and workspace, and a worker that died is tried again.
+    // Log lines name slice and workspace. A failed invocation does not, and the host retries one whose worker crashed.
     name: 'slice-failed'
-    title: 'git-refresh: a slice of a run failed'
-    description: 'Each row is a slice, or a workspace in it.'
-    section: 'A slice failed'
+    title: 'git-refresh: a slice failed'
+    description: 'A workspace in a slice failed, or the app abandoned a slice.'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-failed.kql')
     dimensions: failures
@@ -167,11 +157,9 @@ var withQueue = [
     stateful: true
   }
   {
-    // A workspace of the list that has no line of its own when its run's time is over. The query waits ten minutes for lines to arrive.
     name: 'slice-not-completed'
-    title: 'git-refresh: a slice of a run never ended'
-    description: 'Each row is a workspace that is missing.'
-    section: 'A slice never ended'
+    title: 'git-refresh: a slice did not complete'
+    description: 'A workspace has no log line of a run ten minutes after the next run was due.'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-not-completed.kql')
     operator: 'GreaterThan'
@@ -182,9 +170,8 @@ var withQueue = [
   }
   {
     name: 'poison-queue'
-    title: 'git-refresh: a slice was given up, since nothing could even start'
-    description: 'A message went to the poison queue.'
-    section: 'Poison queue'
+    title: 'git-refresh: message on the poison queue'
+    description: 'A message went to the poison queue because refresh_slice could not start.'
     severity: 2
     query: loadTextContent('../queries/alerts/poison-queue.kql')
     operator: 'GreaterThan'
@@ -196,11 +183,11 @@ var withQueue = [
 ]
 var rules = fanOut == 'queue' ? concat(always, withQueue) : always
 
-// A heading's anchor is added: behind a "#", or to an address that ends with "#" or "=".
-func runbook(url string, section string) string =>
+// The anchor is the rule's name, after a "#" or a URL that ends with "#" or "=".
+func runbook(url string, rule string) string =>
   empty(url)
-    ? 'See "${section}" in docs/runbook.md.'
-    : 'Runbook: ${url}${endsWith(url, '#') || endsWith(url, '=') ? '' : '#'}${toLower(replace(section, ' ', '-'))}'
+    ? 'See docs/runbook.md#${rule}'
+    : 'Runbook: ${url}${endsWith(url, '#') || endsWith(url, '=') ? '' : '#'}${rule}'
 
 var createsActionGroup = (!empty(email) || !empty(webhook)) && empty(existingActionGroupId)
 var actionGroupIds = !empty(existingActionGroupId)
@@ -243,16 +230,16 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     kind: 'LogAlert'
     properties: {
       displayName: rule.title
-      description: trim('${rule.?description ?? ''} ${runbook(runbookUrl, rule.section)}')
+      description: '${rule.description} ${runbook(runbookUrl, rule.name)}'
       severity: rule.severity
-      // Quiet until the app has its first list: git-refresh deploy turns them on.
+      // git-refresh deploy enables the rules with the app's first list.
       enabled: !waitsForList(existingSettings, givenSettings)
-      // The component, not the workspace behind it: only there the tables have the names that the queries use.
+      // Tables have the names that the queries use only in the component.
       scopes: [rule.name == 'log-cap-reached' ? logAnalyticsWorkspaceId : applicationInsightsId]
       evaluationFrequency: rule.every
       windowSize: rule.window
       autoMitigate: rule.stateful
-      // On the first deployment the workspace has no tables yet, and a query that names one would be refused.
+      // A new workspace has no tables, so validation would refuse the queries.
       skipQueryValidation: true
       criteria: {
         allOf: [

@@ -1,4 +1,4 @@
-// The app's settings. In the app's own deployment they would take away all that are not in the template.
+// App settings as a separate resource. In the resource of the app, they would delete all settings that the template lacks.
 
 import { deployed } from 'settings.bicep'
 
@@ -8,18 +8,18 @@ param appName string
 @description('Name of the Application Insights component.')
 param applicationInsightsName string
 
-@description('The settings that the app has now.')
+@description('Current app settings.')
 @secure()
-#disable-next-line use-user-defined-types // secure, so Bicep knows no more of it
+#disable-next-line use-user-defined-types // a secure object has no type
 param existing object
 
-@description('Settings for an app that has none of the name.')
+@description('App settings to add if they are missing.')
 param initial { *: string }
 
-@description('The settings that this deployment was given.')
+@description('App settings from parameters.')
 param given { *: string }
 
-@description('The settings that are always the template\'s.')
+@description('App settings that each deployment sets.')
 param always { *: string }
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {

@@ -1,14 +1,14 @@
-// What main.bicep checks its parameters by, before anything is created.
+// Parameter checks of main.bicep.
 
 var nameCharacters = 'abcdefghijklmnopqrstuvwxyz0123456789-'
 
 @export()
-@description('Whether a text has letters, digits and hyphens only.')
+@description('True if a text has only letters, digits and hyphens.')
 func isName(text string) bool =>
   empty(filter(range(0, length(text)), at => !contains(nameCharacters, toLower(substring(text, at, 1)))))
 
 @export()
-@description('Whether a text is the resource ID of such a resource as the example.')
+@description('True if a text is a resource ID of the same type as the example.')
 func isIdLike(text string, example string) bool =>
   startsWith(text, '/') && !endsWith(text, '/') && !contains(text, '//') && kindsIn(text) == kindsIn(example)
 
@@ -16,13 +16,13 @@ func kindsIn(id string) string[] =>
   map(filter(range(0, length(split(id, '/'))), at => at % 2 == 1), at => toLower(split(id, '/')[at]))
 
 @export()
-@description('Length of the JSON of an array in bytes of UTF-8.')
+@description('Size of an array as JSON, in bytes of UTF-8.')
 #disable-next-line use-user-defined-types // of any items
 func sizeOfArray(items array) int =>
   reduce(map(items, each => bytesIn(string([each])) - 1), 1, (sum, size) => sum + size)
 
 @export()
-@description('Length of the JSON of an object in bytes of UTF-8.')
+@description('Size of an object as JSON, in bytes of UTF-8.')
 #disable-next-line use-user-defined-types // of any keys
 func sizeOfObject(whole object) int =>
   reduce(
@@ -31,7 +31,7 @@ func sizeOfObject(whole object) int =>
     (sum, size) => sum + size
   )
 
-// Azure works out no text of more than 131,072 characters, and base64 is longer than what it encodes: so in slices.
+// Azure limits texts in expressions to 131,072 characters, and base64 is longer than its input.
 var sliceLength = 16384
 
 func bytesIn(text string) int =>

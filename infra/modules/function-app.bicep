@@ -1,9 +1,9 @@
-// The function app and its plan. Flex Consumption takes one app per plan.
+// The function app and its plan. Flex Consumption allows one app per plan.
 
 @description('Name of the function app.')
 param name string
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
 @description('Region.')
@@ -12,38 +12,38 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Resource id of the app\'s identity.')
+@description('Resource ID of the app identity.')
 param identityId string
 
-@description('Resource ids of its further identities, one for each trust zone beside its own.')
+@description('Resource IDs of the additional identities, one for each trust zone.')
 param zoneIdentityIds string[]
 
-@description('Blob container for the published code.')
+@description('URL of the blob container for the published code.')
 param deploymentContainerUrl string
 
-@description('Resource id of the Application Insights component with its logs.')
+@description('Resource ID of the Application Insights component.')
 param applicationInsightsId string
 
-@description('Most instances at once.')
+@description('Maximum number of instances.')
 param maximumInstanceCount int
 
 @description('Memory of an instance in MB.')
 param instanceMemoryMB int
 
-@description('Resource id of the subnet for outbound traffic, or empty.')
+@description('Resource ID of the subnet for outbound traffic, or empty.')
 param subnetId string
 
-@description('Whether the app can be reached from public networks.')
+@description('Access to the app from public networks.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string
 
-@description('IP ranges that alone may reach the app. Empty: all.')
+@description('CIDR ranges that can reach the app. Empty: all.')
 param allowedIpRanges string[]
 
-@description('Whether to refuse that it is deleted.')
+@description('Locks the resource against deletion.')
 param deleteLock bool
 
-// Code + Test calls the app from the browser.
+// Code + Test in the portal calls the app from the browser.
 var portal = environment().portal
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -61,7 +61,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
-  // azd finds the app of the service in azure.yaml by the first tag, the portal and git-refresh runs find the logs by the second.
+  // azd finds the app by the first tag. The portal and git-refresh runs find the logs by the second.
   tags: union(tags, {
     'azd-service-name': 'refresh'
     'hidden-link: /app-insights-resource-id': applicationInsightsId
@@ -75,7 +75,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     publicNetworkAccess: publicNetworkAccess
-    // On this plan all outbound traffic takes the subnet; there is no setting for it.
+    // On this plan, all outbound traffic uses the subnet without a further setting.
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       deployment: {
@@ -97,7 +97,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         instanceMemoryMB: instanceMemoryMB
       }
     }
-    // This plan has no FTP, and refuses or ignores ftpsState, alwaysOn, linuxFxVersion, vnetRouteAllEnabled and their like.
+    // This plan rejects or ignores ftpsState, alwaysOn, linuxFxVersion and vnetRouteAllEnabled.
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
@@ -116,8 +116,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// Publishing takes Entra tokens only, no user name and password. No policy for ftp: this plan has no FTP, and one refused resource
-// fails the whole deployment.
+// Publishing requires an Entra token. This plan has no FTP, so a policy for it fails the deployment.
 resource basicPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'

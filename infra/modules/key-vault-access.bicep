@@ -1,12 +1,12 @@
-// Lets an identity of the app read the secrets of one vault. A module of its own, since the vault may be in another resource group.
+// Role assignment of one identity on the vault. A separate module, because the vault can be in another resource group.
 
-@description('Name of the vault, in the resource group that this module is deployed to.')
+@description('Name of the vault in the resource group of this module.')
 param name string
 
-@description('Object id of the identity.')
+@description('Object ID of the identity.')
 param principalId string
 
-// Key Vault Secrets User: reading secrets, and nothing else.
+// Key Vault Secrets User: for reading secrets only.
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {

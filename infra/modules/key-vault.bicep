@@ -1,4 +1,4 @@
-// The vault for the OAuth secrets. Roles alone open it, and every reading is logged.
+// The vault for OAuth secrets. Access requires a role, and every read is logged.
 
 @description('Name of the vault.')
 param name string
@@ -9,25 +9,25 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Whether the vault refuses to be purged before its retention ends.')
+@description('Purge protection of the vault.')
 param purgeProtection bool
 
-@description('Days for which the vault keeps what was deleted.')
+@description('Days that the vault keeps deleted items.')
 param retentionDays int
 
-@description('Resource id of the Log Analytics workspace that gets the audit log.')
+@description('Resource ID of the Log Analytics workspace for the audit log.')
 param logAnalyticsWorkspaceId string
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
-@description('Resource id of the subnet for a private endpoint. Empty: reachable from all networks, with a role.')
+@description('Resource ID of the subnet for a private endpoint. Empty: public networks have access, with a role.')
 param privateEndpointSubnetId string
 
-@description('Resource id of the resource group with the private DNS zones, or empty.')
+@description('Resource ID of the resource group with the private DNS zones, or empty.')
 param privateDnsZoneResourceGroupId string
 
-@description('Whether to refuse that it is deleted.')
+@description('Locks the resource against deletion.')
 param deleteLock bool
 
 var isPrivate = !empty(privateEndpointSubnetId)
@@ -44,7 +44,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    // The service knows only "true" and "not said": it refuses false.
+    // The service rejects false, so the property is true or null.
     enablePurgeProtection: purgeProtection ? true : null
     softDeleteRetentionInDays: retentionDays
     networkAcls: {
@@ -55,7 +55,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
-// After an incident this is the question: who has read the secret?
+// After an incident, the log shows who read a secret.
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'audit'
   scope: vault

@@ -1,6 +1,6 @@
-// Where the log lines go. Entra tokens only: neither store takes a key.
+// Log storage. Both resources require an Entra token instead of a key.
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
 @description('Region.')
@@ -15,7 +15,7 @@ param applicationInsightsName string
 @description('Days to keep logs.')
 param logRetentionDays int
 
-@description('Most gigabytes of logs that are taken in a day.')
+@description('Daily limit of logs in GB.')
 param logDailyCapGb int
 
 resource logs 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
@@ -46,8 +46,8 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-@description('Resource id of the Application Insights component.')
+@description('Resource ID of the Application Insights component.')
 output applicationInsightsId string = insights.id
 
-@description('Resource id of the Log Analytics workspace.')
+@description('Resource ID of the Log Analytics workspace.')
 output logAnalyticsWorkspaceId string = logs.id

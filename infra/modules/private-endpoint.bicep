@@ -1,6 +1,6 @@
-// A private address for one service, in a subnet of yours. Its name is resolved by a private DNS zone, which is yours, too.
+// Private endpoint of one service in an existing subnet, registered in an existing private DNS zone.
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
 @description('Region.')
@@ -9,17 +9,17 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Resource id of the subnet that gets the address.')
+@description('Resource ID of the subnet for the private endpoint.')
 param subnetId string
 
-@description('Resource id of what is reached through it.')
+@description('Resource ID of the target resource.')
 param targetId string
 
-@description('Which of its services.')
+@description('Service of the target resource.')
 @allowed(['blob', 'queue', 'table', 'vault'])
 param service string
 
-@description('Resource id of the resource group with the private DNS zones, or empty.')
+@description('Resource ID of the resource group with the private DNS zones, or empty.')
 param dnsZoneResourceGroupId string
 
 var zones = {

@@ -1,8 +1,8 @@
-// How a deployment treats app settings: what is there stays, but for what the template is given and what is always the template's.
-// tests/infra/test_settings.py deploys it again and again. A function that calls another cannot be worked out for a secure parameter.
+// App settings after a deployment: existing ones stay, unless a parameter or the template sets them.
+// Bicep cannot evaluate nested functions for a secure parameter, so these functions call no other.
 
 var list = 'WORKSPACES'
-// The platform's own switch for a function: it no longer calls a function whose setting is true.
+// Setting of Azure Functions: if it is true, the function does not run.
 var pause = 'AzureWebJobs.refresh_git.Disabled'
 var ours = [
   list
@@ -17,7 +17,7 @@ var ours = [
 ]
 
 @export()
-@description('The app settings after a deployment. A new app without a list is paused, and an app that gets its first list is no longer.')
+@description('App settings after a deployment. A new app without a list is paused until it gets its first list.')
 func deployed(existing { *: string }, initial { *: string }, given { *: string }, always { *: string }) { *: string } =>
   union(
     contains(given, list) || !empty(filter(ours, name => contains(existing, name))) ? {} : { '${pause}': 'true' },
@@ -39,7 +39,7 @@ func deployed(existing { *: string }, initial { *: string }, given { *: string }
   )
 
 @export()
-@description('Whether the app will be paused and without a list: no run is due yet. An app that has lost its list is not paused, so its alerts go on.')
+@description('True if the app is paused and has no list. An app that lost its list is not paused, so its alerts stay on.')
 func waitsForList(existing { *: string }, given { *: string }) bool =>
   !contains(given, list) && empty(trim(existing[?list] ?? '')) && (empty(filter(ours, name => contains(existing, name))) || contains(
     ['true', '1'],

@@ -1,4 +1,4 @@
-// The platform's own storage: the timer's lock, the published code, and with a queue the slices of a run. No key opens it.
+// Storage account of the app: timer lock, published code and the queue of slices. Key access is disabled.
 
 @description('Name of the storage account.')
 param name string
@@ -9,28 +9,28 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Ending of all names.')
+@description('Suffix of all names.')
 param token string
 
-@description('Whether the host may keep its own events in a table, which then has a private endpoint, too.')
+@description('Creates a private endpoint for the table service, for host events.')
 param tableAccess bool
 
-@description('Whether runs are done in slices: their queue, and the claims on them.')
+@description('Creates the queue of slices and the container for their claims.')
 param usesQueue bool
 
-@description('Resource id of the Log Analytics workspace that gets the log of writing and deleting.')
+@description('Resource ID of the Log Analytics workspace for the log of writes and deletions.')
 param logAnalyticsWorkspaceId string
 
-@description('Resource id of the subnet for private endpoints. Empty: reachable from all networks, with a role.')
+@description('Resource ID of the subnet for private endpoints. Empty: public networks have access, with a role.')
 param privateEndpointSubnetId string
 
-@description('Resource id of the resource group with the private DNS zones, or empty.')
+@description('Resource ID of the resource group with the private DNS zones, or empty.')
 param privateDnsZoneResourceGroupId string
 
-@description('Whether to refuse that it is deleted.')
+@description('Locks the resource against deletion.')
 param deleteLock bool
 
-// Of the queue and of the container: git_refresh knows them by this name.
+// Name of the queue and the container. The code of the app uses the same name.
 var slicesName = 'git-refresh-slices'
 
 var oldVersions = {
@@ -45,7 +45,7 @@ var oldVersions = {
     }
   }
 }
-// Nobody asks for a claim once its run is over. Its versions go with it.
+// No run reads the claims of a previous run.
 var oldClaims = {
   name: 'old-claims'
   type: 'Lifecycle'
@@ -93,7 +93,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
   parent: account
   name: 'default'
-  // What was published before can be got back, and what somebody has overwritten can be compared.
+  // Versions allow a rollback of published code, and a comparison after tampering.
   properties: { isVersioningEnabled: true }
 }
 
@@ -108,7 +108,7 @@ resource ageing 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01
   dependsOn: [blobs]
 }
 
-// Who has published, or touched what was published? Not who has read: the code is no secret.
+// The log shows who published or changed code. Reads are not logged, because the code is not secret.
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'audit'
   scope: blobs
@@ -144,8 +144,7 @@ resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-08-01' = i
   name: 'default'
 }
 
-// Records each message that is put on the queue, changed, deleted or cleared, and by which identity. Without StorageRead: the host asks for
-// messages all the time, and each of its requests would be a record.
+// The log shows which identity wrote or deleted messages. Without StorageRead, because the host polls the queue all the time.
 resource queueAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (usesQueue) {
   name: 'audit'
   scope: queues
@@ -214,5 +213,5 @@ module tableEndpoint 'private-endpoint.bicep' = if (isPrivate && tableAccess) {
   }
 }
 
-@description('Where the published code is put.')
+@description('URL of the blob container for the published code.')
 output deploymentContainerUrl string = '${account.properties.primaryEndpoints.blob}${container.name}'

@@ -1,4 +1,4 @@
-// The dashboard: Application Insights, Workbooks.
+// Workbook in Application Insights.
 
 @description('Region.')
 param location string
@@ -6,14 +6,14 @@ param location string
 @description('Tags.')
 param tags { *: string }
 
-@description('Name of the Application Insights component that it shows.')
+@description('Name of the Application Insights component.')
 param applicationInsightsName string
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: applicationInsightsName
 }
 
-// Where it looks when it is opened from elsewhere than the component.
+// The component that the workbook queries if it is opened outside of a component.
 var content = union(loadJsonContent('../workbook.json'), { fallbackResourceIds: [insights.id] })
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {

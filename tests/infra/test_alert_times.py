@@ -1,7 +1,7 @@
-"""When the alerts of the template fire: every phase of their looks, every length of a run, every delay of ingestion.
+"""When the alerts of the template fire: every phase of evaluation, duration of a run, and delay of ingestion.
 
-Time is in whole minutes; a run of one second is one of none. That is exact: a window ends with the look that it belongs to, and
-whatever lies between two minutes is earlier than the later one.
+Times are whole minutes, and a run of one second has none.
+This is exact, because a window ends with its evaluation, and a moment between two minutes is earlier than the later one.
 """
 
 import json
@@ -27,12 +27,12 @@ from tools.alerts import INTERVALS, deployed, times
 
 BY_INTERVAL = deployed()
 WINDOWS = {5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440, 2880}
-"""What the service takes; as a frequency all but the last. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
-and the azurerm provider's page on `azurerm_monitor_scheduled_query_rules_alert_v2`. One minute would be the only one below."""
+"""Minutes that the service accepts, the last one not as a frequency. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
+and the azurerm provider's page on `azurerm_monitor_scheduled_query_rules_alert_v2`. The service also accepts one minute."""
 STATEFUL_AT_MOST = 720
-"""A rule that is resolved by itself is looked at least so often: https://learn.microsoft.com/azure/azure-monitor/service-limits."""
+"""The longest frequency of a rule that resolves itself: https://learn.microsoft.com/azure/azure-monitor/service-limits."""
 CORNERS = list(product((0, LATEST_START + LONGEST_RUN), (0, LONGEST_INGESTION)))
-"""When a run ends after its tick, and how long its rows take: the earliest and the latest of both."""
+"""The earliest and latest end of a run after its scheduled time, and the shortest and longest ingestion."""
 QUIET, SLOW = CORNERS[0], CORNERS[-1]
 
 
@@ -43,7 +43,7 @@ def fleet(
     *,
     waits: bool = False,
 ) -> list[Run]:
-    """Runs at one tick after another, the first at 0; before them ten good ones that end at once."""
+    """Return scheduled runs from minute 0, after ten successful runs that end at once."""
     before = [Run(-interval * number, 0, 0) for number in range(10, 0, -1)]
     after = [
         Run(interval * at, *end, ok=at not in failed, waits=waits and at in failed)
@@ -53,41 +53,41 @@ def fleet(
 
 
 def missed(rule: Rule) -> Iterator[tuple[str, Run, int]]:
-    """Failed runs after which a rule does not fire in the time that the page tells."""
-    told = times(rule)
+    """Yield failed runs after which a rule does not fire in the documented time."""
+    documented = times(rule)
     for late, duration, ingestion, phase in product(
         range(LATEST_START + 1), range(LONGEST_RUN + 1), range(LONGEST_INGESTION + 1), range(rule.every)
     ):
         run = Run(late, duration, ingestion, ok=False)
         first = rule.first(phase, run.end, [run])
-        if first is None or not told.earliest <= first - run.end < told.latest:
+        if first is None or not documented.earliest <= first - run.end < documented.latest:
             yield rule.name, run, phase
 
 
-def called_red(
+def false_alerts(
     interval: int, rules_: list[Rule], failed: frozenset[int] = frozenset()
 ) -> Iterator[tuple[str, int]]:
-    """Rules that fire on a fleet whose runs are good but for some that failed."""
+    """Yield rules that fire although no run failed, or only these."""
     for ends in product(CORNERS, repeat=4):
         runs = fleet(interval, list(ends), failed)
-        for now in range(3 * interval, 4 * interval):  # the next run's row is not there yet
+        for now in range(3 * interval, 4 * interval):  # before the next run's row
             yield from ((rule.name, now) for rule in rules_ if rule.fires(now, runs))
 
 
 def second_missed(rule: Rule, interval: int) -> Iterator[tuple[Run, int]]:
-    """Second failures in a row after which a rule does not fire in the time that the page tells, though the next run is good."""
-    told = times(rule)
+    """Yield second failures in a row after which a rule does not fire in time, although the next run succeeds."""
+    documented = times(rule)
     for ends in product(CORNERS, repeat=2):
         for phase in range(rule.every):
             runs = fleet(interval, [*ends, QUIET], frozenset({0, 1}), waits=True)
             second = runs[11]
             first = rule.first(phase, 0, runs)
-            if first is None or not told.earliest <= first - second.end < told.latest:
+            if first is None or not documented.earliest <= first - second.end < documented.latest:
                 yield second, phase
 
 
 def after_silence(rule: Rule, interval: int) -> Iterator[float]:
-    """Minutes from the end of the last run (the last good one, before runs that all fail) until a rule fires."""
+    """Yield minutes from the last (successful) run until a rule fires."""
     further = 6 if rule.name == "no-successful-run" else 0
     for ends in product(CORNERS, repeat=4 if further else 2):
         all_ends = [*ends, *[ends[-1]] * further]
@@ -114,21 +114,21 @@ def test_every_failed_run_alerts_in_time(name: str, interval: int) -> None:
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_no_good_fleet_is_called_red(interval: int) -> None:
-    assert next(called_red(interval, list(BY_INTERVAL[interval].values())), None) is None
+def test_a_fleet_without_failures_fires_no_rule(interval: int) -> None:
+    assert next(false_alerts(interval, list(BY_INTERVAL[interval].values())), None) is None
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("failed", range(4))
 def test_one_failed_run_among_good_ones_is_no_lack_of_success(interval: int, failed: int) -> None:
     few = [BY_INTERVAL[interval][name] for name in ("no-run", "no-successful-run")]
-    assert next(called_red(interval, few, frozenset({failed})), None) is None
+    assert next(false_alerts(interval, few, frozenset({failed})), None) is None
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("failed", [{1}, {0, 2}, {1, 3}])
 def test_a_failure_that_passes_by_the_next_run_alerts_nobody(interval: int, failed: set[int]) -> None:
-    """One failed run is no lack of success either: see above."""
+    """`no-successful-run` does not fire either: see above."""
     rule = BY_INTERVAL[interval]["run-failed"]
     for ends in product(CORNERS, repeat=4):
         runs = fleet(interval, [*ends, *[QUIET] * 3], frozenset(failed), waits=True)
@@ -168,7 +168,7 @@ def test_silence_and_lasting_failure_alert_within_the_documented_minutes(name: s
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("ends", CORNERS)
 def test_a_lasting_failure_stays_fired_and_alerts_once(interval: int, ends: tuple[int, int]) -> None:
-    """A rule is resolved when it stops firing, and would then tell anew."""
+    """A rule that stops firing is resolved, and would notify again."""
     for waits in (False, True):
         runs = fleet(interval, [ends, *[QUIET, SLOW] * 4], frozenset(range(9)), waits=waits)
         for name in ("run-failed", "no-successful-run", "token-expires-too-soon"):
@@ -216,16 +216,16 @@ def test_a_window_of_one_run_misses_a_second_failure(interval: int) -> None:
     assert next(second_missed(copy, interval), None) is not None
 
 
-def test_a_window_of_two_intervals_calls_a_good_fleet_red() -> None:
+def test_a_window_of_two_intervals_fires_without_a_failure() -> None:
     copy = replace(BY_INTERVAL[15]["no-run"], window=30)
-    assert ("no-run", 48) in called_red(15, [copy])
+    assert ("no-run", 48) in false_alerts(15, [copy])
 
 
-def test_one_run_without_success_is_not_enough_to_call_a_fleet_red() -> None:
+def test_one_run_without_success_is_not_enough_to_fire() -> None:
     rule = BY_INTERVAL[15]["no-successful-run"]
     copy = replace(rule, window=30, query=rule.query.replace("runs >= 2", "runs > 0"))
     assert copy.query != rule.query
-    assert next(called_red(15, [copy], frozenset({2})), None) is not None
+    assert next(false_alerts(15, [copy], frozenset({2})), None) is not None
 
 
 def test_a_short_window_never_alerts_of_lasting_failure() -> None:
@@ -233,7 +233,7 @@ def test_a_short_window_never_alerts_of_lasting_failure() -> None:
     assert float("inf") in after_silence(copy, 15)
 
 
-# ---- The simulation goes by the query itself ----
+# The simulation agrees with the query
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 FINE, PASSING = {"ok": True}, {"ok": False, "waits": True}
@@ -243,7 +243,7 @@ TIMES = st.tuples(st.floats(0, LONGEST_RUN), st.floats(0, LONGEST_INGESTION))
 
 
 def tables(runs: Sequence[Run]) -> dict[str, kusto.Rows]:
-    """What the service has of runs of two workspaces, of which one is always well."""
+    """Return the tables after runs of two workspaces, of which one always succeeds."""
     traces: kusto.Rows = []
     requests: kusto.Rows = []
     for number, run in enumerate(runs):

@@ -1,4 +1,4 @@
-"""What Microsoft's Bicep CLI says of the templates, where the pinned version is on the PATH; and that the snapshots are up to date."""
+"""The templates and their snapshots, checked by the pinned Bicep CLI if it is on the PATH."""
 
 import json
 import os
@@ -51,13 +51,13 @@ def test_a_snapshot_is_what_would_be_deployed(variant: Path, cli: str) -> None:
 
 
 def test_the_linter_finds_nothing_in_the_templates(cli: str) -> None:
-    """It follows the modules of main.bicep."""
+    """The check includes the modules of main.bicep."""
     done = bicep.run(cli, "lint", str(INFRA / "main.bicep"))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_what_if_shows_all_but_the_modules_that_assign_roles(cli: str, tmp_path: Path) -> None:
-    """Where the rule finds a module, `az deployment group what-if` cannot show what it creates."""
+    """For a module that the rule finds, `az deployment group what-if` cannot show resources."""
     infra = shutil.copytree(INFRA, tmp_path / "infra")
     main = (infra / "main.bicep").read_text()
     directive = "#disable-next-line what-if-short-circuiting\n"
@@ -102,7 +102,7 @@ def test_the_formatter_changes_nothing(cli: str, tmp_path: Path) -> None:
 
 
 def test_the_parameters_file_compiles(cli: str) -> None:
-    """It belongs to who deploys: neither linter nor formatter judges it."""
+    """Users edit the file, so neither linter nor formatter checks it."""
     done = bicep.run(cli, "build-params", str(INFRA / "app.bicepparam"), "--stdout")
     assert done.returncode == 0, done.stderr
 

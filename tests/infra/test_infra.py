@@ -5,12 +5,9 @@ Each check returns findings. The last test breaks a copy in every relevant way a
 
 import json
 import logging
-import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -29,7 +26,6 @@ from tests.support.templates import (
     QUEUED,
     ROLE_ASSIGNMENT,
     Infra,
-    Rule,
     app_settings,
     deployment,
     extended,
@@ -44,7 +40,6 @@ from tools.alert_clock import rule_name
 from tools.alerts import VARIANTS as ALERT_VARIANTS
 from tools.snapshots import Deployment
 
-REFERENCE = (ROOT / "docs/reference.md").read_text()
 PLATFORM_SETTINGS = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -88,7 +83,7 @@ HARDENED: dict[str, dict[str, Any]] = {
     },
     "Microsoft.Insights/components": {"properties.DisableLocalAuth": True},
     "Microsoft.OperationalInsights/workspaces": {"properties.features.disableLocalAuth": True},
-    # One policy: the plan has no FTP, and a resource that Azure refuses would fail the whole deployment.
+    # One policy, because this plan has no FTP and a rejected resource fails the deployment.
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"properties.allow": False},
     "Microsoft.Web/serverfarms": {"sku.name": "FC1", "sku.tier": "FlexConsumption"},
     "Microsoft.Web/sites": {
@@ -105,11 +100,11 @@ HARDENED: dict[str, dict[str, Any]] = {
 }
 FORBIDDEN = re.compile(
     r"""
-    # Flex Consumption refuses these, ignores them, or does not start with them.
+    # Flex Consumption rejects or ignores these settings, or does not start with them.
     FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION).* | WEBSITE_.* | SCM_DO_BUILD_DURING_DEPLOYMENT | ENABLE_ORYX_BUILD | TZ
     | ftpsState | alwaysOn | linuxFxVersion | use32BitWorkerProcess | vnetRouteAllEnabled
     | functionAppScaleLimit | preWarmedInstanceCount
-    # Keys, and what holds them.
+    # Keys, and settings that contain keys.
     | AzureWebJobsStorage | connectionStrings | APPINSIGHTS_INSTRUMENTATIONKEY | list(Keys|AccountSas|ServiceSas|Secrets)?
     | .*(AccountKey|SharedAccessSignature|accessPolicies).* | getSecret
     """,
@@ -118,7 +113,7 @@ FORBIDDEN = re.compile(
 READS_SETTINGS = "[list(variables('existingSettings'), '2025-03-01').properties]"
 """The one `list()`: the app settings that a deployment keeps. Only secure parameters take it."""
 SECURE = {"alertWebhook", "webhook", "existing", "existingSettings"}
-"""What may contain a signature or a key of somebody else's setting, and is therefore kept out of the log of deployments."""
+"""Secure parameters, because their values can contain a signature or a key. Azure does not log them."""
 
 
 APP_ROLES = {
@@ -143,7 +138,7 @@ type Check = Callable[[Infra], list[str]]
 
 
 def identity_of(expression: str) -> str:
-    """The name, without the ending of all names, of the identity whose object ID is referred to."""
+    """Return the name, without its suffix, of the identity whose object ID an expression reads."""
     found = re.fullmatch(r"\[reference\('[^']+/([^/']+)-\w{13}', '[\d-]+'\)\.principalId\]", expression)
     return found[1] if found else expression
 
@@ -153,7 +148,7 @@ def versions(infra: Infra) -> list[str]:
     chosen: dict[str, set[str]] = {}
     for each in (resource for one in templates(template(infra)) for resource in resources_of(one)):
         chosen.setdefault(each["type"], set()).add(each["apiVersion"])
-        # Nothing else has ever come out for this type.
+        # Bicep has returned no other form for this type.
         preview = each["type"] == "Microsoft.Insights/diagnosticSettings"
         if not re.fullmatch(r"20\d\d-\d\d-\d\d" + ("-preview" if preview else ""), each["apiVersion"]):
             found.append(f"{each['type']}@{each['apiVersion']} is no pinned, stable version")
@@ -163,7 +158,7 @@ def versions(infra: Infra) -> list[str]:
 
 
 def grants(deployed: Deployment) -> list[tuple[str, str, str]]:
-    """Each role assignment: to whom, on what, which role."""
+    """Return each role assignment as identity, scope and role."""
     found: list[tuple[str, str, str]] = []
     for each in deployed.of_type(ROLE_ASSIGNMENT):
         to, role = each["properties"], each["properties"]["roleDefinitionId"].rpartition("/")[2]
@@ -172,7 +167,7 @@ def grants(deployed: Deployment) -> list[tuple[str, str, str]]:
 
 
 def roles(infra: Infra) -> list[str]:
-    """The least that works; nobody else gets anything, and a second deployment makes the same assignments."""
+    """The template assigns only the necessary roles, and a second deployment assigns the same."""
     found: list[str] = []
     for variant, allowed in GRANTS.items():
         deployed = deployment(infra, variant)
@@ -191,7 +186,7 @@ def roles(infra: Infra) -> list[str]:
 
 
 def settings(infra: Infra) -> list[str]:
-    """Where all are given: every setting that the code reads, the platform's, no other; and the code accepts them."""
+    """With all parameters, the template sets each setting of the code and the platform, and no other."""
     deployed = deployment(infra, "every-30")
     pairs = app_settings(deployed)
     given, wanted = [name for name, _ in pairs], SETTINGS.keys() | PLATFORM_SETTINGS
@@ -222,7 +217,7 @@ def settings(infra: Infra) -> list[str]:
 
 
 def words(value: Any) -> Iterator[str]:
-    """Every key and every text in a compiled template."""
+    """Yield each key and text of a compiled template."""
     if isinstance(value, dict):
         yield from value
         for each in value.values():
@@ -264,13 +259,17 @@ def hardened(infra: Infra) -> list[str]:
 
 
 def documented(infra: Infra) -> list[str]:
-    """infra/README.md has every parameter of main.bicep, and no other."""
-    told = re.findall(r"^\| `(\w+)` \|", infra["README.md"].partition("## Parameters")[2], re.MULTILINE)
-    return sorted(set(told) ^ template(infra)["parameters"].keys())
+    """Return the parameters that only one of infra/README.md and main.bicep has."""
+    table = infra["README.md"].partition("## Parameters")[2].partition("\n## ")[0]
+    return sorted({*re.findall(r"^\|`(\w+)`\|", table, re.MULTILINE)} ^ template(infra)["parameters"].keys())
+
+
+EXCEPTIONS = {"environmentName": "AZURE_ENV_NAME", "location": "AZURE_LOCATION", "tags": "RESOURCE_TAGS"}
+"""Variables with other names: azd defines two, and `TAGS` is too general."""
 
 
 def parameter_files(infra: Infra) -> list[str]:
-    """azd can set every parameter, and takes it from its environment.
+    """Return the parameters that azd cannot set from its environment.
 
     azd leaves out what has no default there and is not in its environment, and reads texts as numbers, booleans and JSON:
     https://github.com/Azure/azure-dev, `BicepProvider.loadParameters` and `armParameterFileValue`.
@@ -285,6 +284,8 @@ def parameter_files(infra: Infra) -> list[str]:
             found.append(f"{name} is not from the environment")
         elif variable[1] in kept:
             found.append(f"azd overwrites {variable[1]} with the output")
+        elif variable[1] != EXCEPTIONS.get(name, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()):
+            found.append(f"{variable[1]} is not {name} in capitals")
         elif (
             variable[2] is not None and json.dumps(declared.get(name, {}).get("defaultValue")) != variable[2]
         ):
@@ -295,7 +296,7 @@ def parameter_files(infra: Infra) -> list[str]:
 
 
 def azd(infra: Infra) -> list[str]:
-    """The one service of azure.yaml is the app, which azd finds by its tag."""
+    """Return differences between the service in azure.yaml and the tagged app."""
     services = re.findall(
         r"^  (\w+):\n    project: \.\n    language: python\n    host: function$",
         infra["azure.yaml"],
@@ -313,7 +314,7 @@ def azd(infra: Infra) -> list[str]:
 
 
 def conventions(infra: Infra) -> list[str]:
-    """Names by the usual abbreviations, and tags on all that can have some."""
+    """Return resources without the usual abbreviation or tags."""
     found: list[str] = []
     for each in deployment(infra, "closed-network").resources:
         if not each["name"].startswith(ABBREVIATIONS.get(each["type"], "")):
@@ -324,56 +325,31 @@ def conventions(infra: Infra) -> list[str]:
     return found
 
 
-@lru_cache
-def rules_of_the_docs() -> dict[str, Rule]:
-    """What the commands of docs/reference.md would create, run with an `az` that only notes what it is given."""
-    block = "".join(re.findall(r"```sh\n(alert(?:\(\)| slice-).*?)```", REFERENCE, re.DOTALL))
-    az = "az() { printf '%s\\0' \"$@\" 'next rule'; }\n"
-    done = subprocess.run(
-        ["/bin/sh", "-euc", az + block],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            **dict.fromkeys(("GROUP", "REGION", "INSIGHTS", "ONCALL"), "given"),
-            "LOGS": "logs",
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    iso = {"15m": "PT15M", "45m": "PT45M", "60m": "PT1H", "24h": "P1D"}
-    operators = {"<": "LessThan", ">": "GreaterThan"}
-    found: dict[str, Rule] = {}
-    for words in done.stdout.removesuffix("next rule\0").split("next rule\0"):
-        kind, options = words.split("\0")[:3], words.rstrip("\0").split("\0")[3:]
-        assert kind == ["monitor", "scheduled-query", "create"]
-        given = dict(zip(options[::2], options[1::2], strict=True))
-        name, _, query = given["--condition-query"].partition("=")
-        condition = re.fullmatch(
-            rf"(?:count|total (\w+) from) '{name}' ([<>]) (\d+)(?: where (.*))?", given["--condition"]
-        )
-        assert condition is not None, given["--condition"]
-        column, operator, than, by = condition.groups("")
-        found[given["--name"].removeprefix("git-refresh ")] = (
-            int(given["--severity"]),
-            iso[given["--window-size"]],
-            iso[given["--evaluation-frequency"]],
-            operators[operator],
-            int(than),
-            " ".join(query.split()),
-            given["--auto-mitigate"] == "true",
-            given["--scopes"] == "logs",
-            column,
-            tuple(re.findall(r"(?:^| and )(\w+) includes \*", by)),
-        )
-    return found
+SEVERITIES = {
+    "run-failed": 2,
+    "no-run": 1,
+    "no-successful-run": 1,
+    "token-expires-too-soon": 2,
+    "secret-expires-soon": 3,
+    "log-cap-reached": 1,
+    "slice-failed": 2,
+    "slice-not-completed": 2,
+    "poison-queue": 2,
+}
 
 
 def alerts(infra: Infra) -> list[str]:
-    """The rules of docs/reference.md are those that are deployed, and each is of a form that the service takes."""
-    deployed, told = rules(deployment(infra, "queue")), rules_of_the_docs()
-    found = [f"{name}: not deployed: {rule}" for name, rule in told.items() if rule != deployed.get(name)]
-    found += [f"{name}: not in docs/reference.md" for name in deployed.keys() - told.keys()]
+    """Each rule is of a form that the service accepts, and has the severity and query that were decided on."""
+    deployed = rules(deployment(infra, "queue"))
+    found = [
+        f"{name}: severity {deployed[name][0]}"
+        for name in deployed
+        if deployed[name][0] != SEVERITIES.get(name)
+    ]
+    for name, (_, _, _, _, _, query, *_) in deployed.items():
+        file = (ROOT / f"infra/queries/alerts/{name}.kql").read_text().replace("INTERVAL_SECONDS", "900")
+        if query != " ".join(file.split()):
+            found.append(f"{name}: not the query of its file")
     for interval, variant in ALERT_VARIANTS.items():
         given = rules(deployment(infra, variant))
         for name, (severity, _, _, _, _, query, *_) in given.items():
@@ -525,7 +501,7 @@ def test_alerts_go_to_the_mail_address_or_to_the_existing_action_group() -> None
 
 
 def test_without_a_mail_address_alerts_go_to_the_webhook_or_nowhere() -> None:
-    """What comes of a secure parameter is no part of a snapshot: the condition on it is."""
+    """Snapshots have only the condition on a secure parameter, not its value."""
     without = deployment(INFRA, "no-secret")
     condition = without.the(ACTION_GROUP)["condition"][1:-1]
     assert (
@@ -640,7 +616,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "DisableLocalAuth is False",
     ),
     (hardened, PLAIN_TEXT, '"maximumInstanceCount": 1,', '"maximumInstanceCount": 40,', "is 40"),
-    (documented, "README.md", "| `trustedHosts` |", "| `trustedHost` |", "trustedHost"),
+    (documented, "README.md", "|`trustedHosts`|", "|`trustedHost`|", "trustedHost"),
     (parameter_files, "main.parameters.json", '"workspaces"', '"workspace"', "azd cannot set workspaces"),
     (
         parameter_files,
@@ -664,6 +640,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "azd overwrites KEY_VAULT_URL",
     ),
     (parameter_files, "main.parameters.json", "CAP_GB=1}", "CAP_GB=2}", "another default"),
+    (parameter_files, "main.parameters.json", "{FAN_OUT}", "{FANOUT}", "is not fanOut in capitals"),
     (azd, "azure.yaml", "  refresh:", "  app:", "azure.yaml has the services"),
     (azd, PLAIN_TEXT, '"azd-service-name": "refresh"', '"azd-service-name": "app"', "not the app alone"),
     (azd, PLAIN_TEXT, '"azd-env-name"', '"azd-service-name"', "not the app alone"),
@@ -676,7 +653,7 @@ BREAKS: list[tuple[Check, str, str, str, str]] = [
         "does not begin with kv-",
     ),
     (conventions, "closed-network.snapshot.json", '"owner"', '"owned"', "lacks tags"),
-    (alerts, "queue.snapshot.json", "success == false", "success != true", "not deployed: (2, "),
+    (alerts, "queue.snapshot.json", "success == false", "success != true", "not the query of its file"),
     (alerts, "queue.snapshot.json", '"severity": 3', '"severity": 5', "the service refuses 5"),
     (alerts, "queue-every-30.snapshot.json", "< 1800", "< 900", "does not go by 30 minutes"),
     (alerts, "queue.snapshot.json", '"query": "traces', '"query": "AppTraces', "AppTraces"),

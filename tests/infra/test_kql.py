@@ -1,4 +1,4 @@
-"""The queries, held against Microsoft's language service with the tables as Azure documents them.
+"""The queries, checked by Microsoft's language service with the documented tables.
 
 Application Insights: https://learn.microsoft.com/azure/azure-monitor/app/convert-classic-resource#table-structure ("legacy" names, which
 a query on the component has). The workspace's own log: https://learn.microsoft.com/azure/azure-monitor/logs/monitor-workspace.
@@ -33,7 +33,7 @@ BROKEN = {
 
 
 def test_the_language_service_accepts_a_query_and_refuses_each_broken_copy() -> None:
-    """All at once: starting the service takes seconds."""
+    """Check all queries with one process, because the service starts slowly."""
     broken = {name: QUERIES[file].replace(old, new) for name, (file, old, new, _) in BROKEN.items()}
     assert all(broken[name] != QUERIES[file] for name, (file, *_) in BROKEN.items())
     together = {name: text.replace("INTERVAL_SECONDS", "900") for name, text in (QUERIES | broken).items()}

@@ -1,4 +1,4 @@
-"""Publishing: the command that works in a fresh checkout, wherever it stands, and its place among the steps."""
+"""The publish command on all pages, and the hook of azd that waits for role assignments."""
 
 import re
 import shutil
@@ -9,13 +9,13 @@ import yaml
 
 from tests.support.paths import ROOT
 from tests.support.project_files import tracked
-from tests.support.templates import PLAIN, next_steps
+from tests.support.templates import PLAIN
 
 PUBLISH = re.compile("functionapp " + r"publish\b(?! --help)(.*)")
 
 
 def without_language(text: str) -> list[str]:
-    """Uses that Core Tools refuse: "Can't determine project language from files", since no file of ours tells them.
+    """Return the uses that fail in Core Tools with "Can't determine project language from files".
 
     The language comes from `--python`, from `FUNCTIONS_WORKER_RUNTIME` or from a `local.settings.json`, which is never committed:
     https://github.com/Azure/azure-functions-core-tools, `GlobalCoreToolsSettings.Init`.
@@ -29,8 +29,6 @@ def test_the_command_names_the_language_wherever_it_stands() -> None:
     assert {
         "docs/setup.md",
         "docs/runbook.md",
-        "infra/README.md",
-        "infra/main.bicep",
     } <= uses.keys()
     assert {name: without_language(text) for name, text in files.items() if without_language(text)} == {}
 
@@ -48,30 +46,12 @@ def test_a_use_without_the_language_is_noticed(text: str) -> None:
     assert without_language(f"func azure functionapp {text}")
 
 
-def test_the_steps_left_begin_with_publishing() -> None:
-    steps = next_steps(PLAIN)
-    assert [step.partition(":")[0].partition(",")[0] for step in steps] == [
-        "Wait five minutes",
-        "Publish",
-        "List",
-        "Secret",
-        "Grant access",
-        "Deploy the list",
-    ]
-    given = PLAIN.outputs
-    assert steps[1].endswith(f"func azure functionapp publish {given['FUNCTION_APP_NAME']} --python")
-    for step, needed in zip(
-        steps[2:], ["IDENTITY_CLIENT_ID", "KEY_VAULT_NAME", "IDENTITY_OBJECT_ID"], strict=False
-    ):
-        assert given[needed].strip("[]") in step
-
-
 HOOK = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]["predeploy"]
 STANDS_FOR = """\
 sleep() { echo "sleep $*"; }
 azd() { echo "azd $*"; }
 """
-"""Print what they were given."""
+"""Functions that print their arguments."""
 
 
 @pytest.mark.parametrize("shell", [shell for shell in ("sh", "bash", "dash") if shutil.which(shell)])
@@ -81,7 +61,7 @@ azd() { echo "azd $*"; }
     ids=["first", "made again", "later"],
 )
 def test_azd_waits_once_for_the_roles_of_an_identity(shell: str, awaited: str | None, *, waits: bool) -> None:
-    """azd runs a hook's script with `set -e`, and with its environment, in which the outputs of the template are."""
+    """Azd runs a hook with `set -e`, and with the outputs of the template in its environment."""
     done = subprocess.run(
         [shell, "-ec", STANDS_FOR + HOOK["run"]],
         env={"IDENTITY_OBJECT_ID": "id"} | ({"ROLES_AWAITED_FOR": awaited} if awaited else {}),

@@ -1,4 +1,4 @@
-"""The queries of workbook, pages and alerts, and the log lines that they read, hold together."""
+"""The queries of workbook and alerts agree with the log lines that they read."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 
 def mistakes(query: str, lines: Lines) -> list[str]:
-    """Why a query would find nothing. (Whether it runs at all: test_kql.)"""
+    """Return why a query would find nothing. test_kql.py checks that it runs."""
     return [
         *unknown_starts(query, lines),
         *unknown_fields(query, lines),
@@ -32,7 +32,7 @@ def mistakes(query: str, lines: Lines) -> list[str]:
 
 
 def unknown_starts(query: str, lines: Lines) -> list[str]:
-    """A line is found by how it begins, to the letter."""
+    """Return the starts of lines that no line has."""
     starts = [start for start in re.findall(r"startswith '([^']*)'", query) if start.startswith("{")]
     logged = [json.dumps(line, ensure_ascii=False) for line in lines]
     return [start for start in starts if not any(line.startswith(start) for line in logged)]
@@ -45,7 +45,7 @@ def unknown_fields(query: str, lines: Lines) -> list[str]:
 
 
 def used(query: str) -> set[str]:
-    """The paths of the fields that a query reads, followed through what it calls them."""
+    """Return the paths of the fields that a query reads, with its own names resolved."""
     text = re.sub(r'\["(\w+)"\]', r".\1", query)
     text = re.sub(r"\"[^\"]*\"|'[^']*'", "''", text)
     roots = dict.fromkeys(re.findall(r"(\w+) = parse_json\(message\)", text), "")
@@ -56,7 +56,7 @@ def used(query: str) -> set[str]:
 
 
 def unknown_values(query: str, lines: Lines) -> list[str]:
-    """Words that something is compared with, and that it never is."""
+    """Return the words that a query compares with, but that no field ever has."""
     compared = re.findall(r"""(?:==|!=|contains) ["']([a-z_.]+)["']""", query)
     compared += [
         word
@@ -131,7 +131,7 @@ def test_failures_that_log_lines_shorten_are_counted_and_explained(
 def test_a_credential_that_a_503_keeps_from_being_stored_is_named_in_time(
     caplog: pytest.LogCaptureFixture, minutes: int, runs: int
 ) -> None:
-    """The lines of real runs, and what the mail shows after each."""
+    """Compare the email after each real run."""
     caplog.set_level("INFO", "git_refresh")
     every = timedelta(minutes=minutes)
     query, rows, told = QUERIES["run-failed.kql"], [], []
@@ -150,9 +150,7 @@ def test_a_credential_that_a_503_keeps_from_being_stored_is_named_in_time(
 def test_the_query_for_secrets_reads_the_words_that_a_run_logs() -> None:
     services = FakeServices({host(1): FakeWorkspace()}, secret_life=timedelta(days=10))
     told = str(run(services).problems[0])
-    (pattern,) = re.findall(
-        r"\| parse problem with (.*) \*\n", QUERIES["11-oauth-secrets-near-their-end.kql"]
-    )
+    (pattern,) = re.findall(r"\| parse problem with (.*) \*\n", QUERIES["11-expiring-oauth-secrets.kql"])
     parts = re.findall(r'"(.*?)"|(\w+)', pattern)
     found = re.match("".join(re.escape(text) or f"(?P<{name}>.*?)" for text, name in parts), told)
     assert found, told
@@ -176,9 +174,9 @@ def test_the_workbook_shows_every_query_under_its_heading_and_its_sentence() -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["traces\n| take 1\n", "// Heading\ntraces\n| take 1\n", "// a\n// b\n// c\ntraces\n"]
+    "text", ["traces\n| take 1\n", "// Title\ntraces\n| take 1\n", "// a\n// b\n// c\ntraces\n"]
 )
-def test_a_query_without_heading_or_sentence_is_not_shown(text: str, tmp_path: Path) -> None:
+def test_a_query_without_title_or_description_is_not_shown(text: str, tmp_path: Path) -> None:
     (tmp_path / "1.kql").write_text(text)
-    with pytest.raises(ValueError, match="heading"):
+    with pytest.raises(ValueError, match="title"):
         queries(tmp_path)

@@ -1,4 +1,4 @@
-"""Parameters that cannot work are refused before anything is created; and every piece of Bicep that is shown compiles.
+"""Invalid parameters fail before Azure creates a resource, and each piece of Bicep on a page compiles.
 
 These need the Bicep CLI: `test_bicep_cli` reports what is not tried without it.
 """
@@ -21,7 +21,7 @@ SUBNET = "/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtua
 REFUSED = {
     "a private endpoint without a subnet": (
         f"param privateEndpointSubnetId = '{SUBNET}'",
-        ["privateEndpointSubnetId needs subnetId", "Set subnetId to the resource ID of a subnet"],
+        ["privateEndpointSubnetId requires subnetId", "Set subnetId to the resource ID of a subnet"],
     ),
     "identities alike": (
         "param identities = [\n  { name: 'finance', grantKeyVaultAccess: false }\n  { name: 'Finance', grantKeyVaultAccess: true }\n]",
@@ -57,7 +57,7 @@ REFUSED = {
     ),
     "the address of a vault": (
         "param existingKeyVaultName = 'https://kv-contoso.vault.azure.net'",
-        ["existingKeyVaultName is", "Write the name alone"],
+        ["existingKeyVaultName is", "Write only the name"],
     ),
     "several at once": (
         "param subnetId = 'a'\n\nparam existingActionGroupId = 'b'",
@@ -67,7 +67,7 @@ REFUSED = {
 
 
 def deploy(cli: str, folder: Path, text: str, name: str = "case") -> str:
-    """Return why the usual parameters are refused with others in their place; nothing if they are deployed."""
+    """Deploy the usual parameters with changes, and return the error, or "" on success."""
     file = folder / f"{name}.bicepparam"
     plain = os.path.relpath(snapshots.FOLDER / "plain.bicepparam", folder)
     main = os.path.relpath(snapshots.MAIN, folder)
@@ -102,7 +102,7 @@ def test_what_cannot_work_is_refused_with_what_to_write(
 def test_alerts_need_a_recipient_unless_none_is_asked_for(
     text: str, *, refused: bool, cli: str, tmp_path: Path
 ) -> None:
-    """A snapshot does not work out what comes from a secure parameter, so the webhook is none here."""
+    """A snapshot does not evaluate secure parameters, so the test makes the webhook a plain one."""
     infra = shutil.copytree(snapshots.MAIN.parent, tmp_path / "infra")
     main = (infra / "main.bicep").read_text()
     (infra / "main.bicep").write_text(main.replace("@secure()\nparam alertWebhook", "param alertWebhook"))
@@ -154,7 +154,7 @@ def test_a_list_far_too_long_is_refused_with_its_size(cli: str, tmp_path: Path) 
 
 
 def pieces() -> dict[str, str]:
-    """Each piece of Bicep on a page or in a comment, by its file and its number there."""
+    """Return each piece of Bicep on a page or in a comment, by file and number."""
     found: dict[str, str] = {}
     for path, text in tracked().items():
         blocks: list[str] = []
@@ -163,7 +163,7 @@ def pieces() -> dict[str, str]:
             blocks += re.findall(r"`(param \w+ = [^`]+)`", text)
         elif path.endswith(".bicep"):
             blocks = re.findall(r"^ *//.*?\b(param \w+ = .+)$", text, re.MULTILINE)
-        elif path == "infra/app.bicepparam":  # in which others comment out their own lines
+        elif path == "infra/app.bicepparam":  # users comment out their own lines
             blocks = re.findall(r"^//.*?\b(param (?:fanOut|workspace\w+) = .+[')\w])$", text, re.MULTILINE)
         found |= {f"{path} {number}": block for number, block in enumerate(blocks, 1)}
     return found
@@ -174,7 +174,7 @@ SHOWN = pieces()
 
 @pytest.mark.parametrize("place", SHOWN)
 def test_every_piece_of_bicep_that_is_shown_can_be_deployed(place: str, cli: str, tmp_path: Path) -> None:
-    """Paths in it begin at infra/, where the parameters file is."""
+    """Paths are relative to infra/, the folder of the parameters file."""
     folder = tmp_path / "infra"
     folder.mkdir()
     host = "https://adb-1234567890123456.7.azuredatabricks.net"
@@ -191,7 +191,7 @@ def test_the_pieces_of_bicep_are_found_where_they_are_shown() -> None:
 
 
 def commented_list() -> str:
-    """The two lines that the parameters file shows for a list in workspaces.json; nothing if they are used."""
+    """Return the commented lines for a list in workspaces.json, or "" if they are used."""
     return "\n".join(re.findall(r"^// +(param \w+ = .*workspaces\.json.*)$", APP.read_text(), re.MULTILINE))
 
 

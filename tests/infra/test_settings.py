@@ -1,4 +1,4 @@
-"""What deployments leave of app settings: first, later, from whatever checkout, after what admins did by hand."""
+"""App settings after a first or later deployment, and after manual changes."""
 
 from collections.abc import Mapping
 

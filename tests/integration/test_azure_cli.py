@@ -149,7 +149,7 @@ SAID = {
         "azure_cli_broken",
         "PermissionError",
     ),
-    "/usr/bin/env: 'python3': No such file or directory": ("azure_cli_broken", "it ended with code 1"),
+    "/usr/bin/env: 'python3': No such file or directory": ("azure_cli_broken", "it exited with code 1"),
     "ERROR: Please run 'az login' to setup account.": ("azure_cli_not_signed_in", "nobody is signed in"),
     "ERROR: User 'me' does not exist in MSAL token cache. Run `az login`.": (
         "azure_cli_not_signed_in",
@@ -226,7 +226,7 @@ def test_an_az_that_cannot_be_executed_is_broken_not_missing(fleet: Fleet, lapto
     error = failure(fleet)
     assert (error.code, "it cannot be executed" in error.message) == ("azure_cli_broken", True)
     laptop.write_text("#!/bin/sh\nexec python-of-az -m azure.cli\n")
-    assert "it ended with code 127" in failure(fleet).message
+    assert "it exited with code 127" in failure(fleet).message
 
 
 def test_an_az_that_takes_too_long_is_slow(

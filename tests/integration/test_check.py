@@ -73,7 +73,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
     assert before == {
         "there is none for Azure DevOps yet; a run creates it",
         "Git-CLI folder; it is at the latest commit of branch main",
-        "there is nothing at this path; a run creates it",
+        "nothing exists at this path; a run creates it",
     }
     assert run().result == "ok"
     fleet.repositories[0].commit({"new.txt": "new"})

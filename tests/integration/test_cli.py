@@ -180,11 +180,11 @@ def test_a_plan_says_what_a_run_will_do_and_why_and_writes_nothing(
 ) -> None:
     done = cli("plan", "--settings", settings_file)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), "which settings were used"
-    assert "  + Git credential: there is none for Azure DevOps\n" in done.stdout
+    assert "  + Git credential: no credential for Azure DevOps exists\n" in done.stdout
     assert re.search(
         r"  = /Repos/etl/prod main \w{8}: it is at the latest commit of branch main\n", done.stdout
     )
-    assert re.search(r"  \+ /Repos/reports/prod main \w{8}: there is nothing at this path\n", done.stdout)
+    assert re.search(r"  \+ /Repos/reports/prod main \w{8}: nothing exists at this path\n", done.stdout)
     assert done.stdout.splitlines()[-1] == (
         "Plan: Git credentials: 3 to create, 0 to update. Git folders: 3 to create, 0 to update, 3 unchanged."
     )

@@ -1,4 +1,4 @@
-"""`git-refresh`, as `make install` puts it into .venv/bin, and what a shell completes of it."""
+"""The command `git-refresh`, which `make install` adds to .venv/bin, and its shell completion."""
 
 import os
 import pty
@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.paths import ROOT
+from tests.support.paths import PAGES, ROOT
 from tests.support.project_files import PROJECT, pins
 
 (COMMAND,) = PROJECT["project"]["scripts"].items()
 
 
 def git_refresh(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """As the script in .venv/bin does it."""
+    """Run the command as the script in .venv/bin does."""
     module, _, function = COMMAND[1].partition(":")
     code = f"from {module} import {function}; {function}()"
     return subprocess.run(
@@ -104,9 +104,9 @@ SHELLS = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_page_s_line_for_a_shell_turns_completion_on(shell: str, tmp_path: Path) -> None:
-    page = (ROOT / "docs/reference.md").read_text()
+    pages = "".join(page.read_text() for page in PAGES)
     (line,) = re.findall(
-        rf"^- {shell}\b.*: `(.*_GIT_REFRESH_COMPLETE={shell}_source .*)`$", page, re.MULTILINE
+        rf"^- {shell}\b.*: `(.*_GIT_REFRESH_COMPLETE={shell}_source .*)`$", pages, re.MULTILINE
     )
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")

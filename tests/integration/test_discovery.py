@@ -1,4 +1,4 @@
-"""Git folders of both kinds are found wherever they are, in as many requests as docs/performance.md says."""
+"""Git folders of both kinds are found everywhere, with the requests of tests/unit/test_discovery_search.py."""
 
 import json
 import os

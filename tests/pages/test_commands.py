@@ -7,8 +7,9 @@ import click
 import pytest
 
 from git_refresh.cli.main import main
-from tests.support.paths import PAGES, ROOT, series
+from tests.support.paths import PAGES, ROOT
 from tests.support.printed import parse
+from tools.cli_page import brief
 
 PLACES = [*PAGES, *sorted((ROOT / "docs/pipelines").glob("*.yml"))]
 
@@ -42,38 +43,33 @@ def test_a_misspelled_use_is_noticed(broken: str) -> None:
         parse(broken)
 
 
-def test_the_reference_has_a_line_for_each_command() -> None:
-    section = (
-        (ROOT / "docs/reference.md").read_text().partition("\n## The commands\n")[2].partition("\n## ")[0]
-    )
-    described, taking = section.split("\n| Command | Takes |")
-    for table in (described, taking):
-        assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(main.commands)
+def test_the_page_has_every_command_and_option() -> None:
+    page = (ROOT / "docs/cli.md").read_text()
+    assert re.findall(r"^### `(.+)`$", page, re.MULTILINE) == sorted(main.commands)
+    options = {
+        opt
+        for each in main.commands.values()
+        for p in each.params
+        if isinstance(p, click.Option)
+        for opt in p.opts
+    }
+    assert {word.split()[0] for word in re.findall(r"`(-[^`]+)`", page)} == options | {"--help"}
 
 
-SHARED = {"--json", "--trust-host", "--quiet", "-q", "--verbose", "-v", "--no-color", "--only", "--folder"}
-"""What the section tells before its tables, of several commands at once."""
-
-
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_the_reference_has_what_each_command_takes(name: str) -> None:
-    rows = (ROOT / "docs/reference.md").read_text().partition("\n| Command | Takes |")[2]
-    (found,) = re.findall(rf"^\| `{name}` \| (.*)\| (.*)\|$", rows.partition("\n\n")[0], re.MULTILINE)
-    command = main.commands[name]
-    taken = [
-        each.make_metavar(click.Context(command))
-        for each in command.params
-        if isinstance(each, click.Argument)
-    ]
-    assert found[0].strip(" `") == " ".join(taken)
-    options = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}
-    assert set(re.findall(r"`(-[\w-]+)`", found[1])) == options - SHARED
-
-
-def test_the_reference_says_which_commands_take_the_options_of_several() -> None:
-    page = (ROOT / "docs/reference.md").read_text()
-    for option in ("--quiet", "--folder"):
-        takes = (
-            name for name, each in sorted(main.commands.items()) if any(option in p.opts for p in each.params)
-        )
-        assert f"\n{series(takes)} also take " in page
+@pytest.mark.parametrize(
+    ("help_", "shown"),
+    [
+        ("Show only runs that failed. More.", "Show only runs that failed."),
+        ("How far back: 30m, 24h, 7d.", "How far back: 30m, 24h, 7d."),
+        (
+            "Read the app settings from this file: one of three that are long. More.",
+            "Read the app settings from this file.",
+        ),
+        (
+            "With --apply: wait until the first run with these settings ends.",
+            "With --apply: wait until the first run with these settings ends.",
+        ),
+    ],
+)
+def test_a_long_help_text_is_shortened_to_a_clause(help_: str, shown: str) -> None:
+    assert brief(help_) == shown

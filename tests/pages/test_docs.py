@@ -75,9 +75,9 @@ def test_a_shared_remedy_is_on_the_page_once_and_linked_from_each() -> None:
         assert page.count(f"[{title}](#{_anchor(title)})") == len(rows)
 
 
-def test_the_architecture_page_names_every_room_and_top_level_module() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
-    table = page.partition("\n## Rooms\n")[2].partition("\n\n`tests/")[0]
+def test_the_module_map_names_every_package_and_top_level_module() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = page.partition("\n## Module map\n")[2].partition("\n## ")[0]
     named = {
         name.removeprefix("git_refresh/")
         for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)

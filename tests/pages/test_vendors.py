@@ -1,4 +1,4 @@
-"""Every command that is printed is one that its program takes, and bash and zsh read it alike, as it is meant."""
+"""The programs accept each printed command, and bash and zsh read it as intended."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from tests.support.shells import INSTALLED, STAND_INS, Call
 
 OURS = ("python", "-m", "git_refresh")
 KNOWN_ELSEWHERE = {"az devops user add", "az databricks workspace list"}
-"""Of other extensions, and only named."""
+"""Commands of other extensions that pages only name."""
 REMEDIES = [
     (code, command) for code, command in (*printed.remedies(), *printed.for_others(), *printed.removals())
 ]
@@ -24,7 +24,7 @@ in_each_shell = pytest.mark.parametrize("shell", INSTALLED)
 
 
 def refused(calls: Iterable[Call]) -> list[str]:
-    """What its program would refuse, of vendors' and of ours."""
+    """Return the reasons for which the programs would reject calls."""
     return [why for call in calls if (why := _why(call.words))]
 
 
@@ -65,7 +65,7 @@ def test_a_program_is_given_what_the_page_means(page: str, shell: str) -> None:
 
 
 def meant(text: str) -> Iterator[tuple[str, ...]]:
-    """The words of the simple commands of a script, with its variables put in their places by name alone."""
+    """Yield the words of the simple commands of a script, with its variables filled in."""
     known: dict[str, list[str]] = {}
     for line in map(str.strip, text.splitlines()):
         if loop := re.fullmatch(r"for (\w+) in (.*); do", line):
@@ -77,7 +77,7 @@ def meant(text: str) -> Iterator[tuple[str, ...]]:
 
 
 _MORE = re.compile(r"\$\(|[|;<>]|&&|\\$|\$\d")
-"""What makes a line more than one simple command."""
+"""Syntax of lines that are more than one simple command."""
 
 
 def _filled(line: str, known: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""What the app logs, with each field and each value that there is: queries and pages are held to it."""
+"""Log lines with each field and value that the app writes, for tests of queries and pages."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ DISPATCH, QUEUED, SLICE = "git_refresh.dispatch", "git_refresh.queued", "git_ref
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Every line, parsed, first those of a run in slices; the last is that of a run that could not begin."""
+    """Return parsed lines: first a run in slices, last a run that could not start."""
     caplog.set_level("INFO", "git_refresh")
     logger = RedactingLogger()
     log_dispatch("id", 21, 1003, UNTIL, [Problem("clock", "clock_skew: It goes wrong.")], logger)
@@ -55,7 +55,7 @@ PART = Slice("id", 3, 21)
 
 
 def _log_all(logger: RedactingLogger, part: Slice | None) -> None:
-    """What a run logs, in one piece or as a slice."""
+    """Log the lines of a run, or of a slice."""
     folders = tuple(
         FolderReport(f"/Repos/a/{action}", action, error=ERROR if action == "failed" else None)
         for action in get_args(FolderAction)
@@ -76,7 +76,7 @@ def _log_all(logger: RedactingLogger, part: Slice | None) -> None:
 
 
 def fields(value: object, above: str = "") -> set[str]:
-    """The paths of all that a line holds; what is in a list has the list's path."""
+    """Return the paths of all fields of a line. Items of a list have the path of the list."""
     if isinstance(value, list):
         return {path for item in value for path in fields(item, above)}
     if not isinstance(value, dict):

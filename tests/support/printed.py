@@ -1,4 +1,4 @@
-"""Every command that the product or a page prints, as the text that somebody pastes."""
+"""Every command that the product or a page prints, as a reader pastes it."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ from tests.support.paths import PAGES, ROOT
 from tests.support.shells import Call, paste
 
 PROGRAMS = ("az", "azd", "func", "databricks")
-"""Those of vendors."""
+"""Programs of vendors."""
 HOST = "https://adb-1234567890123456.7.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 FACTS = DiagnosisContext(
@@ -40,24 +40,20 @@ FACTS = DiagnosisContext(
     command=Command("az ad sp show --id x"),
 )
 _BLOCK = re.compile(r"^( *)```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-_SETUP, _OPERATIONS = "docs/setup.md", "docs/runbook.md"
+_OPERATIONS = "docs/runbook.md"
 _BEFORE = {
-    "infra/README.md": _SETUP,
-    "docs/permissions.md": _SETUP,
     "docs/fan-out.md": _OPERATIONS,
-    "docs/reference.md": _OPERATIONS,
     "docs/pipelines/README.md": _OPERATIONS,
 }
-"""The page whose first block one pastes before, as the page says."""
+"""Pages that say to paste the first block of another page first."""
 _ALSO = {
-    "docs/permissions.md": "OBJECT_ID=0b1e\n",
     "docs/pipelines/README.md": "RESOURCE_GROUP=git-refresh\n",
 }
-"""What else the page says is known."""
+"""Further variables that a page expects."""
 
 
 def blocks(name: str) -> list[str]:
-    """The shell blocks of a page, without the prompts and the indentation of a list."""
+    """Return the shell blocks of a page without prompts and indentation."""
     text = (ROOT / name).read_text()
     return [
         re.sub(rf"^{indent}(?:\$ )?", "", block, flags=re.MULTILINE) for indent, block in _BLOCK.findall(text)
@@ -65,7 +61,7 @@ def blocks(name: str) -> list[str]:
 
 
 def pasted(name: str) -> str:
-    """All that one pastes from a page, in order, and from the page before it."""
+    """Return all blocks of a page, after the block of the page before it."""
     before = blocks(_BEFORE[name])[0] if name in _BEFORE else ""
     return before + _ALSO.get(name, "") + "".join(blocks(name))
 
@@ -74,17 +70,17 @@ WITH_BLOCKS = [name for page in PAGES if blocks(name := str(page.relative_to(ROO
 
 
 def in_prose() -> Iterator[tuple[str, str]]:
-    """Commands in a page's sentences and tables, each with its place; one that only names a program's command has no arguments."""
+    """Yield commands in sentences and tables, each with its place."""
     for page in PAGES:
         for line in _BLOCK.sub("", page.read_text()).splitlines():
             for found in re.findall(rf"`((?:{'|'.join(PROGRAMS)}) [a-z][^`]*)`", line):
-                # In a table | is escaped. What is left out is shown as …
+                # In a table, | is escaped. … shows an omission.
                 for command in _simple(re.split(r"…", found.replace("\\|", "|"))[0]):
                     yield f"{page.relative_to(ROOT)}: {command}", command
 
 
 def in_pipelines() -> Iterator[tuple[str, str]]:
-    """The simple commands of the pipelines to copy, with what a pipeline fills in as a word; and of the end-to-end workflow."""
+    """Yield the simple commands of the pipelines and of the end-to-end workflow."""
     for file in sorted((ROOT / "docs/pipelines").glob("*.yml")):
         for script in _scripts(yaml.safe_load(file.read_text())):
             for line in re.sub(r"\$\([\w.]+\)", "WORD", script).splitlines():
@@ -122,7 +118,7 @@ def _simple(line: str) -> Iterator[str]:
 
 
 def remedies() -> Iterator[tuple[str, str]]:
-    """The commands of every remedy, each with its code."""
+    """Yield the commands of all remedies, each with its code."""
     known = _values(FACTS)
     for row in (*TABLE, UNKNOWN, *OWN):
         for template in _templates(row):
@@ -134,7 +130,7 @@ def _templates(row: Row) -> list[str]:
 
 
 def for_others() -> Iterator[tuple[str, str]]:
-    """What `onboard` prints for somebody else to run."""
+    """Yield the commands that `onboard` prints for another admin."""
     yield "let_into_organization", commands.let_into_organization("contoso", GUID, ["p"], looked_up="it's")
     yield "put_into_group", commands.put_into_group("contoso", "aadsp.x", "vssgp.y")
     yield "assign", commands.assign(GUID, "1", GUID)
@@ -150,7 +146,7 @@ def for_others() -> Iterator[tuple[str, str]]:
 
 
 def removals() -> Iterator[tuple[str, str]]:
-    """What `onboard --remove` prints."""
+    """Yield the commands that `onboard --remove` prints."""
     yield "delete_credential", commands.delete_credential(HOST, 9, 7)
     yield "take_permission", commands.take_permission(HOST, "repos", 8, GUID)
     yield "delete_oauth_secret", commands.delete_oauth_secret(HOST, 7, "0a1b")
@@ -168,7 +164,7 @@ def removals() -> Iterator[tuple[str, str]]:
 
 
 def in_messages() -> Iterator[tuple[str, str]]:
-    """What the other texts of the product name: a program's command, and perhaps options; prose may follow."""
+    """Yield the commands in other texts of the product."""
     for file in sorted((ROOT / "git_refresh").rglob("*.py")):
         if file.name in {"table.py", "commands.py"}:
             continue
@@ -181,13 +177,13 @@ def in_messages() -> Iterator[tuple[str, str]]:
 
 @cache
 def calls(text: str, shell: str = "bash") -> tuple[Call, ...]:
-    """What programs are given when this is pasted."""
+    """Return the calls of programs in a pasted text."""
     with tempfile.TemporaryDirectory() as folder:
         return tuple(paste(text, shell, Path(folder)))
 
 
 def all_words() -> Iterator[Sequence[str]]:
-    """Every vendor's command line that is printed anywhere, in words: what `vendors.json` has to know."""
+    """Yield each printed command line of a vendor, which `vendors.json` must describe."""
     for _, text in (*in_prose(), *in_pipelines(), *in_messages()):
         yield shlex.split(text)
     texts = [pasted(name) for name in WITH_BLOCKS]
@@ -197,10 +193,10 @@ def all_words() -> Iterator[Sequence[str]]:
 
 
 def parse(arguments: str) -> None:
-    """Parse a use of the command line without doing it.
+    """Parse a command line without running it.
 
     Raises:
-        click.UsageError: there is no such command or option, or too much is given.
+        click.UsageError: the command, an option or an argument is invalid.
     """
     if arguments in {option for parameter in main.params for option in parameter.opts}:
         return

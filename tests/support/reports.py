@@ -36,7 +36,7 @@ def workspace(**changes: Any) -> WorkspaceReport:
         "name": "data-1",
         "host": HOST,
         "result": "ok",
-        "credential": CredentialReport("updated", 7, "a fresh token replaces the stored one"),
+        "credential": CredentialReport("updated", 7, "a new token replaces the stored one"),
         "folders": (
             FolderReport("/Repos/a/b", "updated", "main", OLD, NEW, why="branch main has moved"),
             FolderReport(

@@ -52,7 +52,7 @@ def paste(text: str, shell: str, folder: Path, **variables: str) -> list[Call]:
             _write(tools / name)
     (here / ".venv/bin").mkdir(parents=True)
     _write(here / ".venv/bin/python")
-    for name in ("infra", ".bicep-version"):
+    for name in ("infra", "docs", ".bicep-version"):
         (here / name).symlink_to(ROOT / name)
     calls.touch()
     asked = "".join(

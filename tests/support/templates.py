@@ -1,4 +1,4 @@
-"""What infra/ deploys, its queries, and those of the command line."""
+"""Snapshots of infra/, its queries, and those of the command line."""
 
 import json
 import re
@@ -14,7 +14,7 @@ FILES = sorted([*(ROOT / "infra/queries").rglob("*.kql"), *PACKAGE.rglob("*.kql"
 QUERIES = {file.name: file.read_text() for file in FILES}
 
 type Infra = Mapping[str, str]
-"""The text of each file below infra/, of azure.yaml, and of the snapshots and the compiled template."""
+"""Texts of infra/, azure.yaml, the snapshots and the compiled template, by name."""
 
 
 def _read(folder: Path) -> dict[str, str]:
@@ -30,7 +30,7 @@ INFRA: Infra = {
 
 
 def deployment(infra: Infra, variant: str) -> Deployment:
-    """What a variant deploys."""
+    """Return the deployment of a variant."""
     return parse(infra[f"{variant}.snapshot.json"])
 
 
@@ -45,25 +45,25 @@ ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 
 
 def token_of(deployed: Deployment) -> str:
-    """What all names end in."""
+    """Return the suffix of all names."""
     name: str = deployed.the("Microsoft.Web/sites")["name"]
     return name.rpartition("-")[2]
 
 
 def kind_of(resource_id: str) -> str:
-    """The type in a resource ID, also of a resource that is extended by the one whose ID it is."""
+    """Return the type in a resource ID, also in that of an extension resource."""
     parts = resource_id.rpartition("/providers/")[2].split("/")
     return "/".join([parts[0], *parts[1::2]])
 
 
 def extended(resource: dict[str, Any]) -> str:
-    """The type of the resource that a role assignment, a lock or a diagnostic setting is on."""
+    """Return the type of the resource that a role assignment, lock or diagnostic setting extends."""
     expression = re.match(r"\[extensionResourceId\('([^']+)'", resource["id"])
     return kind_of(expression[1] if expression else resource["id"].rpartition("/providers/")[0])
 
 
 def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
-    """The app settings of a variant for a new app: those that are given, and those that are always the template's."""
+    """Return the app settings that a variant sets in a new app."""
     (settings,) = deployed.of_type("Microsoft.Web/sites/config")
     found: list[tuple[str, Any]] = []
     for call in re.finditer(r"createObject\(", settings["properties"]):
@@ -75,7 +75,7 @@ def app_settings(deployed: Deployment) -> list[tuple[str, Any]]:
 
 
 def _arguments(expression: str, start: int) -> list[str]:
-    """The arguments of a call in an expression of a template, from behind its opening parenthesis on."""
+    """Return the arguments of a call in an expression; `start` is behind its parenthesis."""
     found, depth, quoted = [""], 0, False
     for character in expression[start:]:
         quoted ^= character == "'"
@@ -90,18 +90,19 @@ def _arguments(expression: str, start: int) -> list[str]:
 
 
 def next_steps(deployed: Deployment) -> list[str]:
-    """The texts of the output NEXT_STEPS, an expression, with what they say of the identity as the expression of it."""
-    text = r"'((?:[^']|'')*)'"
-
-    def fill(call: re.Match[str]) -> str:
-        return "'" + call[1].replace("{0}", call[2].replace("'", "''")) + "'"
-
-    filled = re.sub(rf"format\({text}, (reference\([^()]*\)\.\w+)\)", fill, deployed.outputs["NEXT_STEPS"])
-    return [step.replace("''", "'") for step in re.findall(text, filled)]
+    """Return the texts of the output NEXT_STEPS, with the expressions of values that only Azure knows."""
+    texts: list[str] = []
+    for each in _arguments(deployed.outputs["NEXT_STEPS"], len("[createArray(")):
+        text, *values = _arguments(each, len("format(")) if each.startswith("format(") else [each]
+        filled = text.strip("'").replace("''", "'")
+        for number, value in enumerate(values):
+            filled = filled.replace(f"{{{number}}}", value.strip("'"))
+        texts.append(filled)
+    return texts
 
 
 def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A compiled template, and those of its modules."""
+    """Yield a compiled template and those of its modules."""
     yield template
     for each in resources_of(template):
         if each["type"] == "Microsoft.Resources/deployments":
@@ -109,22 +110,19 @@ def templates(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def resources_of(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The resources and modules of one compiled file: an object of them where one is `existing`, else a list."""
+    """Return the resources of a compiled file, which is an object if a resource is `existing`."""
     found = template["resources"]
     return list(found.values() if isinstance(found, dict) else found)
 
 
 def template(infra: Infra) -> dict[str, Any]:
-    """The compiled main.bicep."""
+    """Return the compiled main.bicep."""
     whole: dict[str, Any] = json.loads(infra["main.json"])
     return whole
 
 
 type Rule = tuple[int, str, str, str, int, str, bool, bool, str, tuple[str, ...]]
-"""Severity, window, frequency, operator, threshold, query; whether it is resolved by itself, and whether it queries the log workspace.
-
-Then which column is summed up, if rows are not counted, and by which ones there is an alert each.
-"""
+"""Severity, window, frequency, operator, threshold, query, auto-resolution, scope is the log workspace, summed column, dimensions."""
 
 
 def rules(deployed: Deployment) -> dict[str, Rule]:

@@ -98,14 +98,3 @@ def test_figures_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pyte
     made.write()
     read = Figures.read()
     assert (read.machine, read.date, list(read.figures)) == (made.machine, made.date, list(made.figures))
-
-
-def test_the_table_has_a_row_for_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "FILE", tmp_path / "figures.json")
-    large = Case(1000, 2, 50, "pulled", "git-cli")
-    kept(figure(case=large), figure(), figure("asyncio", seconds=1.5)).write()
-    _, _, *rows = figures.table()
-    assert rows == [
-        "| 100 x 2 | legacy | 50 | quiet | 2.00 | 1.50 | 1.20 | 1.5 | 3.0 | 70 | 4.0 | 1.0 |",
-        "| 1,000 x 2 | Git CLI | 50 | all pulled | 2.00 |  | 1.20 | 1.5 | 3.0 | 70 | 4.0 | 1.0 |",
-    ]

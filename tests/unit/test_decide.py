@@ -130,29 +130,34 @@ WHY = {
         wanted(branch="x"),
         found(),
         ResolvedRef(OLD),
-        "it is on branch main, and the settings want branch x",
+        "it is on branch main, and the settings name branch x",
     ),
     "off its tag": (
         wanted(tag="v1"),
         found(),
         ResolvedRef(OLD),
-        "it is on branch main, and the settings want tag v1",
+        "it is on branch main, and the settings name tag v1",
     ),
     "detached": (
         wanted(branch="x"),
         found(None),
         ResolvedRef(OLD),
-        "it is on no branch, and the settings want branch x",
+        "it has a detached HEAD, and the settings name branch x",
     ),
-    "not to be asked": (wanted(), found(), None, "Azure DevOps could not tell where branch main is"),
+    "not to be asked": (
+        wanted(),
+        found(),
+        None,
+        "Azure DevOps did not return the latest commit of branch main",
+    ),
     "there": (wanted(tag="v1"), found(None), ResolvedRef(OLD), "it is at the latest commit of tag v1"),
     "adrift": (
         wanted(),
         found(None),
         None,
-        "it is on no branch, and the settings name neither branch nor tag",
+        "it has a detached HEAD, and the settings name neither branch nor tag",
     ),
-    "missing": (wanted(url=URL), None, ResolvedRef(NEW), "there is nothing at this path"),
+    "missing": (wanted(url=URL), None, ResolvedRef(NEW), "nothing exists at this path"),
 }
 
 

@@ -1,4 +1,15 @@
-"""Git folders of both kinds are found in any tree, once, and in as many requests as docs/performance.md says: drawn by hypothesis."""
+"""Git folders of both kinds are found in any tree, once, and with few requests. Hypothesis draws the trees.
+
+Each workspace with `folders` needs 1 request for the list of legacy Git folders. If nothing moves, a run needs further requests:
+
+- legacy, by path: none
+- with Git CLI access, by path: 1 for each Git folder, and 1 for each directory with two or more of them, or for the only one in it
+- missing from the listing of its directory: 1 more
+- a path ending in `/*`: 1 for each directory below, 1 for each directory that the listing does not identify, and 1 for each Git folder
+  that the list does not have
+- a path ending in `/*` without a Git folder in the first 20 requests: at most 2 more
+- a path ending in `/*` whose first Git folder is broken, or whose own entry is wrong: at most 3 more
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -288,7 +299,7 @@ def check_told(tree: Tree, pattern: str, expected: Expected, told: list[PatternR
 def check_requests(
     tree: Tree, expected: dict[str, Expected], found: list[str], listed: Collection[str], look_after: int
 ) -> None:
-    """As many as docs/performance.md says, and none that lists the inside of a Git folder but a pattern's own root."""
+    """Hold the requests to the list above: only the root of a pattern can be listed inside a Git folder."""
     kinds = Counter(kind for kind, _ in tree.asked)
     below = {path for each in expected.values() for path in each.found}
     named = [path for path in found if path not in below and path not in listed]

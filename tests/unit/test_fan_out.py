@@ -150,7 +150,7 @@ def test_settings_that_allow_no_run_raise_as_without_a_queue(
     environ: dict[str, str], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "git_refresh")
-    with pytest.raises(RunFailedError, match="Nothing was run") as raised:
+    with pytest.raises(RunFailedError, match="No workspace was refreshed") as raised:
         dispatch({**ENVIRON, **environ}, None)
     (line,) = [json.loads(each) for each in caplog.messages]
     assert (line["event"], line["result"]) == ("git_refresh.run", "failed")
@@ -327,7 +327,7 @@ def test_a_storage_that_the_settings_no_longer_name_is_said_by_the_slice(
 
 def test_settings_that_broke_between_timer_and_slice_are_its_failure_once(stage: Stage) -> None:
     raised, (line,) = stage.deliver(WORKSPACES="[")
-    assert "Nothing was run, because the app settings are wrong. WORKSPACES: is not valid JSON" in raised
+    assert "No workspace was refreshed: the app settings are invalid. WORKSPACES: is not valid JSON" in raised
     assert (line["event"], line["run_id"], line["slice"], line["slices"]) == ("git_refresh.run", RUN, 1, 3)
     assert line["result"] == "failed"
     assert stage.deliver(count=2, WORKSPACES="[")[1][0]["code"] == "slice_already_completed"

@@ -1,4 +1,4 @@
-"""The worst day costs at most twice a quiet one, in real log lines: a thousand workspaces, sixty Git folders each, every 15 minutes."""
+"""The worst day logs at most twice as much as a quiet one: 1,000 workspaces, 60 Git folders each, every 15 minutes."""
 
 import json
 import logging
@@ -23,16 +23,15 @@ from git_refresh.run.report import (
     log_run,
     log_workspace,
 )
+from tools.costs import PLATFORM_BYTES, RECORD_BYTES, STORAGE_BYTES
 
 WORKSPACES, FOLDERS, RUNS = 1_000, 60, 96
-RECORD = 1_000
-"""Bytes of a record beside its message (docs/reference.md)."""
-PLATFORM = 170_000
-"""Bytes that the platform logs in a run."""
+PLATFORM = PLATFORM_BYTES + 15 * STORAGE_BYTES
+"""Bytes that the platform and the storage account log from one run to the next."""
 DAILY_CAP = 1_000_000_000
-"""Bytes; `logDailyCapGb` of infra."""
+"""Bytes, as `logDailyCapGb` of infra."""
 
-drawn = random.Random(29)  # noqa: S311  # the same ids for the same test
+drawn = random.Random(29)  # noqa: S311  # reproducible IDs
 
 
 FOLDER = DiagnosisContext(
@@ -41,7 +40,7 @@ FOLDER = DiagnosisContext(
 
 
 def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str, str], Diagnosis]:
-    """A failure of each Git folder as Databricks reports it."""
+    """Return a function with the failure of each Git folder as Databricks reports it."""
     message = "there are Conflicting files: etl.py. Commit them."
     return of_each_folder(
         explain(
@@ -54,7 +53,7 @@ def explained(status: int, error_code: str, operation: Attempt) -> Callable[[str
 
 
 def of_each_folder(found: Diagnosis) -> Callable[[str, str], Diagnosis]:
-    """The same diagnosis for each Git folder, with its host and path and a request ID of its own."""
+    """Return a function with this diagnosis for each Git folder, with its own host, path and request ID."""
 
     def of(host: str, path: str) -> Diagnosis:
         request_id = str(UUID(int=drawn.getrandbits(128)))
@@ -105,7 +104,7 @@ def report(workspaces: tuple[WorkspaceReport, ...], problems: tuple[Problem, ...
 
 
 def logged(workspaces: tuple[WorkspaceReport, ...], lines: list[str]) -> list[str]:
-    """The lines of one run."""
+    """Return the log lines of one run."""
     logger, whole = RedactingLogger(), report(workspaces)
     lines.clear()
     for workspace in workspaces:
@@ -118,7 +117,7 @@ def test_the_worst_day_logs_at_most_twice_a_quiet_one_and_below_the_cap(lines: l
     messages = {name: logged(tuple(fleet(fails)), lines) for name, fails in FAILURES.items()}
     assert {len(found) for found in messages.values()} == {WORKSPACES + 1}, "each workspace keeps its line"
     a_run = {name: sum(map(len, found)) for name, found in messages.items()}
-    a_day = {name: RUNS * (size + RECORD * (WORKSPACES + 1) + PLATFORM) for name, size in a_run.items()}
+    a_day = {name: RUNS * (size + RECORD_BYTES * (WORKSPACES + 1) + PLATFORM) for name, size in a_run.items()}
     assert max(a_run.values()) <= 2 * a_run["quiet"], a_run
     assert max(a_day.values()) < DAILY_CAP / 2, a_day
 

@@ -459,13 +459,13 @@ def test_a_detached_folder_with_a_ref_in_the_settings_is_not_called_frozen(
 MIRROR = {"path": "/Repos/etl/prod", "on_conflict": "discard"}
 
 
-@pytest.mark.parametrize(("dry_run", "done"), [(True, "would be"), (False, "may be")])
+@pytest.mark.parametrize(("dry_run", "done"), [(True, "would be"), (False, "might be")])
 def test_a_move_that_might_discard_work_is_reported(dry_run: bool, done: str) -> None:  # noqa: FBT001
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [MIRROR]}, dry_run=dry_run)
     (folder,) = report.workspaces[0].folders
     assert (report.result, folder.action) == ("ok", "updated")
-    assert folder.why == "branch main has moved" + "; may throw away uncommitted changes" * dry_run
+    assert folder.why == "branch main has moved" + "; might discard uncommitted changes" * dry_run
     (problem,) = report.problems
     assert str(problem).startswith(
         f"adb-1 /Repos/etl/prod: changes_discarded: If /Repos/etl/prod had uncommitted changes, they {done} lost."
@@ -582,7 +582,7 @@ def test_a_dry_run_gives_the_reasons_of_what_it_would_do() -> None:
     fake = FakeWorkspace(stored=[OURS], at=behind(), heads={"main": NEW})
     (workspace,) = run(FakeServices({host(1): fake}, {"main": NEW}), dry_run=True).workspaces
     assert workspace.credential is not None
-    assert workspace.credential.why == "a fresh token replaces the stored one"
+    assert workspace.credential.why == "a new token replaces the stored one"
     assert [folder.why for folder in workspace.folders] == ["branch main has moved"]
     assert "why" not in json.dumps(workspace.as_dict())
 

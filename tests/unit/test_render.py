@@ -58,7 +58,7 @@ def test_a_failure_is_shown_once_with_its_cause_and_remedy() -> None:
 
 
 def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
-    made = FolderReport("/Repos/a/d", "created", "main", None, NEW, why="there is nothing at this path")
+    made = FolderReport("/Repos/a/d", "created", "main", None, NEW, why="nothing exists at this path")
     fresh = workspace(
         name="data-2", credential=CredentialReport("created", None, "there is none"), folders=(made,)
     )
@@ -66,12 +66,12 @@ def test_a_plan_has_a_line_for_each_step_with_its_reason_and_a_count() -> None:
     render.show_plan(report(workspace(), fresh), out)
     assert text(out) == (
         f"data-1  {HOST}\n"
-        "  ~ Git credential 7: a fresh token replaces the stored one\n"
+        "  ~ Git credential 7: a new token replaces the stored one\n"
         "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has moved\n"
         "  = /Repos/a/c v1 aaaaaaaa: it is at the latest commit of tag v1\n"
         f"data-2  {HOST}\n"
         "  + Git credential: there is none\n"
-        "  + /Repos/a/d main bbbbbbbb: there is nothing at this path\n"
+        "  + /Repos/a/d main bbbbbbbb: nothing exists at this path\n"
         "\n"
         "Plan: Git credentials: 1 to create, 1 to update. Git folders: 1 to create, 1 to update, 1 unchanged."
     )
@@ -168,7 +168,7 @@ def test_a_narrow_terminal_has_a_list_instead_of_a_table() -> None:
     render.show_report(report(workspace()), out)
     assert text(out).splitlines()[:3] == [
         f"data-1  {HOST}",
-        "  ~ Git credential 7: a fresh token replaces the stored one",
+        "  ~ Git credential 7: a new token replaces the stored one",
         "  ~ /Repos/a/b main aaaaaaaa → bbbbbbbb: branch main has",
     ]
     assert text(out).splitlines()[3] == "    moved"

@@ -239,11 +239,11 @@ FOLDERS: dict[str, tuple[object, GitFolder | OtherObject | None, tuple[str, str]
         folder(None),
         (
             "warning",
-            f"on no branch, at {NEW[:8]}; it is on no branch, and the settings name neither branch nor tag",
+            f"on no branch, at {NEW[:8]}; it has a detached HEAD, and the settings name neither branch nor tag",
         ),
     ),
     "before its first commit": (PROD, folder(commit=None), ("ok", "on branch main, without a commit")),
-    "not there yet": (PROD, None, ("warning", "there is nothing at this path yet; a run creates it")),
+    "not there yet": (PROD, None, ("warning", "nothing exists at this path yet; a run creates it")),
 }
 
 

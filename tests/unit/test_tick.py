@@ -87,5 +87,5 @@ def test_what_is_raised_is_one_bounded_line_whatever_the_settings_hold(
     raised, (line,) = tick({"WORKSPACES": json.dumps(entries), "FAN_OUT": "a\nb"}, caplog)
     assert raised.isprintable()
     assert len(raised) <= LONGEST_MESSAGE
-    assert "Nothing was run" in raised
+    assert "No workspace was refreshed" in raised
     assert line["problems_omitted"] + len(line["problems"]) > 500
