@@ -44,7 +44,7 @@ def furnish(fleet: Fleet, *, edits: bool = False, secret_ends: float | None = No
     first.add_folder("/Repos/etl/next", etl, branch=BRANCH)
     first.add_folder("/Repos/etl/release", etl)
     if edits and (folder := first.folder("/Repos/etl/prod")):
-        folder.edit("jobs/load.py", "print('load, with a fix that nobody has committed')\n")
+        folder.edit("jobs/load.py", "print('load, with an uncommitted fix')\n")
     etl.commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
     if secret_ends is not None:
         end_secret(fleet, secret_ends)

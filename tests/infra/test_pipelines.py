@@ -494,9 +494,9 @@ def test_both_rotate_every_week_on_main_alone_and_by_the_same_commands() -> None
 def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     life: int, phase: int, missed: int
 ) -> None:
-    """The weekly run looks `phase` days after the secret was made, and then every week; from when it is due, some runs are missed."""
+    """The weekly run checks `phase` days after the creation, then every week; some due runs are missed."""
     assert "at least 30 days" in README
-    late = timedelta(hours=12)  # a schedule is no promise
+    late = timedelta(hours=12)  # a schedule can be late
     made = datetime(2026, 1, 1, tzinfo=UTC)
     ends = made + timedelta(days=life)
     secret = OAuthSecret("a", made, ends)

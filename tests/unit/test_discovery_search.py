@@ -3,11 +3,16 @@
 Each workspace with `folders` needs 1 request for the list of legacy Git folders. If nothing moves, a run needs further requests:
 
 - legacy, by path: none
-- with Git CLI access, by path: 1 for each Git folder, and 1 for each directory with two or more of them, or for the only one in it
+
+- with Git CLI access, by path: 1 per Git folder, and 1 per directory with several of them, or for the only one
+
 - missing from the listing of its directory: 1 more
-- a path ending in `/*`: 1 for each directory below, 1 for each directory that the listing does not identify, and 1 for each Git folder
-  that the list does not have
+
+- a path ending in `/*`: 1 per directory below, per directory that the listing does not identify, and per unlisted Git
+  folder
+
 - a path ending in `/*` without a Git folder in the first 20 requests: at most 2 more
+
 - a path ending in `/*` whose first Git folder is broken, or whose own entry is wrong: at most 3 more
 """
 
