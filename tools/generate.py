@@ -1,5 +1,6 @@
 """Generates pages and files from the code and the queries: `make docs`."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,36 +19,54 @@ DOCS = ROOT / "docs"
 
 _PART = r"(?P<begin><!-- (?P<name>[\w-]+): made by `make docs` -->\n).*?(?P<end><!-- end -->\n)"
 _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
-_INTRO = """\
+_TITLE = """\
 # Troubleshooting
 
-Search for the `code` from the log line (`failures[].code`), the report (`error.code`) or the failed invocation's message.
-Each entry has what the service says (the app never shows its text), the cause, and → the remedy. Words in capitals are your values;
-the log line has them filled in where the app knows them.
+If a run or a command fails, find its code here to see the cause and the remedy.
 """
+_TRIAGE = """\
+## Find your code
+
+The log has the code in `failures[].code`, the report in `error.code`, and a command in parentheses.
+If a run has several codes, start with the first of these sections that has one:
+"""
+_LEGEND = """\
+Words in capitals stand for your values.
+If a command ends with …, see the failure's own remedy or run `git-refresh explain CODE`.
+"""
+_MAX_COMMAND_WORDS = 7
 
 
 def troubleshooting() -> str:
-    """Every failure, from the table."""
-    told_at: dict[tuple[str, str], str] = {}
-    parts = [
-        f"## {title}\n\n{'\n'.join(_entry(row, told_at) for row in rows)}" for title, rows in PAGE.items()
-    ]
-    shared = [f"### {title}\n\n→ {_in_full(remedy)}\n" for title, remedy in SHARED.items()]
-    parts.append("\n".join(["## Remedies of several failures\n", *shared]))
-    return "\n".join([_MADE.format("git_refresh/failures/table.py"), _INTRO, *parts])
+    """Return the page with every failure of the table."""
+    sections = ", ".join(f"[{title}](#{_anchor(title)})" for title in PAGE)
+    parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in PAGE.items()]
+    shared = [f"### {title}\n\n{_in_full(remedy)}\n" for title, remedy in SHARED.items()]
+    parts.append("\n".join(["## Shared remedies\n", *shared]))
+    header = _MADE.format("git_refresh/failures/table.py")
+    return "\n".join([header, _TITLE, _TRIAGE, f"{sections}.\n", _LEGEND, *parts])
 
 
-def _entry(row: Row, told_at: dict[tuple[str, str], str]) -> str:
-    """One row; `told_at` has the codes whose entries have told a cause and a remedy before."""
-    told = in_general(row, "`")
-    seen = [f"`{told.message}`", ""] if told.message else []
-    remedy = told.remedy
+def _entry(row: Row) -> str:
+    general = in_general(row, "`")
+    remedy = general.remedy
     for title, shared in SHARED.items():
         remedy = remedy.replace(_in_full(shared), f"[{title}](#{_anchor(title)}).")
-    first = told_at.setdefault((told.cause, told.remedy), row.code)
-    text = [told.cause, "", f"→ {remedy}"] if first == row.code else [f"As [`{first}`](#{first})."]
-    return "\n".join([f"### `{row.code}`", "", *seen, *text, ""])
+    # A status without text is not worth a search.
+    seen = re.sub(r"^(?:\d{3}\b ?)?…?", "", general.message)
+    parts = [f"`{seen}`"] if seen else []
+    return "\n\n".join([f"### `{row.code}`", *parts, general.cause, _shortened(remedy)]) + "\n"
+
+
+def _shortened(remedy: str) -> str:
+    """Return a remedy in which long commands end before their first option."""
+    parts = remedy.split("`")
+    for number in range(1, len(parts), 2):
+        words = parts[number].split()
+        if len(words) > _MAX_COMMAND_WORDS:
+            name = itertools.takewhile(lambda word: not word.startswith(("-", '"')), words)
+            parts[number] = f"{' '.join(name)}…"
+    return "`".join(parts)
 
 
 def _in_full(remedy: str) -> str:

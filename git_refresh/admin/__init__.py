@@ -1,1 +1,1 @@
-"""What platform teams do with their own sign-in: grants and OAuth secrets. Never deployed, and nothing that is deployed imports it."""
+"""Clients and decisions for commands with the Azure CLI account of an admin. Never deployed."""

@@ -1,4 +1,4 @@
-"""The Databricks account: which principals it has, where they are assigned, and whom they trust.
+"""The Databricks account: service principals, workspace assignments, and federation policies.
 
 Facts: https://docs.databricks.com/api/azure/account/workspaceassignment and
 https://docs.databricks.com/api/azure/account/serviceprincipalfederationpolicy
@@ -15,13 +15,13 @@ from git_refresh.clients.scim import ScimClient
 from git_refresh.failures.failure import Operation
 
 AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
-"""What Entra's tokens for the exchange are for."""
+"""Audience of the Entra tokens that Databricks exchanges."""
 
 AS_USER = {"permissions": ["USER"]}
-"""What to send for a principal to be assigned to a workspace. Never an empty list, which would take it out."""
+"""Body that assigns a principal to a workspace. An empty list would remove the principal."""
 
 MAX_POLICY_PAGES = 20
-"""Of the federation policies of a service principal, which may have 20."""
+"""A service principal can have 20 policies."""
 
 
 class _Oidc(Response):
@@ -45,7 +45,7 @@ class _Assigned(Response):
 
 class _Assignment(Response):
     principal: _Assigned | None = None
-    """None where the account could not tell."""
+    """None if the account could not determine it."""
 
 
 class _Assignments(Response):
@@ -53,7 +53,7 @@ class _Assignments(Response):
 
 
 class AdminAccount:
-    """The account, as its admin sees it. Every method raises `ServiceError` when Databricks fails it."""
+    """Client of the account API. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, id_: str, rest: Rest) -> None:
         self.id = id_
@@ -62,12 +62,12 @@ class AdminAccount:
         self._scim = ScimClient(rest, f"{self._path}/scim/v2")
 
     def principal_id(self, client_id: str) -> int | None:
-        """The number of the service principal with this application id; None where the account has none."""
+        """Return the service principal ID for an application ID; None if the account has no such principal."""
         what = Operation.LOOK_UP_ACCOUNT_PRINCIPAL
         return next(iter(self._scim.principal_ids(client_id, what)), None)
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
-        """Assign a principal to a workspace, unless it is assigned already: as an admin, perhaps, and what is sent replaces that."""
+        """Assign a principal, unless it is assigned. The request would replace an admin's assignment."""
         what = Operation.ASSIGN_PRINCIPAL.of()
         path = f"{self._path}/workspaces/{workspace_id}/permissionassignments"
         listed = self._rest.get(what, path, _Assignments).permission_assignments
@@ -77,11 +77,10 @@ class AdminAccount:
         self._rest.send("PUT", what, path, Nothing, body=AS_USER, repeat=Retry.IDEMPOTENT)
 
     def trusts(self, principal_id: int, issuer: str, subject: str) -> bool:
-        """Whether a principal has a federation policy for whom this issuer's tokens call by this name."""
         return bool(self.policy_ids(principal_id, issuer, subject))
 
     def policy_ids(self, principal_id: int, issuer: str, subject: str) -> list[str]:
-        """Return the IDs of these policies: one, unless more were written manually."""
+        """Return the IDs of a principal's federation policies for a subject of an issuer."""
         what, path = Operation.LIST_POLICIES.of(), self._policies(principal_id)
         return [
             each.policy_id
@@ -92,7 +91,7 @@ class AdminAccount:
         ]
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
-        """Write that policy, by an id made of the subject: two admins at once write one."""
+        """Create the federation policy."""
         self._rest.send(
             "POST",
             Operation.WRITE_POLICY.of(),
@@ -107,10 +106,10 @@ class AdminAccount:
 
 
 def policy(issuer: str, subject: str) -> dict[str, object]:
-    """What to send for a principal to trust this subject of this issuer's tokens."""
+    """Return the body that creates a federation policy."""
     return {"oidc_policy": {"issuer": issuer, "audiences": [AUDIENCE], "subject": subject}}
 
 
 def policy_id(subject: str) -> str:
-    """The id of the policy that lets this subject sign in: two who write it at once write one."""
+    """Return the ID of a subject's policy. It is derived, so two admins at once create one policy."""
     return f"git-refresh-{subject}"

@@ -1,4 +1,4 @@
-"""Commands for another person, who has the permission that the signed-in person lacks."""
+"""Commands for an administrator to run when the caller lacks a permission."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from git_refresh.model.values import AZURE_DEVOPS
 from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 
 
-def let_into_organization(
+def add_to_organization(
     organization: str, object_id: str, project_ids: Sequence[str], *, looked_up: str = ""
 ) -> Command:
-    """The command that makes an identity a member with Basic access, and a reader of projects.
+    """Return the command that adds an identity with access level Basic and to the Readers of projects.
 
-    `looked_up` is the name of one more project, whose ID is not known: the command looks it up.
+    `looked_up` names another project, whose ID the command looks up.
     """
     url = f"https://vsaex.dev.azure.com/{quote(organization)}/_apis/serviceprincipalentitlements?api-version=7.1-preview.1"
     if looked_up:
@@ -41,7 +41,6 @@ _TO_FIND = "PROJECT-ID-TO-FIND"
 
 
 def _project_id(organization: str, project: str) -> Command:
-    """What finds out a project's id, between two halves of an argument."""
     url = f"https://dev.azure.com/{quote(organization)}/_apis/projects/{quote(project, safe='')}?api-version=7.1"
     return command(
         '"$(az rest --resource {resource} --url {url} --query id --output tsv)"',
@@ -50,8 +49,8 @@ def _project_id(organization: str, project: str) -> Command:
     )
 
 
-def put_into_group(organization: str, member: str, group: str) -> Command:
-    """The command that puts a member into a group, both by their descriptors."""
+def add_to_group(organization: str, member: str, group: str) -> Command:
+    """Return the command that adds a member to a group. Both are descriptors."""
     return command(
         "az rest --method put --resource {resource} --url {url}",
         resource=AZURE_DEVOPS,
@@ -60,7 +59,6 @@ def put_into_group(organization: str, member: str, group: str) -> Command:
 
 
 def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
-    """The command that assigns an account's principal to a workspace."""
     return command(
         "{account} databricks account workspace-assignment update {workspace_id} {number} --json {content}",
         account=_in_account(account_id),
@@ -71,7 +69,7 @@ def assign(account_id: str, workspace_id: str, client_id: str) -> Command:
 
 
 def add_principal(host: str, client_id: str | None, name: str) -> Command:
-    """The command that adds a service principal to a workspace: an identity of Entra, or one that Databricks manages."""
+    """Return the command that adds an Entra principal or, without client ID, creates one in Databricks."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals create --json {content}",
         host=host,
@@ -80,7 +78,6 @@ def add_principal(host: str, client_id: str | None, name: str) -> Command:
 
 
 def entitle(host: str, principal_id: int | str) -> Command:
-    """The command that adds workspace access to a principal."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals patch {principal_id} --json {content}",
         host=host,
@@ -90,7 +87,6 @@ def entitle(host: str, principal_id: int | str) -> Command:
 
 
 def delete_credential(host: str, credential_id: int, principal_id: int) -> Command:
-    """The command that deletes a Git credential of a service principal."""
     return command(
         "DATABRICKS_HOST={host} databricks git-credentials delete {credential_id} --principal-id {principal_id}",
         host=host,
@@ -103,11 +99,11 @@ _OTHERS = (
     "{access_control_list: [.access_control_list[] | select(.service_principal_name != $name) "
     "| del(.all_permissions, .display_name) + (.all_permissions[] | select(.inherited | not) | {permission_level})]}"
 )
-"""With jq: the permissions on an object as they are to be set, but for those of one principal. Inherited ones are not set."""
+"""Filter for jq: the direct permissions on an object, without those of one principal."""
 
 
-def take_permission(host: str, kind: str, id_: int, name: str) -> Command:
-    """The command that sets the permissions on a folder again, without a principal's. No API removes a single one."""
+def remove_permission(host: str, kind: str, id_: int, name: str) -> Command:
+    """Return the command that sets the permissions of others only. No API removes a single permission."""
     return command(
         'DATABRICKS_HOST={host} databricks permissions set {kind} {id} --json "$(DATABRICKS_HOST={host} databricks permissions get '
         '{kind} {id} --output json | jq --arg name {name} {others})"',
@@ -120,7 +116,6 @@ def take_permission(host: str, kind: str, id_: int, name: str) -> Command:
 
 
 def delete_oauth_secret(host: str, principal_id: int, secret_id: str) -> Command:
-    """The command that deletes an OAuth secret of a service principal."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {secret_id}",
         host=host,
@@ -130,7 +125,6 @@ def delete_oauth_secret(host: str, principal_id: int, secret_id: str) -> Command
 
 
 def on_vault_secret(verb: Literal["delete", "purge", "recover"], vault_url: str, name: str) -> Command:
-    """The command that deletes, purges or recovers a secret in Key Vault."""
     vault = (urlsplit(vault_url).hostname or "").partition(".")[0]
     return command(
         "az keyvault secret {verb} --vault-name {vault} --name {name} --output none",
@@ -141,7 +135,6 @@ def on_vault_secret(verb: Literal["delete", "purge", "recover"], vault_url: str,
 
 
 def delete_policy(account_id: str, number: int, id_: str) -> Command:
-    """The command that deletes a federation policy."""
     return command(
         "{account} databricks account service-principal-federation-policy delete {number} {id}",
         account=_in_account(account_id),
@@ -151,7 +144,7 @@ def delete_policy(account_id: str, number: int, id_: str) -> Command:
 
 
 def unassign(account_id: str, workspace_id: str, number: int) -> Command:
-    """The command that takes an account's principal out of a workspace."""
+    """Return the command that removes an account-level principal from a workspace."""
     return command(
         "{account} databricks account workspace-assignment delete {workspace_id} {number}",
         account=_in_account(account_id),
@@ -161,14 +154,14 @@ def unassign(account_id: str, workspace_id: str, number: int) -> Command:
 
 
 def delete_principal(host: str, number: int) -> Command:
-    """The command that takes a service principal out of a workspace, as its admin."""
+    """Return the command that removes a service principal from a workspace."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals delete {number}", host=host, number=number
     )
 
 
 def delete_from_account(account_id: str, number: int) -> Command:
-    """The command that deletes a service principal, wherever it is assigned."""
+    """Return the command that deletes a service principal and all its assignments."""
     return command(
         "{account} databricks account service-principals delete {number}",
         account=_in_account(account_id),
@@ -177,18 +170,18 @@ def delete_from_account(account_id: str, number: int) -> Command:
 
 
 def leave_organization(organization: str, storage_key: str, tenant: str) -> Command:
-    """The command that takes a member out of an organization, with its access level and memberships."""
+    """Return the command that removes a member with its access level and memberships."""
     path = f"{quote(organization)}/_apis/serviceprincipalentitlements/{quote(storage_key)}"
     return _delete(f"https://vsaex.dev.azure.com/{path}?api-version=7.1-preview.1", tenant)
 
 
 def leave_group(organization: str, member: str, group: str, tenant: str) -> Command:
-    """The command that takes a member out of a group, both by their descriptors."""
+    """Return the command that removes a member from a group. Both are descriptors."""
     return _delete(_membership(organization, member, group), tenant)
 
 
 def _delete(url: str, tenant: str) -> Command:
-    """A request to Azure DevOps; in a tenant, with a token of that one, which `az rest` does not take."""
+    """Return a request to Azure DevOps. `az rest` cannot use a token of another tenant."""
     if not tenant:
         return command(
             "az rest --method delete --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url
@@ -209,7 +202,6 @@ def _membership(organization: str, member: str, group: str) -> str:
 
 
 def pause(app: str, group: str, subscription_id: str) -> Command:
-    """The command that stops the timer of a function app."""
     return command(
         "az functionapp config appsettings set --name {app} --resource-group {group} --subscription {subscription} "
         "--settings {setting} --output none",
@@ -221,7 +213,6 @@ def pause(app: str, group: str, subscription_id: str) -> Command:
 
 
 def show_principal(host: str, principal_id: int) -> Command:
-    """The command that shows a service principal by its number."""
     return command(
         "DATABRICKS_HOST={host} databricks service-principals get {principal_id}",
         host=host,
@@ -229,8 +220,7 @@ def show_principal(host: str, principal_id: int) -> Command:
     )
 
 
-def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> Command:
-    """The command that lets an identity sign in as a service principal."""
+def create_policy(account_id: str, client_id: str, issuer: str, subject: str) -> Command:
     return command(
         "{account} databricks account service-principal-federation-policy create {number} --policy-id {policy_id} --json {content}",
         account=_in_account(account_id),
@@ -240,11 +230,11 @@ def write_policy(account_id: str, client_id: str, issuer: str, subject: str) -> 
     )
 
 
-def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -> Command:
-    """The command that gives Can Manage on a folder; on a directory that has to be made first, if `made`."""
-    make = "DATABRICKS_HOST={host} databricks workspace mkdirs {path} && " if made else ""
+def grant_can_manage(host: str, kind: str, path: str, client_id: str, *, creates: bool) -> Command:
+    """Return the command that grants CAN MANAGE on a folder. With `creates`, it creates the folder first."""
+    create = "DATABRICKS_HOST={host} databricks workspace mkdirs {path} && " if creates else ""
     return command(
-        f"{make}DATABRICKS_HOST={{host}} databricks permissions update {{kind}} "
+        f"{create}DATABRICKS_HOST={{host}} databricks permissions update {{kind}} "
         '"$(DATABRICKS_HOST={host} databricks workspace get-status {path} --output json | jq .object_id)" --json {content}',
         host=host,
         kind=kind,
@@ -254,12 +244,11 @@ def let_manage(host: str, kind: str, path: str, client_id: str, *, made: bool) -
 
 
 def look_up_identity(id_: str) -> Command:
-    """The command that shows a managed identity, by either of its ids."""
+    """Return the command that shows a managed identity by its client ID or object ID."""
     return command("az ad sp show --id {id}", id=id_)
 
 
 def consent(tenant: str, registration: str) -> Command:
-    """The command by which a tenant's administrator consents to an app registration."""
     return command(
         "az login --tenant {tenant} --allow-no-subscriptions && az ad sp create --id {registration}",
         tenant=tenant,
@@ -268,7 +257,6 @@ def consent(tenant: str, registration: str) -> Command:
 
 
 def onboard(invocation: Invocation) -> Command:
-    """The command that grants what a list needs."""
     return invocation.of("onboard{options} --apply")
 
 
@@ -277,5 +265,5 @@ def _in_account(account_id: str) -> Command:
 
 
 def _number(account_id: str, client_id: str) -> Command:
-    """The principal's number, as the shell finds it out: there, what is set for one command is not set for another in its arguments."""
+    """Return the lookup of the service principal ID. Variables of the outer command do not apply to it."""
     return command(PRINCIPAL_NUMBER, account_id=account_id, by_client_id=f'applicationId eq "{client_id}"')

@@ -1,4 +1,4 @@
-"""What is granted in Databricks: the service principal in each workspace, how it signs in, and the folders that it manages."""
+"""Grants in Databricks: workspace access, federation policies, and CAN MANAGE on folders."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,14 +30,12 @@ ACCOUNT_ADMIN = "an account admin of Databricks"
 
 
 def workspace_admin(workspace: Workspace) -> str:
-    """Who can do things in a workspace."""
     return f"a workspace admin of {workspace.name}"
 
 
 def _membership(
     workspace: Workspace, client_id: str, context: DiagnosisContext, who: str, command: Command
 ) -> Grant:
-    """A service principal in a workspace."""
     what = f"service principal {client_id}: in the workspace, with workspace access"
     keys = (("principal", workspace.host, client_id),)
     return Grant("principal", workspace.name, what, who, command, context=context, keys=keys)
@@ -45,42 +43,42 @@ def _membership(
 
 @dataclass(frozen=True, slots=True)
 class FolderTarget:
-    """What the app has to manage for the sake of a folder."""
+    """A Git folder or directory on which the app needs CAN MANAGE."""
 
     path: str
     place: FoundObject | None = None
-    """None: the directory has to be made, or it could not be looked at."""
+    """None if the directory is missing, or could not be read."""
     managed: bool = False
     failure: ServiceError | None = None
     above: str | None = None
-    """The directory that had to be managed before this Git folder was created in it."""
+    """The parent, which onboard granted before a run created this Git folder."""
 
 
 @dataclass(slots=True)
 class WorkspaceSnapshot:
-    """A workspace, as far as it was seen."""
+    """The state of a workspace."""
 
     workspace: Workspace
     client_id: str
-    """Of the service principal that the app signs in as."""
+    """Application ID of the service principal that the app signs in as."""
     api: AdminWorkspace
     account_id: str | None
     principal: Principal | None
     targets: Sequence[FolderTarget]
     context: DiagnosisContext
     gone: bool = False
-    """Whether nothing of it could be read."""
+    """True if nothing of it could be read."""
 
     @property
     def workspace_id(self) -> str | None:
-        """The number in its URL, https://adb-<id>.<n>.azuredatabricks.net. What it says of itself could be another's."""
+        """The ID in its URL. Security: a workspace could report the ID of another one."""
         host = self.workspace.host
         found = re.fullmatch(r"https://adb-(\d{1,20})\.\d{1,3}\.azuredatabricks\.net", host)
         return found[1].lstrip("0") or "0" if found else None
 
 
 class DatabricksGrants:
-    """What one identity needs in the workspaces of its trust zone."""
+    """The grants for one identity in the workspaces of its trust zone."""
 
     def __init__(
         self,
@@ -102,10 +100,10 @@ class DatabricksGrants:
         self._accounts: list[str] = []
         self._numbers: dict[tuple[str, str], int | None] = {}
 
-    # Looking at a workspace
+    # Reading a workspace
 
-    def see(self, entry: Entry) -> WorkspaceSnapshot | Grant:
-        """One workspace, looked at; or why that could not be done. Never raises for what a service does."""
+    def read(self, entry: Entry) -> WorkspaceSnapshot | Grant:
+        """Return the state of a workspace, or a failed grant. Never raises."""
         workspace = entry.workspace
         managed = workspace.auth == "managed_identity"
         client_id = self._client_id(workspace)
@@ -122,14 +120,14 @@ class DatabricksGrants:
                 None if managed and not workspace.additional_principal_ids else api.account_id()
             )
             targets = self._targets(api, workspace, principal)
-        except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the other workspaces
             who, command = workspace_admin(workspace), commands.onboard(self._invocation)
             return _membership(workspace, client_id, context, who, command).failed(error)
         context = replace(context, account_id=account_id or "")
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
     def gone(self, entry: Entry) -> WorkspaceSnapshot | None:
-        """Return a workspace that could not be looked at, for what belongs to it elsewhere; None if there is no token for Databricks."""
+        """Return a snapshot of an unreadable workspace, for its objects elsewhere; None without a token."""
         workspace = entry.workspace
         account_id = self._account_id or (self._accounts[0] if len(self._accounts) == 1 else None)
         client_id = self._client_id(workspace)
@@ -150,7 +148,7 @@ class DatabricksGrants:
     def _targets(
         self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
     ) -> Sequence[FolderTarget]:
-        """What has to be managed, each once. One that cannot be looked at costs no other."""
+        """Return the folders that need CAN MANAGE, each once. One that cannot be read affects only itself."""
         targets: dict[str, FolderTarget] = {}
         for folder in workspace.folders:
             try:
@@ -170,7 +168,7 @@ class DatabricksGrants:
             path = path.rpartition("/")[0] or "/"
             place = api.at(path)
             if place is not None and not place.folder:
-                return None  # nothing that could be granted: check says what is wrong
+                return None  # nothing can be granted; check reports the mistake
         elif place is None or not place.folder:
             return None
         managed = place is not None and principal is not None and api.manages(place, principal)
@@ -179,7 +177,7 @@ class DatabricksGrants:
         return FolderTarget(path, place, managed or path == _SHARED, above=above)
 
     def _client_id(self, workspace: Workspace) -> str:
-        """Return the application ID that the app signs in as; that of a managed identity of another zone is the zone's."""
+        """Return the application ID that the app signs in as, for a managed identity that of its zone."""
         own = self._settings.zone(workspace).identity
         if workspace.auth != "managed_identity":
             own = workspace.client_id
@@ -198,7 +196,7 @@ class DatabricksGrants:
         return self._identity.name or "git-refresh"
 
     def principals(self, seen: Sequence[WorkspaceSnapshot]) -> dict[str, Grant]:
-        """The service principal of each workspace, by the workspace's name."""
+        """Return the grants of the service principals, by the workspace's name."""
         self._accounts = sorted({view.account_id for view in seen if view.account_id is not None})
         return {view.workspace.name: self._principal(view) for view in seen}
 
@@ -238,7 +236,7 @@ class DatabricksGrants:
         )
 
     def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
-        """The Git credential that runs have stored, the principal in the workspace and, with the last workspace, in the account."""
+        """Yield the removals of the Git credential and of the principal, in the account with the whole list."""
         principal, workspace = view.principal, view.workspace
         who = f"service principal {view.client_id}"
         if principal is not None:
@@ -260,7 +258,6 @@ class DatabricksGrants:
         yield from self._account_principal(view, who)
 
     def _credential(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
-        """The Git credential that a run keeps for a service principal."""
         workspace = view.workspace
         found = own_credential(view.api.credentials(number), workspace.git_username)
         if found is None:
@@ -276,13 +273,15 @@ class DatabricksGrants:
         if is_ours(found, workspace.git_username):
             yield removal
         else:
-            yield removal.stays(f"runs have only updated it: {describe_owner(found, workspace.git_username)}")
+            yield removal.stays(
+                f"runs only updated it, and did not create it: {describe_owner(found, workspace.git_username)}"
+            )
 
     def _account_principal(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
         removal = Removal("principal", "Databricks account", who)
         if self._remaining:
             used_by = self._users(view)
-            yield removal.stays("it is removed with the whole list").unless_used(used_by)
+            yield removal.stays("it is removed only with the whole list").unless_used(used_by)
             return
         if view.account_id is None and not view.gone:
             view.account_id = view.api.account_id()
@@ -290,9 +289,9 @@ class DatabricksGrants:
         number = account.principal_id(view.client_id)
         if number is None:
             return
-        affects = ["workspaces outside of the list that it is in, with its roles and permissions there"]
+        affects = ["its roles and permissions in workspaces outside the list"]
         if view.workspace.auth != "managed_identity":
-            affects.append("its application ID: a new principal gets another one, which the list then needs")
+            affects.append("its application ID: the list then needs that of a new principal")
         command = commands.delete_from_account(account.id, number)
         yield replace(removal, required_role=ACCOUNT_ADMIN, command=command, affects=tuple(affects))
 
@@ -301,24 +300,23 @@ class DatabricksGrants:
             view.api.scim.add_principal(self._identity.client_id, self._name)
         except ServiceError as error:
             sure = error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown
-            # The status with which Databricks reports a duplicate is not documented.
+            # Databricks does not document the status for a duplicate.
             if sure and view.api.scim.principal(view.client_id) is None:
                 raise
-            # Somebody else has added it, or the answer was lost.
-        self._appears(view)
+        self._wait_for_principal(view)
 
     def _assign(self, view: WorkspaceSnapshot) -> None:
         account, number = self._in_account(view)
         account.assign(number, view.workspace_id or "")
-        principal = self._appears(view)
+        principal = self._wait_for_principal(view)
         if not principal.entitled:
             view.api.scim.add_workspace_access(principal.id)
 
-    def _appears(self, view: WorkspaceSnapshot) -> Principal:
-        """The service principal, when the workspace shows it.
+    def _wait_for_principal(self, view: WorkspaceSnapshot) -> Principal:
+        """Return the service principal when the workspace shows it.
 
         Raises:
-            DiagnosedError: it does not, for longer than reads lag.
+            DiagnosedError: the workspace does not show it in time.
         """
         found = poll(
             self._clock,
@@ -331,11 +329,11 @@ class DatabricksGrants:
         return found
 
     def _account(self, view: WorkspaceSnapshot) -> AdminAccount:
-        """The account that the workspaces belong to.
+        """Return the client of the account that the workspaces belong to.
 
         Raises:
-            ServiceError: there is no token for it.
-            DiagnosedError: no workspace names it, or they name several, of which some must be wrong.
+            ServiceError: no token was issued.
+            DiagnosedError: the workspaces report no account, or several.
         """
         if len(self._accounts) > 1:
             raise DiagnosedError(finding("accounts_differ", view.context, ids=", ".join(self._accounts)))
@@ -344,11 +342,11 @@ class DatabricksGrants:
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _in_account(self, view: WorkspaceSnapshot) -> tuple[AdminAccount, int]:
-        """Return the account, and the principal's number in it. The number that a workspace says could be another principal's.
+        """Return the account and the principal's ID there. Security: a workspace could report another ID.
 
         Raises:
             ServiceError: the account cannot be read.
-            DiagnosedError: it has no such principal, or the account is not known.
+            DiagnosedError: the account has no such principal, or is unknown.
         """
         account = self._account(view)
         key = account.id, view.client_id
@@ -359,10 +357,10 @@ class DatabricksGrants:
             raise DiagnosedError(finding("principal_not_in_account", view.context))
         return account, number
 
-    # How it signs in without a secret
+    # Federation policies
 
     def policies(self, seen: Sequence[WorkspaceSnapshot]) -> list[Grant]:
-        """A federation policy for each service principal that the app signs in as by exchanging a token of its identity."""
+        """Return the grant of a federation policy for each service principal with `auth: federated`."""
         first = {view.client_id: view for view in reversed(seen) if view.workspace.federated is not None}
         return [self._policy(view) for view in first.values()]
 
@@ -372,9 +370,9 @@ class DatabricksGrants:
         return Grant(
             "federation_policy",
             "Databricks account",
-            f"service principal {view.client_id}: a federation policy that lets {named(self._identity)} sign in as it",
+            f"service principal {view.client_id}: a federation policy for {named(self._identity)}",
             ACCOUNT_ADMIN,
-            commands.write_policy(account_id, view.client_id, self._issuer, subject),
+            commands.create_policy(account_id, view.client_id, self._issuer, subject),
             context=view.context,
             keys=(("federation_policy", view.client_id, subject),),
             do=partial(self._trust, view),
@@ -388,7 +386,7 @@ class DatabricksGrants:
         except ServiceError as error:
             if error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown:
                 raise
-            # Another admin was quicker, or the answer was lost: is it there?
+            # Another admin might have created it, or the response was lost.
             if not poll(self._clock, lambda: self._trusts(view), bool):
                 raise
 
@@ -413,7 +411,7 @@ class DatabricksGrants:
                 f"service principal {view.client_id}: federation policy {id_} of {named(self._identity)}",
                 ACCOUNT_ADMIN,
                 commands.delete_policy(account.id, number, id_),
-                affects=("workspaces outside of the list that the identity signs in to as this principal",),
+                affects=("workspaces outside the list that the identity signs in to as this principal",),
             ).unless_used(others)
 
     def _trusts(self, view: WorkspaceSnapshot) -> bool:
@@ -423,7 +421,7 @@ class DatabricksGrants:
     # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Whether the app manages the principals of `additional_principal_ids`. This command does not grant it."""
+        """Yield the role Service Principal Manager on `additional_principal_ids`. onboard only checks it."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             command = commands.show_principal(view.workspace.host, number)
@@ -446,29 +444,29 @@ class DatabricksGrants:
             return grant.existing(is_=True)
         if groups := ", ".join(sorted(who for who in managers if who.startswith("groups/"))):
             return grant.skipped(
-                f"{groups} has the role, and whether the principal is in there this command does not look up"
+                f"{groups} has the role; onboard does not check whether the principal is a member"
             )
         return missing.lacks("manager_missing", id=number)
 
     # The folders
 
     def folders(self, view: WorkspaceSnapshot, needs: Grant) -> Iterable[Grant]:
-        """Can Manage on what a run updates, and on the directory above what it creates."""
+        """Yield CAN MANAGE on Git folders that a run updates, and on the parents of those that it creates."""
         workspace = view.workspace
         for target in view.targets:
-            made = target.place is None
+            missing = target.place is None
             kind = view.api.kind_of(target.place) if target.place else "directories"
-            what = f"service principal {view.client_id}: Can Manage on {target.path}"
+            what = f"service principal {view.client_id}: CAN MANAGE on {target.path}"
             grant = Grant(
                 "folder",
                 workspace.name,
-                f"{what}, a directory that onboard makes" if made and not target.failure else what,
+                f"{what}, a directory that onboard creates" if missing and not target.failure else what,
                 workspace_admin(workspace),
-                commands.let_manage(workspace.host, kind, target.path, view.client_id, made=made),
+                commands.grant_can_manage(workspace.host, kind, target.path, view.client_id, creates=missing),
                 context=replace(view.context, path=target.path),
                 keys=(("folder", workspace.host, target.path, view.client_id),),
-                do=partial(self._let_manage, view, target),
-                undo=partial(self._take, view, target),
+                do=partial(self._grant_can_manage, view, target),
+                undo=partial(self._revoke, view, target),
                 needs=(needs,),
             )
             yield self._folder(grant, target)
@@ -478,12 +476,12 @@ class DatabricksGrants:
             return grant.failed(target.failure)
         if target.managed:
             return grant.existing(is_=True)
-        if _is_somebodys(target.path):
+        if _is_too_broad(target.path):
             return grant.lacks("grant_too_broad")
         return grant.skipped(grant.blocked) if grant.blocked else grant
 
-    def _take(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
-        """What was granted on this very place, or on the directory above before it was created."""
+    def _revoke(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
+        """Yield the removal of CAN MANAGE on the folder itself, and on its parent if onboard granted it there."""
         if target.failure is not None:
             raise target.failure
         workspace, above = view.workspace, target.above
@@ -495,21 +493,21 @@ class DatabricksGrants:
                 yield Removal(
                     "folder",
                     workspace.name,
-                    f"service principal {view.client_id}: Can Manage on {path}",
+                    f"service principal {view.client_id}: CAN MANAGE on {path}",
                     workspace_admin(workspace),
-                    commands.take_permission(workspace.host, view.api.kind_of(place), place.id, name),
+                    commands.remove_permission(workspace.host, view.api.kind_of(place), place.id, name),
                 )
 
-    def _let_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
+    def _grant_can_manage(self, view: WorkspaceSnapshot, target: FolderTarget) -> None:
         place = target.place or view.api.make_directory(target.path)
-        view.api.let_manage(place, view.client_id)
+        view.api.grant_can_manage(place, view.client_id)
 
 
 _SHARED = "/Shared"
-"""Every user of a workspace can manage it."""
+"""Every user of a workspace has CAN MANAGE on it."""
 
 
-def _is_somebodys(path: str) -> bool:
-    """Whether a directory is more than one team's: the root, one right below it, or a person's home."""
+def _is_too_broad(path: str) -> bool:
+    """Return whether a directory is the root, a top-level directory, or a user's home directory."""
     depth = path.rstrip("/").count("/")
     return depth < 2 or (path.startswith("/Users/") and depth == 2)  # noqa: PLR2004  # /Repos/etl, /Users/ada

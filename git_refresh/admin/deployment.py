@@ -1,6 +1,6 @@
-"""What deploying a list does to the app settings of a function app. Pure: it calls no service.
+"""Computes the new app settings of a function app from a list. Pure functions.
 
-`deploy` and `restore` return the app settings as they will be. A setting that is not this app's stays as it is.
+Settings that do not belong to this product stay unchanged.
 """
 
 import json
@@ -19,13 +19,13 @@ from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.names import MOST_BYTES, PREVIOUS, SET_BY_DEPLOY, SETTINGS
 
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
-"""The platform's own switch, which the first deployment of infra/ sets: the host calls no function whose setting is true."""
+"""The app setting that disables a function. The first deployment of infra/ sets it."""
 OF_TEMPLATE = tuple(name for name in SETTINGS if name not in SET_BY_DEPLOY)
-"""The settings that only a deployment of infra/ sets."""
+"""Settings that only a deployment of infra/ sets."""
 
 _JSON: Mapping[str, type] = {"WORKSPACES": list, "WORKSPACE_DEFAULTS": dict}
 _SAME_AS_UNSET = {"WORKSPACE_DEFAULTS": "{}", "FAN_OUT": "off"}
-"""Defaults that are often written."""
+"""Values that mean the same as a missing setting."""
 
 _REFERENCE = re.compile(r"@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ _NO_VALUE = "***"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `old` and `new` are JSON as it may be shown; None where there is nothing."""
+    """One difference. `old` and `new` are redacted JSON; None for a missing value."""
 
     action: Action
     setting: str
@@ -49,45 +49,44 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """App settings before and after. Values can be secrets of others, so no repr has them."""
+    """App settings before and after. Security: the repr hides values, which can be secrets of others."""
 
     existing: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
     staying: tuple[str, ...] = ()
-    """Settings that the file does not have and that stay."""
+    """Settings that the file does not have, so they stay."""
     not_set: tuple[str, ...] = ()
-    """Settings that the file has with another value and that only a deployment of infra/ sets."""
+    """Settings whose values differ in the file, but that only a deployment of infra/ sets."""
     is_previous: bool = False
-    """Whether the result is what the app had before its last deployment."""
+    """True if the result equals the settings before the last deployment."""
 
     @property
     def changes_app(self) -> bool:
-        """Whether an app setting changes."""
         return self.wanted != self.existing
 
     @property
     def is_first(self) -> bool:
-        """Whether the app waits for its first list: it has none, and the first deployment has paused it."""
+        """True if the app has no list yet, and the first deployment paused it."""
         return _waits(self.existing)
 
     @property
     def resumes(self) -> bool:
-        """Whether the pause of the first deployment ends."""
+        """True if this deployment ends the pause."""
         return is_paused(self.existing) and not is_paused(self.wanted)
 
     @property
     def drops_defaults(self) -> bool:
-        """Whether the file has a list without defaults, and the app has some."""
+        """True if the file has a list without defaults, but the app has defaults."""
         before, after = (each.get("WORKSPACE_DEFAULTS", "") for each in (self.existing, self.wanted))
         return after == "{}" and not _same("WORKSPACE_DEFAULTS", before, after)
 
     @property
     def keeps_previous(self) -> bool:
-        """Whether the previous values can be put back afterwards."""
+        """True if the previous values can be restored afterwards."""
         return all(name in self.wanted for name in PREVIOUS.values())
 
     def references(self) -> list[str]:
-        """Return the settings whose values Azure alone can resolve, as far as the app has these references already."""
+        """Return the settings whose values are references that the app already has and only Azure can resolve."""
         kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
         return [
             name
@@ -96,14 +95,14 @@ class Deployment:
         ]
 
     def too_long(self) -> Iterator[tuple[str, int, int]]:
-        """Each changed setting that could not be kept as the previous one later: its name, its bytes, and how many fit."""
+        """Yield changed settings that are too long to keep as previous values: name, size, and limit in bytes."""
         for name, previous in PREVIOUS.items():
             value = self.wanted.get(name, "")
             if value != self.existing.get(name, "") and not _fits(previous, value):
                 yield name, _bytes(value), MOST_BYTES - _bytes(f"{previous}=")
 
     def newly_trusted(self) -> list[str]:
-        """Return the entries of `TRUSTED_HOSTS` that the app does not trust yet."""
+        """Return the new entries of `TRUSTED_HOSTS`."""
         trusted, _ = parse_trusted_hosts(self.existing.get("TRUSTED_HOSTS", ""))
         wanted, _ = parse_trusted_hosts(self.wanted.get("TRUSTED_HOSTS", ""))
         return sorted(entry for entry in wanted.entries if not trusted.trusts(entry))
@@ -112,8 +111,17 @@ class Deployment:
         """Return all differences, in the order of the settings and of the new list."""
         return list(compare(_parsed(self.existing), _parsed(self.wanted)))
 
+    def replaced_principals(self) -> list[str]:
+        """Return the workspaces whose `client_id` changes. The previous principal's credential stays."""
+        before, after = (_by_host(_parsed(each)) for each in (self.existing, self.wanted))
+        return [
+            after[host][0]
+            for host, (_, entry) in before.items()
+            if host in after and _client_id(entry) not in {"", _client_id(after[host][1])}
+        ]
+
     def left_behind(self) -> list[tuple[str, Diagnosis]]:
-        """Return what stays in a workspace of all that the new list no longer has, each with the workspace's name."""
+        """Return what stays in workspaces although the new list no longer has it, with the workspace's name."""
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
@@ -121,12 +129,12 @@ _OF_MANY_PROGRAMS = {"AZURE_CLIENT_ID", "KEY_VAULT_URL", "TRUSTED_HOSTS"}
 
 
 def is_ours(settings: Mapping[str, str]) -> bool:
-    """Return whether these are the settings of an app like this one."""
+    """Return whether these are the app settings of this product."""
     return any(name in settings for name in SETTINGS.keys() - _OF_MANY_PROGRAMS)
 
 
 def is_paused(settings: Mapping[str, str]) -> bool:
-    """Whether the host calls the timer's function no more, by the switch that infra/ uses."""
+    """Return whether the timer's function is disabled by `PAUSE`."""
     return settings.get(PAUSE, "").strip().lower() in {"true", "1"}
 
 
@@ -135,14 +143,14 @@ def _waits(settings: Mapping[str, str]) -> bool:
 
 
 def listed_hosts(settings: Mapping[str, str]) -> set[str]:
-    """Return the addresses of the workspaces in an app's list."""
+    """Return the URLs of the workspaces in an app's list."""
     return set(_by_host(_parsed(settings)))
 
 
 def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
-    """Return what deploying the settings of a file does. What the file does not have stays.
+    """Return the deployment of a file's settings. Settings that the file does not have stay.
 
-    `WORKSPACE_DEFAULTS` is one with `WORKSPACES`: a file without them sets none, since old ones are not meant for new entries.
+    A file with `WORKSPACES` but without `WORKSPACE_DEFAULTS` removes the defaults, because they were made for other entries.
     """
     new = {name: _compact(name, file[name]) for name in SET_BY_DEPLOY if name in file}
     if "WORKSPACES" in new:
@@ -162,9 +170,9 @@ def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
 
 
 def restore(existing: Mapping[str, str]) -> Deployment | None:
-    """Return what putting the previous values back does; None if they are incomplete, or the app had no list.
+    """Return the deployment of the previous values; None if they are incomplete, or the app had no list.
 
-    The kept values stay as they are, so a second time changes nothing.
+    The kept values do not change, so a second restore changes nothing.
     """
     if (
         not all(name in existing for name in PREVIOUS.values())
@@ -179,7 +187,7 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
 
 
 def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
-    """The app settings with new values; if one differs, also with the previous values and without the first deployment's pause."""
+    """Return the app settings with new values, also with previous values and without the first pause."""
     changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
     if not changed:
         return existing
@@ -204,7 +212,7 @@ def _put(settings: dict[str, str], name: str, value: str) -> None:
 
 
 def _same(name: str, old: str, new: str) -> bool:
-    """Whether two values of a setting mean the same to the app."""
+    """Return whether two values of a setting mean the same to the app."""
     default = _SAME_AS_UNSET.get(name, "")
     old, new = (value.strip() or default for value in (old, new))
     if old == new:
@@ -214,7 +222,7 @@ def _same(name: str, old: str, new: str) -> bool:
 
 
 def _compact(name: str, value: str) -> str:
-    """A value as it is set: JSON without white space."""
+    """Return JSON without white space, and other values stripped."""
     try:
         content = parse(value) if name in _JSON else None
     except JsonError:
@@ -233,7 +241,7 @@ def _bytes(text: str) -> int:
 
 
 def _parsed(settings: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that `deploy` sets, the JSON ones as values. One that is not what it has to be is as good as missing."""
+    """Return the settings that `deploy` sets, with JSON parsed. Invalid ones are omitted."""
     found: dict[str, Any] = {}
     for name in SET_BY_DEPLOY:
         text = settings.get(name, "").strip()
@@ -249,7 +257,7 @@ def _parsed(settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    """All differences, in the order of the settings and of the new list."""
+    """Yield all differences in the order of the settings and of the new list."""
     for name in SET_BY_DEPLOY:
         before, after = old.get(name), new.get(name)
         if name == "WORKSPACES":
@@ -265,7 +273,7 @@ Place = tuple[str, str | None, str | None]
 
 
 def _workspaces(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
-    """Workspaces by their names; one that has another name now, by its address."""
+    """Yield the differences of workspaces with the same name or, if it was renamed, the same URL."""
     before, after = _by_name(old), _by_name(new)
     hosts = {_host(entry): name for name, entry in before.items() if name not in after}
     pairs = [
@@ -306,7 +314,7 @@ def _summary(entry: Mapping[str, Any]) -> str:
 def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for key in dict.fromkeys((*new, *old)):
         before, after = old.get(key), new.get(key)
-        # An empty list is not the same as none, which takes the folders of the defaults.
+        # An empty list differs from a missing one, which inherits the folders of the defaults.
         folders = key == "folders" and all(isinstance(value, list | None) for value in (before, after))
         if folders and (before or after):
             yield from _folders(place, before or [], after or [])
@@ -320,7 +328,7 @@ def _keys(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 
 def _json(value: object) -> str:
-    """A value as JSON, which tells 1 from true."""
+    """Return JSON for a comparison that distinguishes 1 from true."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -356,7 +364,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _value(key: str, value: object) -> str:
-    """A value as JSON. One that could be a secret is not shown, whatever it looks like: its key may say so."""
+    """Return redacted JSON. Security: a value whose key names a secret is hidden, whatever it looks like."""
     text = json.dumps(value, ensure_ascii=False)
     names = f"{key} {text}" if isinstance(value, dict | list) else key
     suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", names, re.IGNORECASE)
@@ -371,7 +379,7 @@ def _change(place: Place, key: str | None, old: str | None, new: str | None) -> 
 
 
 def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
-    """What is left in a workspace of all that the new list has no more; each with the workspace's name."""
+    """Yield what stays in workspaces although the new list no longer has it, with the workspace's name."""
     before, after = (_by_host(settings) for settings in (old, new))
     for host, (name, entry) in before.items():
         context = DiagnosisContext(host=host, principal=_principal(entry))
@@ -393,16 +401,16 @@ def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The entries with an address that can be read, over the defaults, each with its name."""
+    """Return name and entry, merged with the defaults, by URL. Omits entries without a valid URL."""
     defaults = settings.get("WORKSPACE_DEFAULTS") or {}
     entries = {
         name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()
     }
-    return {host: (redact(name), entry) for name, entry in entries.items() if (host := _address(entry))}
+    return {host: (redact(name), entry) for name, entry in entries.items() if (host := _url(entry))}
 
 
-def _address(entry: Mapping[str, Any]) -> str:
-    """The address of a workspace, without what may follow the host; empty: it has none."""
+def _url(entry: Mapping[str, Any]) -> str:
+    """Return the URL of a workspace without path and port; empty if it is invalid."""
     try:
         host = split_url(_host(entry)).hostname
     except ValueError:
@@ -417,6 +425,10 @@ def _principal(entry: Mapping[str, Any]) -> str:
     if not isinstance(client_id, str) or looks_like_secret(client_id):
         return DiagnosisContext().principal
     return f"service principal {redact(client_id)}"
+
+
+def _client_id(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("client_id") or "").lower()
 
 
 def _listed(entry: Mapping[str, Any], key: str) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""What is granted in Azure DevOps: the identity in each organization, with Basic access, among the readers of projects."""
+"""Grants in Azure DevOps: membership of organizations, and of the Readers of projects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,17 +25,17 @@ from git_refresh.settings.entries import Entry
 
 _ADMINISTRATOR = "a Project Collection Administrator of {organization}"
 _OF_THE_PROJECT = frozenset({HTTPStatus.NOT_FOUND})
-"""How a project's look-up fails that says nothing about the others."""
+"""Statuses of a failed project lookup that do not apply to other projects."""
 
-_TYPED = 8
-"""Projects in one command, lest it is cut; after it the others are shown."""
+_MAX_PROJECTS = 8
+"""Projects in one command, which must stay short enough to copy. onboard shows the others after it."""
 
 type Projects = dict[tuple[str, str], dict[str, Repository]]
-"""By origin and organization, and by project, both in small letters: a repository there."""
+"""A repository of each project, by origin and organization, then by project. Keys are lowercase."""
 
 
 def projects_of(entries: Iterable[Entry]) -> Projects:
-    """The projects that the list names. Those of Git folders that a workspace alone names are none: they would let it choose."""
+    """Return the list's projects. Security: a project that only a workspace names must get no grant."""
     found: Projects = {}
     for entry in entries:
         for folder in entry.workspace.folders:
@@ -46,29 +46,24 @@ def projects_of(entries: Iterable[Entry]) -> Projects:
 
 
 def place_of(repository: Repository) -> tuple[str, str]:
-    """Where a repository's organization is: two of one name may be on different hosts."""
+    """Return origin and organization. Organizations on different hosts can have the same name."""
     return repository.origin, repository.organization.lower()
 
 
 def named(identity: ServicePrincipal) -> str:
-    """An identity as people recognise it."""
     name = f" {redact(identity.name)}" if identity.name else ""
-    return f"managed identity{name} (object id {identity.object_id})"
+    return f"managed identity{name} (object ID {identity.object_id})"
 
 
 class DevOpsGrants:
-    """What one identity needs in the organizations of one tenant."""
+    """The grants of one identity in the organizations of one tenant."""
 
     def __init__(
         self, services: AdminServices, identity: ServicePrincipal, tenant: str, remaining: list[Entry]
     ) -> None:
-        """Make the look-ups for one identity.
+        """Prepare the lookups for one identity.
 
-        Args:
-            services: asked with the caller's own sign-in.
-            identity: the member.
-            tenant: that of the organizations, if it is another than one's own.
-            remaining: of the list's entries that are not removed, those with this member.
+        `tenant` is that of the organizations; empty for the caller's own. `remaining` has the entries with this member that stay.
         """
         self._services = services
         self._remaining = remaining
@@ -76,11 +71,11 @@ class DevOpsGrants:
         self._tenant = tenant
 
     def look(self, repositories: Mapping[str, Repository]) -> list[Grant]:
-        """What is needed in one organization, and what is there."""
+        """Return the grants in one organization, with their states."""
         first = next(iter(repositories.values()))
         if first.origin != BUILT_IN:
             grant = self._membership(first, [repository.project for repository in repositories.values()])
-            why = f"it is on {first.origin}, which this command does not know: do it there by hand"
+            why = f"onboard does not support {first.origin}; grant it there manually"
             removal = Removal("organization", grant.location, grant.description, status="skipped", reason=why)
             return [replace(grant.skipped(why), undo=lambda: [removal])]
         ids: dict[str, str] = {}
@@ -93,7 +88,7 @@ class DevOpsGrants:
             except ServiceError as error:
                 failed.append(self._reader(repository).failed(error))
                 if error.failure.status not in _OF_THE_PROJECT:
-                    return failed  # it would be the same for each
+                    return failed  # the other projects would fail alike
         if api is None or not ids:
             return failed
         grant = self._membership(first, list(ids), list(ids.values()))
@@ -103,7 +98,7 @@ class DevOpsGrants:
             return [grant.failed(error), *failed]
         if member is None:
             keys = (*grant.keys, *(self._key(first, project) for project in ids))
-            return [replace(grant, keys=keys, do=partial(self._let_in, api, ids)), *failed]
+            return [replace(grant, keys=keys, do=partial(self._add, api, ids)), *failed]
         grant = replace(grant, undo=partial(self._leave, api, member, first, ids))
         if member.blocked:
             return [grant.lacks("member_cannot_sign_in", status=member.blocked), *failed]
@@ -112,7 +107,7 @@ class DevOpsGrants:
             for repository in repositories.values()
             if repository.project in ids
         ]
-        return [replace(self._licence(api, member, first), undo=grant.undo), *readers, *failed]
+        return [replace(self._access_level(api, member, first), undo=grant.undo), *readers, *failed]
 
     def _membership(self, repository: Repository, projects: Sequence[str], ids: Sequence[str] = ()) -> Grant:
         organization = repository.organization
@@ -121,7 +116,7 @@ class DevOpsGrants:
             f"Azure DevOps {organization}",
             f"{named(self._identity)}: a member with access level Basic, in the Readers of {_and(list(projects))}",
             _ADMINISTRATOR.format(organization=organization),
-            commands.let_into_organization(organization, self._identity.object_id, ids[:_TYPED]),
+            commands.add_to_organization(organization, self._identity.object_id, ids[:_MAX_PROJECTS]),
             context=self._facts(repository),
             keys=(self._key(repository),),
         )
@@ -129,7 +124,7 @@ class DevOpsGrants:
     def _leave(
         self, api: Organization, member: Member, repository: Repository, ids: Mapping[str, str]
     ) -> Iterator[Removal]:
-        """Out of the organization; out of the Readers of single projects, if others need the membership."""
+        """Yield the removal from the organization or, if others need that, from the Readers of projects."""
         location = f"Azure DevOps {api.name}"
         who = _ADMINISTRATOR.format(organization=api.name)
         groups = api.groups(member)
@@ -155,30 +150,30 @@ class DevOpsGrants:
                     commands.leave_group(api.name, member.descriptor, group, self._tenant),
                 ).unless_used(users(self._remaining, partial(_names, place, project)))
 
-    def _let_in(self, api: Organization, ids: Mapping[str, str]) -> None:
-        """As a new member; one whom another admin has let in meanwhile keeps its access level."""
+    def _add(self, api: Organization, ids: Mapping[str, str]) -> None:
+        """Add the identity. If another admin added it in the meantime, only add what is missing."""
         member = api.member(self._identity.object_id)
         if member is None:
             api.add(self._identity.object_id, list(ids.values()))
             return
-        self._raise(api)
+        self._set_basic(api)
         for project, id_ in ids.items():
             if id_ not in member.projects:
-                api.put_into(member, api.readers(project, id_), project)
+                api.add_to_group(member, api.readers(project, id_), project)
 
-    def _raise(self, api: Organization) -> None:
-        """Unless it has Basic or better by now: what is sent replaces the access level."""
+    def _set_basic(self, api: Organization) -> None:
+        """Set the access level to Basic, unless it is Basic or higher. The request replaces the current level."""
         member = api.member(self._identity.object_id)
         if member is not None and not member.licensed:
-            api.raise_to_basic(member)
+            api.set_basic(member)
 
-    def _licence(self, api: Organization, member: Member, repository: Repository) -> Grant:
-        instead = "" if member.licensed else ", in the place of one that sees no repository"
+    def _access_level(self, api: Organization, member: Member, repository: Repository) -> Grant:
+        instead = "" if member.licensed else ", instead of one without access to repositories"
         return replace(
             self._membership(repository, [repository.project]),
             description=f"{named(self._identity)}: a member with access level Basic{instead}",
-            command=commands.let_into_organization(api.name, self._identity.object_id, []),
-            do=partial(self._raise, api),
+            command=commands.add_to_organization(api.name, self._identity.object_id, []),
+            do=partial(self._set_basic, api),
         ).existing(is_=member.licensed)
 
     def _reader(self, repository: Repository) -> Grant:
@@ -188,7 +183,7 @@ class DevOpsGrants:
             f"Azure DevOps {organization}",
             f"{named(self._identity)}: in the Readers of {project}",
             f"a project administrator of {project}, or {_ADMINISTRATOR.format(organization=organization)}",
-            commands.let_into_organization(organization, self._identity.object_id, [], looked_up=project),
+            commands.add_to_organization(organization, self._identity.object_id, [], looked_up=project),
             context=self._facts(repository),
             keys=(self._key(repository, project),),
         )
@@ -203,8 +198,8 @@ class DevOpsGrants:
             return grant.failed(error)
         return replace(
             grant,
-            command=commands.put_into_group(api.name, member.descriptor, readers),
-            do=partial(api.put_into, member, readers, repository.project),
+            command=commands.add_to_group(api.name, member.descriptor, readers),
+            do=partial(api.add_to_group, member, readers, repository.project),
         )
 
     def _key(self, repository: Repository, *project: str) -> Key:
@@ -229,7 +224,6 @@ class DevOpsGrants:
 
 
 def _names(place: tuple[str, str], project: str, entry: Entry) -> bool:
-    """Whether an entry names a project."""
     return project.lower() in projects_of([entry]).get(place, {})
 
 

@@ -1,4 +1,4 @@
-"""Microsoft Entra's directory: who an identity is.
+"""Service principals in the directory of a Microsoft Entra tenant.
 
 Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
 """
@@ -22,20 +22,20 @@ class _ServicePrincipal(Response):
 
 @dataclass(frozen=True, slots=True)
 class ServicePrincipal:
-    """A managed identity, or an app registration's service principal, in one tenant."""
+    """A managed identity, or the service principal of an app registration, in one tenant."""
 
     object_id: str
-    """By which Azure roles and Azure DevOps know it."""
+    """The ID in Azure role assignments and in Azure DevOps."""
     client_id: str
-    """By which `AZURE_CLIENT_ID` and Databricks know it; also called its application id."""
+    """The application ID, as in `AZURE_CLIENT_ID` and in Databricks."""
     name: str
     tenant_id: str
     managed: bool = True
-    """Whether it is a managed identity, and not an application."""
+    """True for a managed identity."""
 
 
 class EntraDirectory:
-    """The directory of one tenant, as one of its users reads it. Every method raises `ServiceError` if it cannot be read."""
+    """Client of Microsoft Graph for one tenant. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, rest: Rest, tenant_id: str) -> None:
         self._rest = rest

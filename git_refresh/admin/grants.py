@@ -1,4 +1,4 @@
-"""A permission that a run needs, with its state, and the command for another person who can grant it."""
+"""A permission that a run needs, with its state and the command that grants it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -33,68 +33,64 @@ GrantKind = Literal[
 ]
 type Key = tuple[str, ...]
 GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
-"""`exists`: nothing to do. `skipped`: not looked at or not done, since something else failed; or this command does not do it."""
+"""`exists`: already granted. `skipped`: a grant that it needs failed, or onboard does not grant it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What there is to know after a right was granted."""
+    """The result of a grant."""
 
     client_id: str | None = None
-    """Of a service principal that was created: its application ID."""
+    """Application ID of a service principal that was created."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One right, and its state."""
+    """One permission and its state."""
 
     kind: GrantKind
     location: str
-    """Whose it is to give: "Azure DevOps contoso", "data-1"."""
+    """Where it is granted: "Azure DevOps contoso", "data-1"."""
     description: str
-    """As it reads after a sign that tells whether it is there: "service principal …: Can Manage on …"."""
     required_role: str = ""
-    """Who can give it: "a workspace admin of data-1"."""
+    """Role that can grant it: "a workspace admin of data-1"."""
     command: Command = NO_COMMAND
-    """What that person types."""
+    """Command with which that role grants it."""
     status: GrantStatus = "planned"
     reason: str = ""
-    """Of one that is skipped; of one that was given, what there is to know besides."""
+    """The reason that it was skipped, or a note on a permission that was granted."""
     client_id: str | None = None
     """See `Granted`."""
     error: Diagnosis | None = None
     context: DiagnosisContext = field(default_factory=DiagnosisContext, repr=False)
     keys: tuple[Key, ...] = ()
-    """What it is about, the same however it is worded as long as a part of it is missing; once it was given, all of these are there."""
+    """Keys that all exist after the grant, although its description might differ."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
-    """Gives it, once or more often; raises `ServiceError` or `DiagnosedError`."""
+    """Grant it. Can be repeated. Raises `ServiceError` or `DiagnosedError`."""
     undo: Callable[[], Iterable[Removal]] | None = field(default=None, repr=False)
-    """Reads what of it exists, complete or not, and returns what removes it; raises as `do` does. None: there is nothing to read."""
+    """Return what removes the existing parts. Raises as `do` does. None if nothing can be removed."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
-    """One of these must exist before; in the state of the look-up."""
+    """At least one of these must be granted first."""
 
     def existing(self, *, is_: bool) -> "Grant":
-        """Return the same right, which exists or is planned."""
         return replace(self, status="exists" if is_ else "planned")
 
-    def checked(self, look: Callable[[], bool]) -> "Grant":
-        """Return the same right, which exists if a look-up says so; or failed, if that cannot be done."""
+    def checked(self, exists: Callable[[], bool]) -> "Grant":
+        """Set the status to `exists`, `planned`, or `failed` by the result of a lookup."""
         try:
-            return self.existing(is_=look())
+            return self.existing(is_=exists())
         except (ServiceError, DiagnosedError) as error:
             return self.failed(error)
 
     def skipped(self, why: str) -> "Grant":
-        """Return the same right, left out."""
         return replace(self, status="skipped", reason=why)
 
     def lacks(self, code: str, **values: object) -> "Grant":
-        """Return the same right, failed for a reason that the app has found itself."""
+        """Mark the grant as failed with a finding of the app."""
         return self.failed(DiagnosedError(finding(code, self.context, **values)))
 
     def failed(self, error: Exception) -> "Grant":
-        """Return the same right, which could not be checked or granted."""
         match error:
             case ServiceError():
                 diagnosis = self._explain(error.failure)
@@ -105,7 +101,6 @@ class Grant:
         return replace(self, status="failed", error=diagnosis)
 
     def _explain(self, failure: ServiceFailure) -> Diagnosis:
-        """Usually, that another person must grant it."""
         diagnosis = explain(failure, self.context)
         denied = failure.status in _REFUSED or _DENIED in failure.message
         if denied and diagnosis.code in _GENERAL and self.kind != "oauth_secret":
@@ -115,14 +110,13 @@ class Grant:
 
     @property
     def blocked(self) -> str:
-        """Why it cannot be given, if what it needs is not there."""
+        """The reason that it cannot be granted yet; empty if none exists."""
         if not self.needs or any(grant.status in {"exists", "planned", "granted"} for grant in self.needs):
             return ""
         first = self.needs[0]
         return f"this failed: {first.description}" if first.status == "failed" else first.reason
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` has it."""
         return {
             "kind": self.kind,
             "location": self.location,
@@ -138,7 +132,7 @@ class Grant:
 
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _DENIED = "Access Denied"
-"""How Azure DevOps refuses in an answer that says 200."""
+"""Azure DevOps' text for a refusal with status 200."""
 _GENERAL = frozenset(
     {
         "permission_denied",
@@ -152,4 +146,4 @@ _GENERAL = frozenset(
         UNKNOWN.code,
     }
 )
-"""Codes of a refusal without a closer reason, such as a firewall or an expired sign-in."""
+"""Codes that `grant_refused` replaces. Codes with a specific cause, such as a firewall, stay."""

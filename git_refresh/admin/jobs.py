@@ -1,4 +1,4 @@
-"""A workspace's jobs: which there are, what they clone and whom they run as. Only read.
+"""Reads the jobs of a workspace: their Git sources and *Run as* identities.
 
 Facts: https://docs.databricks.com/api/azure/workspace/jobs
 """
@@ -21,22 +21,20 @@ from git_refresh.model.values import GUID, Ref, StoredCredential, Token
 from git_refresh.output.mask import SecretFilter
 
 MAX_JOBS_PAGES = 200
-"""Pages of a workspace's list, each of 100 jobs: more than the 12,000 that a workspace may have."""
+"""More pages of 100 jobs than a workspace needs for its limit of 12,000 saved jobs."""
 
 MAX_LISTED_JOBS = MAX_JOBS_PAGES * 100
-"""Jobs in that list, however many are on a page."""
 
 JOBS_PER_PAGE = 100
-_ENTRIES = 1_000
-"""On a page; with more it is none."""
+_MAX_ENTRIES = 1_000
 
 CONNECTIONS = 8
-"""To one workspace: so many jobs are looked at, at once."""
+"""Jobs that are read in parallel."""
 
 _API = "/api/2.2/jobs"
 
 _Name = Annotated[responses.Word | None, WrapValidator(responses.or_nothing)]
-"""It is only shown: an odd one costs nothing."""
+"""An invalid name is ignored, because it is only shown."""
 
 
 class _Named(Response):
@@ -49,9 +47,9 @@ class _Listed(Response):
 
 
 class _Jobs(Page):
-    """Each of its jobs is read by itself, so that an odd one costs no other."""
+    """A page whose jobs are validated one by one, so an invalid job affects only itself."""
 
-    jobs: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
+    jobs: list[Any] = Field(default_factory=list, max_length=_MAX_ENTRIES)
 
 
 class _RunAs(Response):
@@ -71,7 +69,7 @@ class _Source(Response):
 class _Settings(_Named):
     run_as: _RunAs = _RunAs()
     git_source: _Source | None = None
-    tasks: list[Any] = Field(default_factory=list, max_length=_ENTRIES)
+    tasks: list[Any] = Field(default_factory=list, max_length=_MAX_ENTRIES)
 
 
 class _Job(Page):
@@ -79,11 +77,11 @@ class _Job(Page):
     run_as_user_name: responses.Word | None = None
     settings: _Settings = _Settings()
     has_more: bool = False
-    """Whether there are tasks besides those on this page."""
+    """True if the job has more tasks than this page."""
 
 
 class JobsClient:
-    """One workspace's jobs (`admin.values.Jobs`)."""
+    """Client for the jobs of one workspace (`admin.values.Jobs`)."""
 
     def __init__(self, rest: Rest, git: DatabricksWorkspaceApi, secrets: SecretFilter) -> None:
         self._rest = rest
@@ -112,7 +110,7 @@ class JobsClient:
         try:
             found = self._rest.get(what, f"{_API}/get", _Job, {"job_id": str(id_)})
         except ServiceError as error:
-            # A job that does not exist is a 400.
+            # Databricks returns 400 for a missing job.
             gone = (error.failure.status, error.failure.error_code) == (400, "INVALID_PARAMETER_VALUE")
             if gone or error.failure.status == 404:  # noqa: PLR2004
                 return None
@@ -131,7 +129,7 @@ class JobsClient:
 
 
 def _listed(found: object, secrets: SecretFilter) -> ListedJob:
-    """A job of the list; one that cannot be read has no id, and is counted."""
+    """Return a job of the list. An invalid one gets ID 0, so it is still counted."""
     try:
         job = read(_Listed, found, secrets)
     except UnexpectedAnswerError:
@@ -153,12 +151,12 @@ _CODE = ("notebook_task", "spark_python_task", "dbt_task")
 
 
 def _in_workspace(tasks: Sequence[object]) -> bool:
-    """Whether every task says that its code is in the workspace: such a job clones nothing, even with a `git_source`."""
+    """Return whether all tasks have their code in the workspace. Such a job ignores `git_source`."""
     return bool(tasks) and all(_sources(task) == ["WORKSPACE"] for task in tasks)
 
 
 def _sources(task: object) -> list[object]:
-    """Where the notebook, script, dbt project or SQL file of a task is, or that of the task that it repeats."""
+    """Return the `source` of each code file of a task, or of the task that it repeats."""
     if (repeated := _in(_in(task, "for_each_task"), "task")) is not None:
         return _sources(repeated)
     places = [*(_in(task, name) for name in _CODE), _in(_in(task, "sql_task"), "file")]
@@ -178,7 +176,7 @@ def _source(found: _Source | None) -> GitSource | None:
 
 
 class HttpJobsClientFactory:
-    """The ways in to workspaces, with their jobs behind (`admin.values.JobsClientFactory`)."""
+    """Authenticates to workspaces to read their jobs (`admin.values.JobsClientFactory`)."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -195,6 +193,6 @@ class HttpJobsClientFactory:
 
     def workspace(self, host: str, token: SecretStr) -> JobsClient:
         secrets = self._network.secrets
-        secrets.add(token.get_secret_value())  # it must not come back to the app's own client either
+        secrets.add(token.get_secret_value())  # security: no client's response must echo it
         rest = Rest(Service.DATABRICKS, host, token, self._network, connections=CONNECTIONS)
         return JobsClient(rest, DatabricksWorkspaceApi.over(rest), secrets)

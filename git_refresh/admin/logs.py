@@ -1,7 +1,7 @@
-"""The logs of the deployed app, with the sign-in of the person who runs a command.
+"""Queries the logs of the deployed app with the Azure CLI account of the caller.
 
-They are queried on the app's Application Insights component, whose tables have the names of the queries in `queries/`.
-Facts: https://learn.microsoft.com/azure/azure-monitor/logs/api/azure-resource-queries, and the pages beside it on responses and errors.
+The queries in `queries/` use the table names of an Application Insights component.
+Facts: https://learn.microsoft.com/azure/azure-monitor/logs/api/azure-resource-queries, with its pages on responses and errors.
 """
 
 from collections.abc import Iterable
@@ -37,17 +37,17 @@ from git_refresh.failures.failure import Operation, Service
 from git_refresh.output.mask import SecretFilter
 
 LOG_ANALYTICS = "https://api.loganalytics.io"
-"""Where logs are queried, and the resource that a token has to be for."""
+"""Endpoint of the API, and resource of its tokens."""
 
 QUERY_LIMIT_S = 90.0
-"""Seconds for one query, further attempts included."""
+"""Time for one query with all retries."""
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""Bytes of one response: a day's lines of a large fleet in which everything fails."""
+"""Enough for a day's lines of a large fleet in which everything fails."""
 
 
 class Query(StrEnum):
-    """A query of this package, by the name of its file."""
+    """A query in `queries/`. Values are file names."""
 
     RUNS = "runs"
     LAST_RUN = "last-run"
@@ -58,7 +58,6 @@ class Query(StrEnum):
 
     @property
     def text(self) -> str:
-        """Return the query."""
         return _text(self.value)
 
 
@@ -69,18 +68,18 @@ def _text(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rows[M: Response]:
-    """What a query has found."""
+    """The result of a query."""
 
     rows: tuple[M, ...]
     complete: bool
-    """Whether this is all that there is: the service can return a part."""
+    """False if the service returned a partial result."""
 
 
 class AppLogs:
-    """The logs of one Application Insights component. Every method raises `ServiceError` if the service fails it."""
+    """Client of one Application Insights component. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, about: DiagnosisContext, identity: Identity, network: Network) -> None:
-        """Take what there is to know of the app, its component's resource ID included."""
+        """Prepare the client; `about` has the resource ID of the component."""
         self.about = about
         self._identity = identity
         self._network = network
@@ -95,15 +94,14 @@ class AppLogs:
         )
 
     def close(self) -> None:
-        """Close its connection."""
         self._session.close()
 
     def now(self) -> datetime:
-        """Return the time at the service, as far as its responses show it."""
+        """Return the service's time, as far as its responses show it."""
         return self._network.deadline.clock.now() + self._network.skew.behind()
 
     def runs(self, within: timedelta) -> LoggedRuns:
-        """Return the runs of so much time up to now."""
+        """Return the runs of this time up to now."""
         rows = self.find(Query.RUNS, LineRow, within)
         workspaces = self.find(Query.WORKSPACES_BY_RUN, WorkspacesRow, within)
         invocations = self.find(Query.FAILED_INVOCATIONS, InvocationRow, within)
@@ -111,39 +109,31 @@ class AppLogs:
         return read_runs(rows.rows, workspaces.rows, invocations.rows, self.now(), complete=complete)
 
     def last_run(self, within: timedelta) -> LoggedRun | None:
-        """Return the latest run of so much time that has ended, else the latest; None: there is none."""
+        """Return the latest completed run of this time, or else the latest one; None without a run."""
         rows = self.find(Query.LAST_RUN, LineRow, within).rows
         if not rows:
             return None
-        # Of the latest runs one can be in progress, and the one before it wait for its last lines.
+        # The latest run can be in progress, and the previous one can lack its last lines.
         found = self.runs(self.now() - rows[-1].timestamp + timedelta(minutes=1))
         return found.last_ended or next(iter(found.runs), None)
 
     def host_reports(self, within: timedelta) -> tuple[HostReport, ...]:
-        """Return what the Functions host reports, the latest first."""
+        """Return the errors that the Functions host reports, the latest first."""
         rows = self.find(Query.HOST, HostRow, within).rows
         return tuple(HostReport(row.text, row.times, row.last_at) for row in rows)
 
     def stored_tokens(self, within: timedelta) -> StoredTokens:
-        """Return what the runs of so much time have stored."""
+        """Return the tokens that the runs of this time stored."""
         rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
         complete = rows.complete and len(rows.rows) < MAX_STORED_ROWS
         return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
-        """Return the rows that a query of this package finds in so much time up to now.
-
-        Raises:
-            ServiceError: the logs cannot be read.
-        """
+        """Run a query of this package over this time up to now."""
         return self.query(query.text, model, within)
 
     def query[M: Response](self, text: str, model: type[M], within: timedelta) -> Rows[M]:
-        """Return the rows that a query finds in so much time up to now.
-
-        Raises:
-            ServiceError: the logs cannot be read.
-        """
+        """Run a query over this time up to now."""
         resource = quote(self.about.component.lstrip("/"), safe="/")
 
         def ask() -> Rows[M]:
@@ -168,7 +158,7 @@ def _rows[M: Response](tables: Iterable[LogsTable], model: type[M], secrets: Sec
     """Return the rows of the only table.
 
     Raises:
-        UnexpectedAnswerError: there are more, or the rows are something else.
+        UnexpectedAnswerError: the response has several tables, or other rows.
     """
     found = list(tables)
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""The OAuth secrets of a Databricks service principal, as an account or workspace admin sees and makes them, over a workspace's API.
+"""Lists, creates, and deletes OAuth secrets of service principals through a workspace's API.
 
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy
 """
@@ -25,19 +25,19 @@ from git_refresh.failures.failure import (
 from git_refresh.output.mask import SecretFilter
 
 MAX_SECRETS_PAGES = 20
-"""Of a list of five at most: one that goes on after that is no list."""
+"""A list with more pages is treated as endless, because a principal can have five secrets."""
 
 
 def _text(value: object) -> object:
     if value is not None and not isinstance(value, str):
-        raise ValueError("no text")
+        raise ValueError("not a text")
     return value or None
 
 
 Time = Annotated[AwareDatetime | None, BeforeValidator(_text)]
-"""As RFC 3339 writes it."""
+"""RFC 3339."""
 SecretId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-"""It is quoted in what is to be typed, so nothing else is taken."""
+"""Security: it becomes part of a command, so nothing else is accepted."""
 
 
 class _Info(Response):
@@ -51,35 +51,35 @@ class _Secrets(Page):
     secrets: list[_Info] = Field(default_factory=list, max_length=1000)
 
 
-class _Made(_Info):
+class _Created(_Info):
     secret: SecretText
 
     @model_validator(mode="after")
-    def _kept_apart(self) -> "_Made":
+    def _only_in_secret(self) -> "_Created":
         shown = (self.id, *self.scopes)
         if any(SecretFilter([self.secret]).contains(text) for text in shown):
-            raise ValueError("the secret, in what is shown")
+            raise ValueError("a field that is shown contains the secret")
         return self
 
 
 class OAuthSecrets:
-    """The OAuth secrets of the service principals of one workspace. Every method raises `ServiceError` when the workspace fails it."""
+    """Client of one workspace. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, workspace: Rest, secrets: SecretFilter) -> None:
-        """Make a client of a workspace's API; each new secret is added to `secrets`."""
+        """Prepare the client. It adds each new secret to `secrets`."""
         self._rest = workspace
         self._scim = ScimClient(workspace)
         self._secrets = secrets
 
     def now(self) -> datetime | None:
-        """The time at Databricks, by the workspace's answers; None before the first."""
+        """Return Databricks' time by the responses of the workspace; None before the first."""
         return self._rest.time.now()
 
     def principal_id(self, client_id: str) -> int:
-        """The number of the service principal with this application id.
+        """Return the service principal ID for an application ID.
 
         Raises:
-            ServiceError: there is none in this workspace, or more than one.
+            ServiceError: the call failed, or the workspace does not have exactly one such principal.
         """
         what = Operation.FIND_PRINCIPAL
         found = self._scim.principal_ids(client_id, what)
@@ -89,7 +89,7 @@ class OAuthSecrets:
         return found[0]
 
     def list(self, principal: int) -> list[OAuthSecret]:
-        """All that it has, those that have ended too."""
+        """Return all OAuth secrets, also expired ones."""
         what = Operation.LIST_OAUTH_SECRETS.of(principal)
         pages = self._rest.pages(what, _path(principal), _Secrets, most=MAX_SECRETS_PAGES)
         return [_about(each) for page in pages for each in page.secrets]
@@ -97,9 +97,9 @@ class OAuthSecrets:
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
     ) -> NewSecret:
-        """Make one. It is not sent twice: list them after a failure.
+        """Create an OAuth secret. Never repeated: after a failure, list the secrets.
 
-        Without a lifetime it is valid for two years, and without scopes for all that the principal may do.
+        The default lifetime is two years. Without scopes, its tokens have all scopes.
         """
         body: dict[str, object] = {}
         if lifetime is not None:
@@ -108,18 +108,18 @@ class OAuthSecrets:
             body["scopes"] = list(scopes)
         what = Operation.CREATE_OAUTH_SECRET.of(principal)
         try:
-            made = self._rest.send("POST", what, _path(principal), _Made, body=body)
+            created = self._rest.send("POST", what, _path(principal), _Created, body=body)
         except ServiceError as error:
             failure = error.failure
         else:
-            self._secrets.add(made.secret)
-            return NewSecret(_about(made), SecretStr(made.secret))
-        if failure.kind is FailureKind.UNEXPECTED:  # the response may quote a secret that no filter knows
+            self._secrets.add(created.secret)
+            return NewSecret(_about(created), SecretStr(created.secret))
+        if failure.kind is FailureKind.UNEXPECTED:  # security: the response might contain the new secret
             failure = replace(failure, message="", error_code="", request_id="")
         raise ServiceError(failure)
 
     def delete(self, principal: int, secret_id: str) -> None:
-        """Delete one, for good. One that is not there is deleted."""
+        """Delete an OAuth secret permanently. A missing one counts as deleted."""
         what = Operation.DELETE_OAUTH_SECRET.of(f"{secret_id} of service principal {principal}")
         path = f"{_path(principal)}/{secret_id}"
         none_if_missing(lambda: self._rest.send("DELETE", what, path, Nothing, repeat=Retry.IDEMPOTENT))

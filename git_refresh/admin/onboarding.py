@@ -1,6 +1,6 @@
-"""The permissions that a list needs: checked first, then granted step by step. Nothing is ever taken away, only shown how.
+"""Checks and grants the permissions that a list needs, and lists the commands that remove them.
 
-Every step can be repeated after an interrupt. The settings decide who gets a permission: a workspace's folders lead to no grant.
+Every step can be repeated after an interrupt. Security: only the settings lead to a grant, never the folders of a workspace.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
-"""What a service answers that has not heard yet of what another part of it has just made."""
+"""Statuses of a request for a new object that other parts of a service do not know yet."""
 
 _ONE_BY_ONE = frozenset[GrantKind]({"federation_policy", "oauth_secret"})
 _WAVES: tuple[frozenset[GrantKind], ...] = (
@@ -53,34 +53,33 @@ _REMOVED_AS: Mapping[GrantKind, RemovalKind] = {
     "oauth_secret": "vault_secret",
     "folder": "folder",
 }
-"""Which removal is missing where a grant cannot be read."""
+"""The kind of the failed removal if a grant cannot be read."""
 
 _OFFICER = "a Key Vault Secrets Officer"
 
 
-def _taken(recovery: Recovery, url: str, name: str) -> str:
-    """What blocks the name of a deleted secret."""
+def _name_blocked(recovery: Recovery, url: str, name: str) -> str:
     days = f" for {recovery.days} days" if recovery.days else ""
     return (
-        f"the vault has purge protection, so the name stays taken{days}: before onboard or rotate uses it again, run "
+        f"purge protection blocks the name{days}; to use it again with onboard or rotate, first run "
         f"`{commands.on_vault_secret('recover', url, name)}`"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class OnboardOptions:
-    """What the settings do not say."""
+    """Facts that the settings do not contain."""
 
     object_id: str | None = None
-    """Of the app's system-assigned identity."""
+    """Object ID of the app's system-assigned identity."""
     account_id: str | None = None
-    """Of the Databricks account, where the workspaces do not tell it."""
+    """Databricks account ID, if the workspaces do not report it."""
     new_client_id: str | None = None
-    """What stands in the settings for the application id of a service principal that is still to be made."""
+    """Placeholder in the settings for the application ID of a service principal to create."""
 
 
 class Onboarding:
-    """The permissions that a list needs, checked and granted with the sign-in of the Azure CLI."""
+    """The permissions that a list needs, checked and granted with the Azure CLI account of the caller."""
 
     def __init__(
         self, settings: Settings, services: AdminServices, given: OnboardOptions, executor: Executor
@@ -91,18 +90,18 @@ class Onboarding:
         self._executor = executor
         self._clock = services.deadline.clock
         self.grants: list[Grant] = []
-        """What was planned, each as it stands now. Threads replace items, each its own; none changes one."""
+        """The plan with current states. Each thread replaces only its own items."""
         self._principals: dict[tuple[Key, ...], int] = {}
         self._removing = False
 
     def plan(self, new_principal: str | None = None) -> None:
-        """Look at every right that the list needs; or at a service principal that is to be created, by its name."""
+        """Plan all permissions that the list needs, or only the service principal with this name."""
         self.grants = self._new_principal(new_principal) if new_principal else self.look()
         kinds = {"principal", "workspace_access"}
         self._principals = {grant.keys: at for at, grant in enumerate(self.grants) if grant.kind in kinds}
 
     def look(self) -> list[Grant]:
-        """Return every permission that the list needs, with its state. Never raises for a service's failure.
+        """Return every permission that the list needs, with its state. A failed call becomes a failed grant.
 
         Raises:
             KeyboardInterrupt: the command was interrupted.
@@ -113,9 +112,9 @@ class Onboarding:
         return found
 
     def removals(self) -> list[Removal]:
-        """Return what removes all that exists of these permissions, in the order in which to run it. Never raises for a service's failure.
+        """Return the removals in the order to run them. A failed call becomes a failed removal.
 
-        What other workspaces of `settings.listed` use stays.
+        Objects that other workspaces of `settings.listed` use stay.
 
         Raises:
             KeyboardInterrupt: the command was interrupted.
@@ -133,7 +132,7 @@ class Onboarding:
             failed = replace(grant, error=None)
             try:
                 yield from grant.undo()
-            except Exception as error:  # noqa: BLE001  # a defect must not stop the others
+            except Exception as error:  # noqa: BLE001  # a bug must not stop the other removals
                 failed = grant.failed(error)
         if (diagnosis := failed.error) is not None:
             if diagnosis.code == "grant_refused":
@@ -143,13 +142,11 @@ class Onboarding:
             kind = _REMOVED_AS.get(grant.kind, "principal")
             yield Removal(kind, grant.location, grant.description, status="failed", error=diagnosis)
 
-    def apply_all(self, given: Callable[[Grant], None]) -> None:
-        """Grant all that is planned: first memberships, then sign-ins, then folders; at many places at once.
-
-        Each is passed to `given` as soon as it was granted or has failed.
+    def apply_all(self, on_done: Callable[[Grant], None]) -> None:
+        """Grant memberships, then authentication, then folders. Pass each result to `on_done`.
 
         Raises:
-            KeyboardInterrupt: the command was interrupted; nothing more is begun then.
+            KeyboardInterrupt: the command was interrupted. No further grant is started.
         """
         for kinds in _WAVES:
             places: dict[str, list[int]] = {}
@@ -157,36 +154,35 @@ class Onboarding:
                 if grant.status == "planned" and grant.kind in kinds:
                     places.setdefault(grant.location, []).append(at)
             if kinds == _ONE_BY_ONE:
-                # In this thread, where a Ctrl-C arrives: a secret that is stored nowhere is deleted again.
+                # In this thread, which receives Ctrl-C: a secret that is not stored must be deleted.
                 for place in places.values():
-                    self._apply_at(given, place)
+                    self._apply_at(on_done, place)
             else:
-                self._executor.each(list(places.values()), partial(self._apply_at, given))
+                self._executor.each(list(places.values()), partial(self._apply_at, on_done))
             if self._executor.interrupted:
                 raise KeyboardInterrupt
 
-    def _apply_at(self, given: Callable[[Grant], None], place: Sequence[int]) -> None:
+    def _apply_at(self, on_done: Callable[[Grant], None], place: Sequence[int]) -> None:
         for at in place:
             if not self._executor.interrupted:
                 self.grants[at] = self._applied(self.grants[at])
-                given(self.grants[at])
+                on_done(self.grants[at])
 
     def _applied(self, planned: Grant) -> Grant:
-        """Give one; its status tells what came of it."""
         grant = replace(planned, needs=tuple(map(self._now, planned.needs)))
         if grant.do is None:
             return grant
         if grant.blocked:
             return grant.skipped(grant.blocked)
-        fresh = grant.kind == "folder" and any(needs.status == "granted" for needs in grant.needs)
+        is_new = grant.kind == "folder" and any(needs.status == "granted" for needs in grant.needs)
         began = self._clock.monotonic()
         while True:
             try:
                 done = grant.do()
-            except Exception as error:  # noqa: BLE001  # a defect must not stop the other grants
+            except Exception as error:  # noqa: BLE001  # a bug must not stop the other grants
                 late = self._clock.monotonic() - began > READ_LAG_S
                 unknown = isinstance(error, ServiceError) and error.failure.status in _NOT_YET
-                if fresh and not late and unknown:
+                if is_new and not late and unknown:
                     self._clock.sleep(POLL_PAUSE_S)
                     continue
                 return grant.failed(error)
@@ -194,16 +190,15 @@ class Onboarding:
             return replace(grant, status="granted", client_id=done.client_id, reason=done.reason)
 
     def _now(self, principal: Grant) -> Grant:
-        """As it stands now."""
         return self.grants[self._principals[principal.keys]]
 
-    def see(self) -> None:
-        """Look whether what was given can be seen, for as long as reads lag; what cannot has failed."""
+    def wait_until_visible(self) -> None:
+        """Read until all grants are visible. Grants that stay invisible for `READ_LAG_S` seconds have failed."""
         done = {at: grant for at, grant in enumerate(self.grants) if grant.status == "granted" and grant.keys}
 
         def unseen() -> list[int]:
-            there = {key for grant in self.look() if grant.status == "exists" for key in grant.keys}
-            return [at for at, grant in done.items() if not there.issuperset(grant.keys)]
+            visible = {key for grant in self.look() if grant.status == "exists" for key in grant.keys}
+            return [at for at, grant in done.items() if not visible.issuperset(grant.keys)]
 
         for at in poll(self._clock, unseen, lambda found: not found) if done else ():
             self.grants[at] = self.grants[at].lacks("grant_not_visible")
@@ -227,7 +222,7 @@ class Onboarding:
         yield from self._databricks(zone, identity, entries, projects)
 
     def _with_member(self, zone: Zone) -> list[Entry]:
-        """Return the entries that are not removed, and whose Azure DevOps is called as the same member."""
+        """Return the entries that stay and that call Azure DevOps as the same member."""
         own = zone.devops or zone.identity
         zones = [(entry, self._settings.zone(entry.workspace)) for entry in remaining(self._settings)]
         return [entry for entry, other in zones if (other.devops or other.identity) == own]
@@ -237,20 +232,20 @@ class Onboarding:
     ) -> Iterator[Grant]:
         databricks = DatabricksGrants(self._services, identity, self._given.account_id, self._settings, zone)
         seen: list[WorkspaceSnapshot] = []
-        lost: list[Entry] = []
-        looked_at = self._executor.each(entries, databricks.see)
+        unread: list[Entry] = []
+        results = self._executor.each(entries, databricks.read)
         if self._executor.interrupted:
             raise KeyboardInterrupt
-        for entry, view in looked_at:
+        for entry, view in results:
             if isinstance(view, WorkspaceSnapshot):
                 seen.append(view)
             else:
                 context = DiagnosisContext(host=entry.workspace.host)
-                late = Grant("principal", entry.name, "look at the workspace", context=context)
+                late = Grant("principal", entry.name, "check the workspace", context=context)
                 yield view or late.lacks("check_timed_out")
-                lost.append(entry)
+                unread.append(entry)
         principals = databricks.principals(seen)
-        gone = [*filter(None, map(databricks.gone, lost))] if self._removing else []
+        gone = [*filter(None, map(databricks.gone, unread))] if self._removing else []
         principals |= databricks.principals(gone) if gone else {}
         yield from principals.values()
         yield from databricks.policies([*seen, *gone])
@@ -261,13 +256,13 @@ class Onboarding:
             yield from self._unnamed(view, projects)
 
     def _identity(self, zone: Zone) -> ServicePrincipal | Grant:
-        """Who the app is."""
+        """Return the app's identity in a trust zone, or the failed lookup."""
         asked = zone.identity or self._given.object_id or ""
         grant = Grant(
             "identity",
             "Microsoft Entra",
             f"look up managed identity {asked}",
-            "somebody who may read the directory",
+            "a user who can read the directory",
             commands.look_up_identity(asked),
         )
         try:
@@ -281,7 +276,7 @@ class Onboarding:
         return found if found.managed else grant.lacks("not_a_managed_identity", id=asked)
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
-        """Who calls Azure DevOps: the identity or, in another tenant, the app registration that speaks for it."""
+        """Return the caller of Azure DevOps: the identity or, in another tenant, the app registration."""
         if zone.devops is None:
             return identity
         tenant, registration = zone.devops.tenant_id, zone.devops.client_id
@@ -313,7 +308,7 @@ class Onboarding:
     # The OAuth secrets
 
     def _secrets(self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]) -> Iterator[Grant]:
-        """An OAuth secret by each name in Key Vault that the list wants one by."""
+        """Yield the grant of an OAuth secret for each secret name in the list."""
         users: dict[str, list[WorkspaceSnapshot]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
@@ -337,13 +332,13 @@ class Onboarding:
             "oauth_secret",
             f"Key Vault {url.removeprefix('https://')}",
             f'OAuth secret of service principal {first.client_id}, as the secret "{target.name}"',
-            f"{workspace_admin(first.workspace)} who is Key Vault Secrets Officer",
+            f"{workspace_admin(first.workspace)} with the role Key Vault Secrets Officer",
             commands.onboard(self._settings.invocation),
             context=context,
             keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
-        grant = replace(grant, undo=partial(self._take_secret, target, views))
+        grant = replace(grant, undo=partial(self._remove_secret, target, views))
         if target.shared_by:
             return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
@@ -361,16 +356,16 @@ class Onboarding:
         views: Sequence[WorkspaceSnapshot],
         target: RotationTarget,
     ) -> Granted | None:
-        """In the first workspace that the principal is in by now; it is tried in all of them."""
-        in_it = [
+        """Create the secret in the first workspace that has the principal. It is tried in all of them."""
+        assigned = [
             view
             for view, principal in zip(views, grant.needs, strict=True)
             if self._now(principal).status in {"exists", "granted"}
         ]
-        hosts = tuple(dict.fromkeys(view.workspace.host for view in in_it))
-        target = replace(target, client_id=in_it[0].client_id, hosts=hosts)
+        hosts = tuple(dict.fromkeys(view.workspace.host for view in assigned))
+        target = replace(target, client_id=assigned[0].client_id, hosts=hosts)
         vault = self._services.vault(self._settings.key_vault_url or "")
-        if vault.current(target.name) is not None:  # another admin was quicker
+        if vault.current(target.name) is not None:  # another admin has stored one
             return None
         report = Rotation(
             target,
@@ -380,7 +375,7 @@ class Onboarding:
             deadline=self._services.deadline,
             within=timedelta(),
             context=grant.context,
-            allowed=frozenset(hosts),  # there is none yet that the others would be locked out by
+            allowed=frozenset(hosts),  # no workspace depends on an older secret
         ).issue()
         if report.errors:
             raise DiagnosedError(report.errors[0])
@@ -388,11 +383,11 @@ class Onboarding:
             return None
         ids = ", ".join(each.id for each in report.unmanaged)
         return Granted(
-            reason=f"besides, it has OAuth secrets that nobody knows of ({ids}); rotate says what to do with them"
+            reason=f"the service principal also has unrecognized OAuth secrets ({ids}); rotate shows what to do with them"
         )
 
-    def _take_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
-        """The OAuth secrets that versions of ours name, and the secret in Key Vault with them."""
+    def _remove_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
+        """Yield the removals of a Key Vault secret and of the OAuth secrets that this product stored in it."""
         url = self._settings.key_vault_url or ""
         name, vault = target.name, self._services.vault(url)
         location = f"Key Vault {url.removeprefix('https://')}"
@@ -411,31 +406,33 @@ class Onboarding:
             ids = {version.stored_by_us(view.client_id, place_of_secret(url, name)) for version in versions}
             yield from self._oauth_secrets(view, ids, used_by)
         if not any(view.principal for view in views) and versions:
-            why = "no workspace that can be read has the principal; they are deleted with it"
+            why = "no readable workspace has the service principal; deleting it deletes them"
             what = f"OAuth secrets of service principal {target.client_id}"
             yield Removal("oauth_secret", "Databricks account", what, status="skipped", reason=why)
         what = f'the secret "{name}"'
-        removal = Removal("vault_secret", location, what, _OFFICER, affects=("whatever else reads it",))
+        removal = Removal(
+            "vault_secret", location, what, _OFFICER, affects=("all other readers of the secret",)
+        )
         if not recovery.deleted:
             yield replace(
                 removal,
                 command=commands.on_vault_secret("delete", url, name),
-                reason="" if recovery.purgeable else _taken(recovery, url, name),
+                reason="" if recovery.purgeable else _name_blocked(recovery, url, name),
             ).unless_used(used_by)
         removal = replace(removal, description=f"{what}, deleted", affects=("its recovery",))
         if recovery.purgeable and not used_by:
             purge = commands.on_vault_secret("purge", url, name)
-            # az does not wait until the deletion has ended, which takes seconds.
+            # az does not wait for the deletion, which takes some seconds.
             yield replace(
                 removal, command=purge if recovery.deleted else command("sleep 20 && {purge}", purge=purge)
             )
         elif recovery.deleted:
-            yield removal.stays(_taken(recovery, url, name))
+            yield removal.stays(_name_blocked(recovery, url, name))
 
     def _oauth_secrets(
         self, view: WorkspaceSnapshot, ours: Collection[str | None], used_by: tuple[str, ...]
     ) -> Iterator[Removal]:
-        assert view.principal is not None  # noqa: S101  # of a principal that was seen
+        assert view.principal is not None  # noqa: S101  # the caller filters
         host, number = view.workspace.host, view.principal.id
         for secret in self._services.oauth_secrets(host).list(number):
             removal = Removal(
@@ -448,32 +445,30 @@ class Onboarding:
             if secret.id in ours:
                 yield removal.unless_used(used_by)
             else:
-                yield removal.stays("no command of this product made it for this secret in Key Vault")
+                yield removal.stays("onboard and rotate did not create it for this secret in Key Vault")
 
-    # What the list does not name
+    # Projects that the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Git folders of projects that the list does not name. Only its author decides that the identity may read them."""
+        """Yield skipped grants for other projects. Security: only the list can grant access to a project."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None
             if repository is None:
                 continue
             if repository.project.lower() not in named.get(place_of(repository), {}):
-                what = f"{target.path} is a clone of {repository}, a project that the list does not name"
+                what = f"{target.path} is a clone of {repository}, whose project is not in the list"
                 grant = Grant("project", view.workspace.name, what)
-                yield grant.skipped(
-                    'write its address as "url" into its entry, and the identity is let in there'
-                )
+                yield grant.skipped('to grant access to it, add its clone URL as "url" to its entry')
 
-    # Where there is no service principal yet
+    # A new service principal
 
     def _new_principal(self, name: str) -> list[Grant]:
-        """A service principal that Databricks manages, for a list that names none yet: created in its first workspace.
+        """Return the grant that creates a service principal in the first workspace without one.
 
-        Names need not be unique. If one of this name exists, none is created: it might be another team's.
+        If the name exists, none is created, because names are not unique and the other one might belong to another team.
         """
-        workspace = next(  # settled by the command
+        workspace = next(  # the command checks that one exists
             entry.workspace
             for entry in self._settings.entries
             if isinstance(entry, Entry) and entry.workspace.client_id == self._given.new_client_id
@@ -486,15 +481,15 @@ class Onboarding:
             commands.add_principal(workspace.host, None, name),
             context=DiagnosisContext(host=workspace.host),
         )
-        grant = replace(grant, do=partial(self._make_principal, grant.context, name))
-        return [grant.checked(lambda: self._free(grant.context, name) is None)]
+        grant = replace(grant, do=partial(self._create_principal, grant.context, name))
+        return [grant.checked(lambda: self._scim_without(grant.context, name) is None)]
 
-    def _free(self, context: DiagnosisContext, name: str) -> ScimClient:
-        """Return the workspace's principals, if none has this name.
+    def _scim_without(self, context: DiagnosisContext, name: str) -> ScimClient:
+        """Return the client of a workspace that has no principal of this name.
 
         Raises:
-            ServiceError: they cannot be listed.
-            DiagnosedError: one has it.
+            ServiceError: the principals cannot be listed.
+            DiagnosedError: a principal has this name.
         """
         scim = ScimClient(self._services.rest(Service.DATABRICKS, context.host))
         if known := scim.principals_named(name):
@@ -505,17 +500,15 @@ class Onboarding:
             )
         return scim
 
-    def _make_principal(self, context: DiagnosisContext, name: str) -> Granted:
-        scim = self._free(context, name)  # another admin may have been quicker
+    def _create_principal(self, context: DiagnosisContext, name: str) -> Granted:
+        scim = self._scim_without(context, name)  # again, because another admin might have created one
         try:
             client_id = scim.add_principal(None, name)
         except ServiceError as error:
             if not error.failure.outcome_unknown:
                 raise
-            made = poll(
-                self._clock, lambda: scim.principals_named(name), bool
-            )  # the answer was lost: was it made?
-            if len(made) != 1:
+            created = poll(self._clock, lambda: scim.principals_named(name), bool)  # the response was lost
+            if len(created) != 1:
                 raise
-            client_id = made[0].client_id
+            client_id = created[0].client_id
         return Granted(client_id)

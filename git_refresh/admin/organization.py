@@ -1,4 +1,4 @@
-"""An Azure DevOps organization: who is a member, with which licence, and of which projects.
+"""An Azure DevOps organization: its members, with their access levels and projects.
 
 Facts: https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanagement/service-principal-entitlements and
 https://learn.microsoft.com/rest/api/azure/devops/graph
@@ -29,20 +29,20 @@ ENTITLEMENTS_ORIGIN = "https://vsaex.dev.azure.com"
 DEVOPS_GRAPH_ORIGIN = "https://vssps.dev.azure.com"
 
 MAX_MEMBERS_PAGES = 200
-"""Of an organization's service principals; a list that goes on after that is no list."""
+"""A list of service principals with more pages is treated as endless."""
 
 READERS = "Readers"
 _READING = frozenset({"projectreader", "projectcontributor", "projectadministrator"})
-"""The groups of a project whose members read its repositories."""
+"""Project groups whose members can read repositories."""
 _VERSION = {"api-version": "7.1-preview.1"}
-_NO_LICENCE = frozenset({"none", "stakeholder"})
+_WITHOUT_REPOSITORIES = frozenset({"none", "stakeholder"})
 _GONE = frozenset({"deleted", "none"})
-"""Statuses of an identity that Azure DevOps still knows, and that is no member any more."""
+"""Statuses of an identity that is no longer a member."""
 _BLOCKED = frozenset({"disabled", "expired"})
-"""Of one that cannot sign in. One that has not signed in yet is `pending`, which is normal."""
+"""Statuses of a member that cannot sign in. `pending` is normal before the first sign-in."""
 
 Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
-"""An opaque name of a subject, which goes into paths."""
+"""An opaque name of a subject. The pattern is strict because it becomes part of a URL."""
 
 
 class _Project(Response):
@@ -54,8 +54,6 @@ class _Value(Response):
 
 
 class _Subject(Response):
-    """A service principal or a group."""
-
     descriptor: Descriptor
     displayName: Annotated[Word | None, WrapValidator(or_nothing)] = None  # noqa: N815  # Azure DevOps' names, here and below
     principalName: Annotated[Word | None, WrapValidator(or_nothing)] = None  # noqa: N815
@@ -110,7 +108,7 @@ class _Operation(Response):
 
 
 class _Outcome(Response):
-    """Of a change of entitlements: the call itself succeeds where the change was refused."""
+    """The result of a change of entitlements. A refused change has status 200 too."""
 
     isSuccess: Annotated[bool, Field(strict=True)]  # noqa: N815
     operationResult: _Operation = _Operation()  # noqa: N815
@@ -119,20 +117,20 @@ class _Outcome(Response):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A service principal that is in the organization."""
+    """A service principal in the organization."""
 
     descriptor: str
     storage_key: str
     licensed: bool
-    """Whether it may see repositories: Basic or better."""
+    """True for access level Basic or higher, which can read repositories."""
     projects: frozenset[str]
-    """Ids of the projects whose repositories it reads, as a reader, a contributor or an administrator."""
+    """IDs of the projects whose repositories it can read."""
     blocked: str = ""
-    """The status of one that cannot sign in: disabled or expired."""
+    """`disabled` or `expired` if it cannot sign in."""
 
 
 def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]:
-    """What to send for an identity to be a member with Basic access, and a reader of projects."""
+    """Return the body that adds an identity with access level Basic and to the Readers of projects."""
     body: dict[str, object] = {
         "accessLevel": {"accountLicenseType": "express"},
         "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
@@ -146,7 +144,7 @@ def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]
 
 
 class Organization:
-    """One organization, as one of its users sees it. Every method raises `ServiceError` when Azure DevOps fails it."""
+    """Client of one organization. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, name: str, devops: Rest, entitlements: Rest, graph: Rest) -> None:
         self.name = name
@@ -156,13 +154,12 @@ class Organization:
         self._graph = graph
 
     def project_id(self, project: str) -> str:
-        """The id of a project."""
         path = f"{self._path}/projects/{quote(project, safe='')}"
         what = Operation.LOOK_UP_PROJECT.of(f"{project} of {self.name}")
         return self._devops.get(what, path, _Project, {"api-version": "7.1"}).id.lower()
 
     def member(self, object_id: str) -> Member | None:
-        """The service principal with this object id; None where it is not a member, or not any more."""
+        """Return the member with this object ID; None if it is not a member."""
         what = Operation.LIST_MEMBERS.of(self.name)
         descriptor = next(
             (
@@ -178,13 +175,13 @@ class Organization:
         key = self._graph.get(what, f"{self._path}/graph/storagekeys/{descriptor}", _Value, _VERSION).value
         path = f"{self._path}/serviceprincipalentitlements/{key}"
         found = none_if_missing(lambda: self._entitlements.get(what, path, _Entitlement, _VERSION))
-        if found is None:  # known to the directory, without a licence
+        if found is None:  # in the directory, but without an access level
             return None
         status = found.accessLevel.status.lower()
         if status in _GONE or found.servicePrincipal.isDeletedInOrigin:
             return None
         licensed = (
-            found.accessLevel.accountLicenseType.lower() not in _NO_LICENCE
+            found.accessLevel.accountLicenseType.lower() not in _WITHOUT_REPOSITORIES
             or found.accessLevel.licensingSource.lower() == "msdn"
         )
         projects = frozenset(
@@ -200,13 +197,13 @@ class Organization:
             yield from page.value
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
-        """Let a service principal in, with Basic access and into the Readers of projects. Doing it twice changes nothing."""
+        """Add a service principal with access level Basic and to the Readers of projects. Idempotent."""
         what = Operation.ADD_MEMBER.of(self.name)
         path = f"{self._path}/serviceprincipalentitlements"
         self._change("POST", what, path, entitlement(object_id, project_ids))
 
-    def raise_to_basic(self, member: Member) -> None:
-        """Give a member that may see no repository the access level Basic."""
+    def set_basic(self, member: Member) -> None:
+        """Set the access level to Basic."""
         what = Operation.RAISE_ACCESS_LEVEL.of(self.name)
         value = {"accountLicenseType": "express", "licensingSource": "account"}
         body = [{"op": "replace", "path": "/accessLevel", "value": value}]
@@ -227,7 +224,7 @@ class Organization:
             )
 
     def readers(self, project: str, project_id: str) -> str:
-        """The descriptor of a project's group Readers."""
+        """Return the descriptor of a project's Readers group."""
         what = Operation.FIND_READERS.of(project)
         scope = self._graph.get(what, f"{self._path}/graph/descriptors/{project_id}", _Value, _VERSION).value
         for group in self._subjects(what, "groups", scopeDescriptor=scope):
@@ -236,7 +233,7 @@ class Organization:
         raise self._graph.unexpected(what)
 
     def groups(self, member: Member) -> dict[str, str]:
-        """Return the groups that a member is in itself: their full names, by descriptor."""
+        """Return the full names of the groups that a member is a direct member of, by descriptor."""
         what, path = (
             Operation.LIST_GROUPS.of(self.name),
             f"{self._path}/graph/memberships/{member.descriptor}",
@@ -246,8 +243,8 @@ class Organization:
         containers = [each.containerDescriptor for each in found.value]
         return {container: names.get(container) or container for container in containers}
 
-    def put_into(self, member: Member, group: str, project: str) -> None:
-        """Put a member into a group. Doing it twice changes nothing."""
+    def add_to_group(self, member: Member, group: str, project: str) -> None:
+        """Add a member to a group. Idempotent."""
         what = Operation.ADD_READER.of(project)
         path = f"{self._path}/graph/memberships/{member.descriptor}/{group}"
         self._graph.send("PUT", what, path, Nothing, query=_VERSION, repeat=Retry.IDEMPOTENT)

@@ -1,6 +1,6 @@
-"""A workspace, read with an admin's own sign-in, where only the app's identity can sign in as the service principal.
+"""Reads workspaces with an admin's account, for principals that only the app can sign in as.
 
-Facts: https://docs.databricks.com/api/azure/workspace/gitcredentials/list: an admin names another principal by `principal_id`.
+Facts: https://docs.databricks.com/api/azure/workspace/gitcredentials/list (`principal_id` is for admins)
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from git_refresh.run.ports import Services, WorkspaceApi
 
 
 class AdminReader:
-    """Opens workspaces as the person who is signed in (`ports.AdminAccess`)."""
+    """Opens workspaces as the caller (`ports.AdminAccess`)."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -29,15 +29,15 @@ class AdminReader:
         return _ReadOnly(services.workspace(host, token), principal_id)
 
     def _principal_id(self, host: str, client_id: str, token: SecretStr) -> int:
-        """Return the number of the service principal.
+        """Return the service principal ID.
 
         Raises:
-            ServiceError: the person does not administer the workspace, or the principal is not in it.
+            ServiceError: the caller is not a workspace admin, or the workspace does not have the principal.
         """
         rest = Rest(Service.DATABRICKS, host, token, self._network, skew=self._network.skew)
         try:
             scim = ScimClient(rest)
-            # Others may not see all Git folders: one that they may not see would count as missing.
+            # Only admins can list all Git folders. For others, a hidden folder would count as missing.
             if not scim.me().is_admin:
                 raise _failed(Operation.LOOK_UP_CALLER, FailureKind.NOT_ADMIN)
             found = scim.principal_ids(client_id)
@@ -55,9 +55,9 @@ def _failed(operation: Operation, kind: FailureKind, about: str = "") -> Service
 
 @dataclass(frozen=True, slots=True)
 class _ReadOnly:
-    """A workspace with the Git credentials of a service principal in place of the caller's (`ports.WorkspaceApi`).
+    """A workspace with the Git credentials of a service principal (`ports.WorkspaceApi`).
 
-    It writes nothing: what it would write is the caller's own token.
+    Security: it cannot write, because it would store the caller's own token.
     """
 
     api: WorkspaceApi

@@ -1,4 +1,4 @@
-"""What takes one grant back: the command for it, and who loses by it. Nothing here removes anything."""
+"""The commands that remove grants, with their side effects. Nothing here removes anything."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,15 +28,15 @@ RemovalKind = Literal[
     "principal",
 ]
 ORDER: tuple[RemovalKind, ...] = get_args(RemovalKind)
-"""What comes first needs what comes later: a workspace deletes OAuth secrets only of its own principals."""
+"""Order of removal, because earlier kinds need later ones: OAuth secrets need the principal."""
 
 RemovalStatus = Literal["remove", "stays", "skipped", "failed"]
-"""`remove`: its command takes it back. `stays`: others need it, or onboard did not grant it. `skipped`: it was not looked at."""
+"""`stays`: others need it, or onboard did not grant it. `skipped`: not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One thing that exists, with the command that removes it."""
+    """An existing object or permission, with the command that removes it."""
 
     kind: RemovalKind
     location: str
@@ -45,23 +45,20 @@ class Removal:
     command: Command = NO_COMMAND
     status: RemovalStatus = "remove"
     used_by: tuple[str, ...] = ()
-    """Workspaces of the list that need it, and are not removed."""
+    """Remaining workspaces of the list that need it."""
     affects: tuple[str, ...] = ()
-    """What else is lost."""
+    """Side effects of the removal."""
     reason: str = ""
-    """Why it stays or was not looked at; of what is removed, what follows."""
+    """The reason that it stays or was skipped, or a note on its removal."""
     error: Diagnosis | None = None
 
     def unless_used(self, names: tuple[str, ...]) -> "Removal":
-        """Return the same, which stays if workspaces need it."""
         return replace(self, status="stays", used_by=names, command=NO_COMMAND, reason="") if names else self
 
     def stays(self, why: str) -> "Removal":
-        """Return the same, which stays for this reason."""
         return replace(self, status="stays", command=NO_COMMAND, reason=why)
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` has it."""
         return {
             "kind": self.kind,
             "location": self.location,
@@ -77,40 +74,38 @@ class Removal:
 
 
 def remaining(settings: Settings) -> list[Entry]:
-    """Return the entries of the list that are not removed, where the settings have those that are."""
+    """Return the entries of the list that stay. `settings.entries` has those to remove."""
     removed = {entry.name for entry in settings.entries}
     return [entry for entry in settings.listed if isinstance(entry, Entry) and entry.name not in removed]
 
 
 def users(entries: list[Entry], uses: Callable[[Entry], bool]) -> tuple[str, ...]:
-    """Return the names of those that use something."""
     return tuple(entry.name for entry in entries if uses(entry))
 
 
 def of_app(
     app: "FunctionApp", deployed: Mapping[str, str], removed: Collection[str], deploy: Command | None
 ) -> Removal:
-    """Return what keeps the app from storing Git credentials again.
+    """Return what stops the app from storing Git credentials again.
 
-    Args:
-        app: the function app.
-        deployed: its app settings.
-        removed: the addresses of the workspaces that are removed.
-        deploy: what deploys the list without them; None: nothing of the list is left.
+    `deployed` has its app settings, `removed` the URLs of the workspaces to remove. `deploy` is the command that deploys the rest of the
+    list; None if nothing remains.
     """
-    there = sorted(listed_hosts(deployed) & set(removed))
+    listed = sorted(listed_hosts(deployed) & set(removed))
     removal = Removal("app", f"function app {app.name}", "", "a Contributor of its resource group")
     if is_paused(deployed):
-        return replace(removal, description="is paused").stays("it starts no run")
-    if not there:
-        return replace(removal, description="has none of these workspaces").stays("its runs leave them alone")
+        return replace(removal, description="is paused").stays("it starts no runs")
+    if not listed:
+        return replace(removal, description="has none of these workspaces").stays(
+            "its runs do not change them"
+        )
     removal = replace(
         removal,
-        description=f"is on, and refreshes {', '.join(there)}",
+        description=f"refreshes {', '.join(listed)}",
         command=deploy or commands.pause(app.name, app.group, app.subscription_id),
     )
     if deploy is None:
         return replace(
-            removal, affects=("the credentials of all its workspaces: they expire within 24 hours",)
+            removal, affects=("the credentials of all its workspaces, which expire within 24 hours",)
         )
-    return replace(removal, reason="First take their entries out of the list.")
+    return replace(removal, reason="First remove their entries from the list.")

@@ -1,4 +1,4 @@
-"""Azure Resource Manager: the deployed function app, its app settings and its alert rules, as a signed-in person reads and sets them.
+"""Client of Azure Resource Manager for function apps, their app settings, and alert rules.
 
 Facts: Azure/azure-rest-api-specs, `specification/web/resource-manager/Microsoft.Web/AppService/stable/2025-03-01` (app settings are
 replaced whole, and have no `etag`), `specification/monitor/resource-manager/Microsoft.Insights` (`scheduledQueryRules`),
@@ -26,17 +26,17 @@ from git_refresh.model.waiting import pause
 from git_refresh.output.text import first_of
 
 MAX_PAGES = 50
-"""Pages of a list. A subscription with more function apps needs --resource-group."""
+"""A subscription with more function apps needs --resource-group."""
 MAX_NAMED_GROUPS = 5
 
 MAX_SUBSCRIPTIONS = 30
-"""Subscriptions that are searched for an app that is not in the chosen one."""
+"""Subscriptions to search for an app that the chosen one does not have."""
 
-READS_AFTERWARDS = 3
-"""How often app settings are read after they were set, until they are the ones that were set."""
+MAX_VERIFY_READS = 3
+"""Reads of the app settings until they show the new values."""
 BETWEEN_READS_S = 1.0
 DATE_PRECISION = timedelta(seconds=1)
-"""Of the `Date` of a response, which has no fractions of a second."""
+"""The `Date` of a response has no fractions of a second."""
 
 _WEB = {"api-version": "2025-03-01"}
 _SUBSCRIPTIONS = {"api-version": "2022-12-01"}
@@ -44,7 +44,7 @@ _ALERT_RULES = {"api-version": "2026-03-01"}
 _COMPONENTS = {"api-version": "2020-02-02"}
 
 _COMPONENT_TAG = "hidden-link: /app-insights-resource-id"
-"""The tag with which the portal, the Azure CLI and infra/ name the Application Insights component of an app."""
+"""Tag of an app that names its Application Insights component."""
 
 _RESOURCE_ID = re.compile(r"(?i)/subscriptions/[0-9a-f-]{36}/[\w()./ -]{1,900}")
 
@@ -60,7 +60,7 @@ def _checked(text: str) -> str:
 
 
 _ResourceId = Annotated[str, Field(strict=True), AfterValidator(_checked)]
-"""It becomes part of an address, so nothing else is taken."""
+"""Security: it becomes part of a URL, so nothing else is accepted."""
 _SITE = re.compile(
     rf"(?i)/subscriptions/({GUID.pattern})/resourceGroups/([^/]+)/providers/Microsoft\.Web/sites/([^/]+)"
 )
@@ -73,14 +73,12 @@ class _Resource(Response):
 
 
 class _Whole(Response):
-    """All of a resource."""
+    """A resource with all properties."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class _List[T](Response):
-    """A page of a list."""
-
     value: list[T] = Field(max_length=5_000)
     nextLink: Annotated[str, Field(max_length=4_096)] = ""  # noqa: N815  # Resource Manager's name
 
@@ -91,7 +89,7 @@ class _Subscription(Response):
 
 
 class _Settings(Response):
-    """`StringDictionary`: of every name that the app has, whoever set it."""
+    """`StringDictionary` in the specification, with the settings of other tools too."""
 
     properties: dict[str, Annotated[str, Field(strict=True)]] = Field(max_length=10_000, repr=False)
 
@@ -106,7 +104,7 @@ class _Rule(_Resource):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An Azure subscription that the signed-in person can read."""
+    """An Azure subscription that the caller can read."""
 
     id: str
     name: str = ""
@@ -119,7 +117,7 @@ class FunctionApp:
     id: str
     name: str
     group: str
-    """Its resource group."""
+    """Name of its resource group."""
     subscription_id: str
     component_id: str = ""
     """Resource ID of its Application Insights component, if a tag names it."""
@@ -140,27 +138,27 @@ class AlertRule:
 
 
 class ResourceManager:
-    """Azure Resource Manager, as one person may use it. Every method raises `ServiceError` if it fails."""
+    """Client of Resource Manager. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
     def now(self) -> datetime:
-        """Return the time at Resource Manager, by its responses, at most a second late; before the first, this machine's."""
-        there = self._rest.time.now()
-        return there + DATE_PRECISION if there else self._rest.network.deadline.clock.now()
+        """Return the service's time, at most a second late; before the first response, this machine's."""
+        service_time = self._rest.time.now()
+        return service_time + DATE_PRECISION if service_time else self._rest.network.deadline.clock.now()
 
     def subscriptions(self) -> list[Subscription]:
-        """Return the subscriptions that the person can read, in the tenant of the sign-in."""
+        """Return the subscriptions that the caller can read in their tenant."""
         what = Operation.LIST_SUBSCRIPTIONS.of()
         found = self._pages(what, "/subscriptions", _List[_Subscription], _SUBSCRIPTIONS)
         return [Subscription(each.subscriptionId.lower(), each.displayName) for each in found]
 
     def app(self, name: str, subscription_id: str, group: str = "") -> FunctionApp | None:
-        """Return the function app of this name, in any letter case; None if the subscription or the group has none.
+        """Return the function app of this name, in any letter case; None if missing.
 
         Raises:
-            DiagnosedError: more than one resource group has one. The names of apps with a unique default host name can be alike.
+            DiagnosedError: several resource groups have one, which is possible with unique default host names.
         """
         what = Operation.FIND_APP.of(name)
         if group:
@@ -176,14 +174,13 @@ class ResourceManager:
         return found[0] if found else None
 
     def apps(self, subscription_id: str) -> list[FunctionApp]:
-        """Return all apps of a subscription."""
         what = Operation.FIND_APP.of("in the subscription")
         return [self._app(what, site) for site in self._sites(what, subscription_id)]
 
     def component_id(self, app: FunctionApp) -> str | None:
-        """Return the resource ID of the app's Application Insights component; None if there is none.
+        """Return the resource ID of the app's Application Insights component; None if none is found.
 
-        It is the one that a tag of the app names, else the one of the app's name in its resource group.
+        Without a tag that names it, it has the app's name and resource group.
         """
         if app.component_id:
             return app.component_id
@@ -193,7 +190,7 @@ class ResourceManager:
         return found.id if found else None
 
     def app_settings(self, app: FunctionApp) -> dict[str, str]:
-        """Return all app settings. Values can be secrets of others."""
+        """Return all app settings. Security: values can be secrets of other tools."""
         return self._send(
             "POST",
             Operation.READ_APP_SETTINGS.of(app.name),
@@ -204,7 +201,7 @@ class ResourceManager:
         ).properties
 
     def set_app_settings(self, app: FunctionApp, settings: Mapping[str, str]) -> None:
-        """Replace all app settings, which restarts the app. It is not sent twice: read them after a failure."""
+        """Replace all app settings, which restarts the app. Never repeated: read them after a failure."""
         what = Operation.SET_APP_SETTINGS.of(app.name)
         body = {"properties": dict(settings)}
         self._send("PUT", what, f"{app.id}/config/appsettings", Nothing, _WEB, body=body)
@@ -223,7 +220,6 @@ class ResourceManager:
         return found.model_dump() if found else None
 
     def read_all(self, path: str, version: str, **query: str) -> list[Mapping[str, Any]]:
-        """Return all resources of a list."""
         what = Operation.READ_OBJECTS.of(_type_of(path))
         found = self._pages(what, path, _List[_Whole], {"api-version": version, **query})
         return [each.model_dump() for each in found]
@@ -240,7 +236,6 @@ class ResourceManager:
         return template
 
     def enable(self, rule: AlertRule) -> None:
-        """Enable an alert rule."""
         body = {"properties": {"enabled": True}}
         what = Operation.ENABLE_ALERT_RULE.of(rule.name)
         self._send("PATCH", what, rule.id, Nothing, _ALERT_RULES, body=body, repeat=Retry.IDEMPOTENT)
@@ -263,7 +258,7 @@ class ResourceManager:
     def _pages[T: Response](
         self, what: Attempt, path: str, model: type[_List[T]], query: Mapping[str, str]
     ) -> Iterator[T]:
-        """The entries of a list, page by page. The next page is an address, which must be of the same service."""
+        """Yield the entries of a list. Security: the URL of the next page must have the same origin."""
         for _ in range(MAX_PAGES):
             page = self._get(what, path, model, query)
             yield from page.value
@@ -301,13 +296,13 @@ class ResourceManager:
 def find_app(
     manager: ResourceManager, name: str, subscription_id: str, group: str = "", *, searches: bool = True
 ) -> FunctionApp:
-    """Return the function app of this name in a subscription; empty: the Azure CLI uses none.
+    """Return the function app of this name. An empty subscription ID means that the Azure CLI has none.
 
-    If it is not there and `searches`, the person's other subscriptions are searched, so that the remedy names the right one.
+    If the app is missing and `searches`, search the caller's other subscriptions, for a remedy that names the right one.
 
     Raises:
-        ServiceError: Azure cannot be asked.
-        DiagnosedError: it is not there.
+        ServiceError: a call to Azure failed.
+        DiagnosedError: the subscription does not have the app.
     """
     app = manager.app(name, subscription_id, group) if subscription_id else None
     if app is not None:
@@ -324,7 +319,6 @@ def find_app(
 
 
 def _if_readable(manager: ResourceManager, name: str, subscription_id: str, group: str) -> FunctionApp | None:
-    """The app, if the subscription can be read and has it."""
     try:
         return manager.app(name, subscription_id, group)
     except ServiceError as error:
@@ -335,7 +329,7 @@ def _if_readable(manager: ResourceManager, name: str, subscription_id: str, grou
 
 @dataclass(frozen=True, slots=True)
 class AppSettingsChange:
-    """A change from the app settings that a person was shown to those that they want. The API has no `etag`."""
+    """A change from the shown app settings to the wanted ones. The API has no `etag`."""
 
     manager: ResourceManager
     app: FunctionApp
@@ -343,23 +337,23 @@ class AppSettingsChange:
     wanted: Mapping[str, str] = field(repr=False)
 
     def check_unchanged(self) -> None:
-        """Check that the app still has what was shown.
+        """Check that the app still has the shown settings.
 
         Raises:
             ServiceError: the app settings cannot be read.
-            DiagnosedError: somebody else has changed them since.
+            DiagnosedError: another caller has changed them.
         """
         if self.manager.app_settings(self.app) != self.shown:
             raise DiagnosedError(finding("app_settings_changed", self._context))
 
     def make(self, clock: Clock) -> datetime:
-        """Set the app settings, and return when.
+        """Set the app settings, and return the time.
 
-        They are read right before and right after: a lost response is settled by what is there.
+        Reads them before and after, because another caller might change them and a response can be lost.
 
         Raises:
-            ServiceError: they could not be set or read.
-            DiagnosedError: somebody else changed them at the same time.
+            ServiceError: the app settings could not be set or read.
+            DiagnosedError: another caller changed them at the same time.
         """
         self.check_unchanged()
         lost: ServiceError | None = None
@@ -371,7 +365,7 @@ class AppSettingsChange:
             lost = error
         set_at = self.manager.now()
         found = self.shown
-        for attempt in range(READS_AFTERWARDS):
+        for attempt in range(MAX_VERIFY_READS):
             if attempt:
                 pause(clock, BETWEEN_READS_S)
             found = self.manager.app_settings(self.app)
@@ -389,7 +383,7 @@ class AppSettingsChange:
 
 
 def _type_of(path: str) -> str:
-    """The type that the path of a resource or of a list names."""
+    """Return the resource type in the path of a resource or a list."""
     namespace, *names = path.rpartition("/providers/")[2].split("/")
     return "/".join([namespace, *names[::2]])
 
@@ -401,11 +395,11 @@ def _encoded(path: str) -> str:
 _WRONG_TENANT = re.compile(
     rf"must match (?:one of )?the tenants? .{{0,10}}https://sts\.windows\.net/({GUID.pattern})"
 )
-"""How Resource Manager names the tenant that a subscription belongs to."""
+"""Resource Manager's text that names the tenant of a subscription."""
 
 
 def _naming_tenant[T](call: Callable[[], T]) -> T:
-    """Return what a call returns; if the token is of another tenant than the subscription, its failure names the right one."""
+    """Return the result of a call. The failure for a wrong tenant names that of the subscription."""
     try:
         return call()
     except ServiceError as error:

@@ -1,7 +1,7 @@
-"""The runs of the deployed app, as its log lines show them. Loads no SDK.
+"""Reconstructs the runs of the deployed app from its log lines. Loads no SDK.
 
-Of a run in slices, the timer's line says that it began, and it has ended when each workspace that the timer has queued was refreshed,
-when a slice has failed, or when the next run is due: as the alerts judge it.
+A run with fan-out starts with the timer's line. As in the alerts, the run ends when each queued workspace is refreshed, when a slice fails,
+or when the next run is due.
 """
 
 from bisect import bisect_left
@@ -19,19 +19,19 @@ from git_refresh.output.mask import SecretFilter
 from git_refresh.output.text import first_of
 
 MAX_ROWS = 5_000
-"""Rows of a query: see `queries/`. With so many there can be earlier ones."""
+"""Limit in the queries of `queries/`. A result with this many rows is incomplete."""
 
 MAX_STORED_ROWS = 20_000
-"""Rows of `stored-tokens.kql`."""
+"""Limit in `stored-tokens.kql`."""
 
 VISIBLE_AFTER = timedelta(minutes=8)
-"""A log line can be queried at the latest so long after it was written (docs/monitoring.md)."""
+"""Longest time until a log line can be queried (docs/monitoring.md)."""
 
 LONGEST_RUN = timedelta(minutes=11)
-"""`functionTimeout` of host.json, and a minute in which the app starts."""
+"""`functionTimeout` of host.json, and a minute for the start of the app."""
 
 _TOLERANCE = timedelta(seconds=5)
-"""Between the times of a log line and of the invocation that wrote it."""
+"""Difference between the times of a log line and of its invocation."""
 
 RunResult = Literal["ok", "failed", "running"]
 
@@ -43,9 +43,9 @@ _Seconds = Annotated[int, Field(strict=True, ge=-_MOST, le=_MOST)]
 
 
 def _credible(moment: datetime) -> datetime:
-    """Return a moment in UTC with which can be calculated."""
+    """Return a moment in UTC that is safe for date arithmetic."""
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError("no time of a run")
+        raise ValueError("not the time of a run")
     return moment.astimezone(UTC)
 
 
@@ -54,15 +54,15 @@ _Moment = Annotated[AwareDatetime, AfterValidator(_credible)]
 
 
 def _listed(value: object) -> object:
-    """Return a list that the service has written as JSON text."""
+    """Parse a list that the service returned as JSON text."""
     return read_json(value.encode()) if isinstance(value, str) else value
 
 
-# What the queries find
+# Rows of the queries
 
 
 class LineRow(Response):
-    """A row of `runs` and of `last-run`."""
+    """A row of `runs` or `last-run`."""
 
     timestamp: _Moment
     message: _Text
@@ -83,10 +83,11 @@ class WorkspacesRow(Response):
 
 
 class InvocationRow(Response):
-    """A row of `failed-invocations`. The duration is in milliseconds."""
+    """A row of `failed-invocations`."""
 
     timestamp: _Moment
     duration: float = 0.0
+    """Milliseconds."""
 
 
 class StoredRow(Response):
@@ -107,7 +108,7 @@ class HostRow(Response):
     last_at: _Moment
 
 
-# The app's own lines
+# The app's log lines
 
 
 class _Failure(Response):
@@ -156,15 +157,15 @@ class _Line(Response):
 _ACTIONS = ("created", "updated", "unchanged", "failed", "skipped")
 
 
-# What they mean: dataclasses, into whose texts redaction looks
+# Results: dataclasses, whose texts can be redacted
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Failures of a run that differ in names and values alone."""
+    """Failures of a run that differ only in names and values."""
 
     location: str
-    """The first place."""
+    """The first location."""
     code: str
     message: str
     cause: str
@@ -173,13 +174,12 @@ class Failure:
     places: tuple[str, ...] = ()
 
     def as_diagnosis(self) -> Diagnosis:
-        """Return it as all commands show one."""
         return Diagnosis(self.code, self.message, self.cause, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedToken:
-    """A token that a run has stored."""
+    """A token that a run stored."""
 
     identity: str | None
     tenant: str | None
@@ -188,7 +188,7 @@ class LoggedToken:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """An error of the Functions host, with how often it came."""
+    """An error of the Functions host, with the number of occurrences."""
 
     message: str
     count: int
@@ -197,7 +197,7 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """One run. Counts that no line has are None."""
+    """A run, with None for each unknown count."""
 
     run_id: str
     started_at: datetime
@@ -205,16 +205,16 @@ class LoggedRun:
     result: RunResult
     app_version: str | None = None
     code: str | None = None
-    """Why it failed, if no workspace failed and its line tells."""
+    """Error code of a run that failed without a failed workspace."""
     workspaces: int | None = None
     workspaces_ok: int | None = None
     workspaces_failed: int | None = None
     workspaces_rejected: int | None = None
     never_ended: int = 0
-    """Workspaces that were queued and have no line."""
+    """Number of queued workspaces without a log line."""
     slices: int | None = None
     folders: Mapping[str, int] | None = None
-    """How many by action, without zeros."""
+    """Counts by action, without zeros."""
     token_remaining_s: int | None = None
     next_run: datetime | None = None
     """When the run after this one is due."""
@@ -224,28 +224,27 @@ class LoggedRun:
     problems: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Times in ISO 8601 UTC."""
         return json_of(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time without a run in which one was due."""
+    """A period in which a run was due, but none started."""
 
     last: datetime
-    """When the run before it began."""
+    """Start of the run before the gap."""
     due: datetime
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRuns:
-    """The runs of a time, the latest first."""
+    """The runs of a period, the latest first."""
 
     runs: tuple[LoggedRun, ...]
     newest_line: datetime | None
     complete: bool
-    """Whether these are all runs of that time; else the earlier ones are missing, or some."""
+    """False if earlier or other runs might be missing."""
 
     @property
     def last_ended(self) -> LoggedRun | None:
@@ -253,7 +252,7 @@ class LoggedRuns:
         return next((run for run in self.runs if run.result != "running"), None)
 
     def gaps(self, now: datetime) -> list[Gap]:
-        """Return each time in which no run ended although one was due, the latest first; the first one can last until now."""
+        """Return the gaps, the latest first. The first one can last until now."""
         found = []
         following = now
         for run in self.runs:
@@ -266,7 +265,7 @@ class LoggedRuns:
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """What runs have stored in each workspace, as their log lines show it."""
+    """The tokens that runs stored in each workspace."""
 
     since: datetime
     """Earlier lines were not read."""
@@ -274,14 +273,14 @@ class StoredTokens:
     runs: tuple[LoggedRun, ...]
     newest_line: datetime | None
     complete: bool
-    """Whether the rows are all that there are."""
+    """False if rows might be missing."""
 
     def latest(self, host: str, *, stored: bool) -> StoredRow | None:
-        """Return the latest line of a workspace in which a run stored a token, or stored none."""
+        """Return the latest line of a workspace about a token that was `stored`, or was not."""
         return next((row for row in self.rows if row.host == host and row.stored is stored), None)
 
     def expires_at(self, run_id: str, identity: str | None, tenant: str | None) -> datetime | None:
-        """Return when the token expires that a run has stored for an identity, in a tenant if that is given; None: not known."""
+        """Return when a stored token expires; None if unknown. `tenant` is optional."""
         tokens = (token for run in self.runs if run.run_id == run_id for token in run.tokens)
         found = (
             token.expires_at
@@ -299,20 +298,22 @@ def read_runs(
     *,
     complete: bool,
 ) -> LoggedRuns:
-    """Return the runs that these rows show, the latest first. A line that is not as this app writes it is left out.
+    """Return the runs in these rows, the latest first. Ignores lines that this app did not write.
 
-    If the rows are not `complete`, it does not count as a failure that a run has no line of its own.
+    If the rows are not `complete`, a run without its own line is not reported as failed.
     """
     whole = complete and len(rows) < MAX_ROWS and len(workspaces) < MAX_ROWS
     lines = [(row.timestamp, line) for row in rows if (line := _line(row.message)) is not None]
     by_run = {row.run_id: row for row in workspaces}
-    found = [_alone(at, line) for at, line in lines if line.event == "git_refresh.run" and not line.slice]
+    found = [
+        _without_fan_out(at, line) for at, line in lines if line.event == "git_refresh.run" and not line.slice
+    ]
     slices: dict[str, list[tuple[datetime, _Line]]] = {}
     for at, line in lines:
         if line.run_id and (line.slice or line.event == "git_refresh.dispatch"):
             slices.setdefault(line.run_id, []).append((at, line))
     for run_id, of_run in slices.items():
-        found += _in_slices(run_id, of_run, by_run.get(run_id), now, whole=whole)
+        found += _with_fan_out(run_id, of_run, by_run.get(run_id), now, whole=whole)
     if whole:
         known = {run.run_id for run in found} | slices.keys()
         found += [_cut_off(row, now) for row in workspaces if row.run_id not in known and not row.queued]
@@ -330,9 +331,8 @@ def _line(message: str) -> _Line | None:
         return None
 
 
-def _alone(at: datetime, line: _Line) -> LoggedRun:
-    """A run that one function did from end to end."""
-    counted = "workspaces" in line.model_fields_set  # else nothing was run
+def _without_fan_out(at: datetime, line: _Line) -> LoggedRun:
+    counted = "workspaces" in line.model_fields_set  # missing if nothing was run
     run = LoggedRun(
         line.run_id or "",
         at - timedelta(seconds=max(0.0, min(line.duration_s, _DAY_S))),
@@ -365,7 +365,7 @@ def _counted(run: LoggedRun, lines: Sequence[_Line]) -> LoggedRun:
     )
 
 
-def _in_slices(
+def _with_fan_out(
     run_id: str,
     lines: Sequence[tuple[datetime, _Line]],
     workspaces: WorkspacesRow | None,
@@ -373,9 +373,9 @@ def _in_slices(
     *,
     whole: bool,
 ) -> Iterator[LoggedRun]:
-    """A run that the timer has cut into slices; without the timer's own line it is none.
+    """Yield the run, unless the timer's line is missing.
 
-    If the rows are not the `whole`, it has ended when each slice has a line.
+    If rows might be missing (not `whole`), the run has ended when each slice has a line.
     """
     dispatched = next(((at, line) for at, line in lines if line.event == "git_refresh.dispatch"), None)
     if dispatched is None:
@@ -437,7 +437,7 @@ def _not_completed() -> tuple[Failure, ...]:
 
 
 def _cut_off(row: WorkspacesRow, now: datetime) -> LoggedRun:
-    """A run of which only workspaces have lines."""
+    """Return a run that has only lines of workspaces."""
     over = now >= row.first_at + LONGEST_RUN + VISIBLE_AFTER
     return LoggedRun(
         row.run_id,
@@ -453,7 +453,7 @@ def _cut_off(row: WorkspacesRow, now: datetime) -> LoggedRun:
 def _unseen(
     invocations: Iterable[InvocationRow], found: Sequence[LoggedRun], now: datetime
 ) -> Iterator[LoggedRun]:
-    """The invocations that failed, and during which no run has written a line."""
+    """Yield failed invocations during which no run wrote a line."""
     times = sorted(time for run in found for time in (run.started_at, run.ended_at) if time is not None)
     for each in invocations:
         ended = each.timestamp + timedelta(milliseconds=max(0.0, min(each.duration, _DAY_S * 1000)))

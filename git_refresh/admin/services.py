@@ -1,4 +1,4 @@
-"""The composition root of the commands that use an admin's own sign-in (`az login`)."""
+"""Composition root of the commands that use the Azure CLI account of an admin."""
 
 import threading
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 MICROSOFT_GRAPH_ORIGIN = "https://graph.microsoft.com"
 ACCOUNTS_ORIGIN = "https://accounts.azuredatabricks.net"
-"""Where Azure Databricks' account is administered, for every region."""
+"""The Azure Databricks account console of every region."""
 
 _CONNECTIONS = {ACCOUNTS_ORIGIN: 8}
-"""Kept open: many workspaces are assigned to at once. Of a workspace's own one is enough."""
+"""onboard assigns principals to many workspaces in parallel. Other services need one connection."""
 
 _RESOURCE = {
     Service.DATABRICKS: AZURE_DATABRICKS,
@@ -44,24 +44,24 @@ _RESOURCE = {
     Service.ENTRA: MICROSOFT_GRAPH_ORIGIN,
     Service.RESOURCE_MANAGER: RESOURCE_MANAGER,
 }
-"""Which token each service takes. Microsoft Graph is Entra's API."""
+"""The resource of each service's tokens. Microsoft Graph is Entra's API."""
 
 
 AGAIN_S = 20.0
-"""Seconds before the Azure CLI is asked again that has given no other token, or none: each time takes it one of them."""
+"""Least time between two calls of the Azure CLI for a resource, because each takes about a second."""
 
 RENEWED = timedelta(minutes=5)
-"""With less to live a token is fetched anew; the Azure CLI then gives another one."""
+"""Remaining lifetime below which the Azure CLI returns a new token."""
 
 
-class _OwnSignIn(Identity):
-    """The Azure CLI's sign-in, asked again when a token is about to end: a question may wait long for its answer."""
+class _CallerIdentity(Identity):
+    """The Azure CLI account. Gets new tokens before they expire, because a confirmation can wait for long."""
 
     def __init__(self, network: Network, environ: Mapping[str, str], tenant: str) -> None:
         super().__init__(None, network, environ, tenant_id=tenant)
         self._asking = threading.Lock()
         self._latest: dict[str, tuple[Token | ServiceFailure, float]] = {}
-        """The latest result for each resource, and when the Azure CLI was asked."""
+        """The latest result for each resource, and when the Azure CLI was called."""
 
     @override
     def token(self, resource: str) -> Token:
@@ -77,18 +77,18 @@ class _OwnSignIn(Identity):
                 self._latest[resource] = latest, clock.monotonic()
         if isinstance(latest, ServiceFailure):
             raise ServiceError(latest)
-        assert latest is not None  # noqa: S101  # it was asked at least once
+        assert latest is not None  # noqa: S101  # the Azure CLI was called at least once
         return latest
 
 
 class AdminServices:
-    """The services, each asked with a token for it and for nothing else, of the person (or pipeline) that is signed in to the Azure CLI."""
+    """Clients of the services, each with tokens of the Azure CLI account for its own resource only."""
 
     def __init__(self, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger) -> None:
-        """Make none of them yet.
+        """Prepare the network. Clients are created when they are needed.
 
         Raises:
-            SettingsError: the certificates to trust cannot be read, or the proxy cannot be used.
+            SettingsError: the CA certificates cannot be read, or the proxy is invalid.
         """
         silence_sdk_logs()
         self.deadline = deadline
@@ -96,7 +96,7 @@ class AdminServices:
             environ, (LOGIN, MICROSOFT_GRAPH_ORIGIN, ACCOUNTS_ORIGIN, BUILT_IN, RESOURCE_MANAGER)
         )
         self._network = Network(tls, deadline, logger.secrets)
-        # The app's own identity has no such rights: where there is an endpoint for it, that is not asked.
+        # Security: never use a managed identity of this machine, only the caller's account.
         self._environ = {name: value for name, value in environ.items() if name != "IDENTITY_ENDPOINT"}
         self._lock = threading.Lock()
         self._identities: dict[str, Identity] = {}
@@ -105,14 +105,14 @@ class AdminServices:
         self._logs: dict[str, AppLogs] = {}
 
     def identity(self, tenant: str = "") -> Identity:
-        """Whoever is signed in; in another tenant, as a guest."""
+        """Return the caller's identity; in another tenant, their guest identity."""
         with self._lock:
             if tenant not in self._identities:
-                self._identities[tenant] = _OwnSignIn(self._network, self._environ, tenant)
+                self._identities[tenant] = _CallerIdentity(self._network, self._environ, tenant)
             return self._identities[tenant]
 
     def token(self, resource: str, tenant: str = "") -> Token:
-        """A token for a resource.
+        """Return a token for a resource.
 
         Raises:
             ServiceError: the Azure CLI is not signed in, or not to this tenant.
@@ -120,10 +120,10 @@ class AdminServices:
         return self.identity(tenant).token(resource)
 
     def rest(self, service: Service, origin: str, tenant: str = "") -> Rest:
-        """A service's API at an origin; of a workspace, its own.
+        """Return the client of a service's API.
 
         Raises:
-            ServiceError: there is no token for it.
+            ServiceError: no token was issued.
         """
         resource = _RESOURCE[service]
         self.token(resource, tenant)
@@ -139,30 +139,30 @@ class AdminServices:
             return self._apis[origin, tenant]
 
     def resource_manager(self) -> ResourceManager:
-        """Azure Resource Manager.
+        """Return the client of Azure Resource Manager.
 
         Raises:
-            ServiceError: there is no token for it.
+            ServiceError: no token was issued.
         """
         return ResourceManager(self.rest(Service.RESOURCE_MANAGER, RESOURCE_MANAGER))
 
     def find_app(self, name: str, subscription_id: str = "", group: str = "") -> FunctionApp:
-        """Return the function app of this name; without a subscription, from the one that the Azure CLI uses.
+        """Return the function app of this name, by default in the Azure CLI's subscription.
 
         Raises:
-            ServiceError: Azure or the Azure CLI cannot be asked.
-            DiagnosedError: it is not there.
+            ServiceError: a call to Azure or the Azure CLI failed.
+            DiagnosedError: the app does not exist.
         """
         manager = self.resource_manager()
         chosen = subscription_id or self._chosen_subscription()
         return find_app(manager, name, chosen, group, searches=not subscription_id)
 
     def apps(self, subscription_id: str = "") -> list[FunctionApp]:
-        """Return all apps of a subscription; without one, of that which the Azure CLI uses.
+        """Return all function apps of a subscription, by default of the Azure CLI's subscription.
 
         Raises:
-            ServiceError: Azure or the Azure CLI cannot be asked.
-            DiagnosedError: the Azure CLI uses none.
+            ServiceError: a call to Azure or the Azure CLI failed.
+            DiagnosedError: the Azure CLI has no subscription.
         """
         manager = self.resource_manager()
         chosen = subscription_id or self._chosen_subscription()
@@ -174,7 +174,6 @@ class AdminServices:
         return chosen_subscription(max(1, int(self.deadline.within(TOKEN_LIMIT_S).remaining())))
 
     def vault(self, url: str) -> AdminVault:
-        """A Key Vault."""
         identity = self.identity()
         with self._lock:
             if url not in self._vaults:
@@ -182,8 +181,8 @@ class AdminServices:
             return self._vaults[url]
 
     def logs(self, about: DiagnosisContext) -> "AppLogs":
-        """The logs of a function app: those of the Application Insights component that the context names."""
-        from git_refresh.admin.logs import AppLogs  # noqa: PLC0415  # an SDK that only commands about the deployed app need
+        """Return the client of the Application Insights component in `about`."""
+        from git_refresh.admin.logs import AppLogs  # noqa: PLC0415  # an SDK that few commands need
 
         identity = self.identity()
         with self._lock:
@@ -192,25 +191,24 @@ class AdminServices:
             return self._logs[about.component]
 
     def oauth_secrets(self, host: str) -> OAuthSecrets:
-        """The OAuth secrets of a workspace's service principals.
+        """Return the client of a workspace's OAuth secrets.
 
         Raises:
-            ServiceError: there is no token for it.
+            ServiceError: no token was issued.
         """
         return OAuthSecrets(self.rest(Service.DATABRICKS, host), self._network.secrets)
 
     def try_secret(self, host: str, client_id: str, secret: SecretStr, deadline: Deadline) -> None:
-        """Sign in to a workspace with an OAuth secret, and no more than that.
+        """Sign in to a workspace with an OAuth secret, and do nothing else.
 
         Raises:
-            ServiceError: the workspace does not let it in.
+            ServiceError: the sign-in failed.
         """
         network = replace(self._network, deadline=deadline)
         with workspace_session(host, network) as session:
             oauth.sign_in(session, host, client_id, secret, network)
 
     def close(self) -> None:
-        """Let go of every connection."""
         with self._lock:
             for api in self._apis.values():
                 api.close()

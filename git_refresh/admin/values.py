@@ -1,4 +1,4 @@
-"""Jobs, OAuth secrets and versions of Key Vault secrets, as values. Loads no SDK."""
+"""Values: jobs, OAuth secrets, and versions of Key Vault secrets. Loads no SDK."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,17 @@ from git_refresh.run.ports import Authenticator
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is signed in: a user name, or an application ID; and whether they administer the workspace."""
+    """The identity that calls the workspace."""
 
     name: str
+    """User name or application ID."""
     admin: bool
+    """True for a workspace admin."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """What a job clones; `ref` and `commit` are both empty where it takes the default branch."""
+    """The Git source of a job. Without `ref` and `commit`, it clones the default branch."""
 
     url: str
     provider: str
@@ -35,10 +37,11 @@ class GitSource:
 
 @dataclass(frozen=True, slots=True)
 class RunAs:
-    """Whom a job runs as: a service principal by its application id, a user or a group by the name."""
+    """The *Run as* identity of a job."""
 
     kind: Literal["service principal", "user", "group"]
     name: str
+    """Application ID of a service principal."""
 
     @override
     def __str__(self) -> str:
@@ -47,7 +50,7 @@ class RunAs:
 
 @dataclass(frozen=True, slots=True)
 class ListedJob:
-    """A job as the list has it. The list does not tell whom it runs as."""
+    """A job in the list, which does not contain the *Run as* identity."""
 
     id: int
     name: str
@@ -55,7 +58,7 @@ class ListedJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job, as far as its code is concerned; without `source` its code is in the workspace."""
+    """A job. Without `source`, its code is in the workspace."""
 
     id: int
     name: str
@@ -64,19 +67,19 @@ class Job:
 
 
 class Jobs(Protocol):
-    """One workspace's jobs, as the holder of one token sees them; every method raises `ServiceError` when the workspace fails it."""
+    """The jobs of a workspace that a token can view. Every method raises `ServiceError`."""
 
     def caller(self) -> Caller: ...
     def listed(self) -> Iterator[list[ListedJob]]:
-        """Those that the caller may see, page by page."""
+        """Yield the visible jobs page by page."""
         ...
 
     def job(self, id_: int) -> Job | None:
-        """A job; None: it is gone."""
+        """Return a job; None if it was deleted."""
         ...
 
     def principal_id(self, application_id: str) -> int | None:
-        """The numeric id of a service principal; None: the workspace has none of this application id."""
+        """Return the service principal ID; None if the workspace has no such principal."""
         ...
 
     def credentials(self, principal_id: int) -> list[StoredCredential]: ...
@@ -84,22 +87,22 @@ class Jobs(Protocol):
 
 
 type JobsClientFactory = Authenticator[Jobs]
-"""Signs in to workspaces, to read their jobs."""
+"""Authenticates to workspaces to read their jobs."""
 
 
 MADE_BY = "made-by"
 TOOL = "databricks-git-refresh"
-"""The mark on a version that a command of ours has stored."""
+"""Tag and value on versions that this product stored."""
 
 SECRET_ID = "databricks-secret-id"  # noqa: S105  # a tag's name
 CLIENT_ID = "databricks-client-id"
-"""Tags with the ID of the OAuth secret that a version contains, and its principal's application ID.
+"""Tags with the ID and the application ID of the OAuth secret in a version.
 
-They can be set manually, and a copy has them too: they prove nothing.
+They are no proof, because they can be set manually and a copy keeps them.
 """
 
 STORED_AS = "databricks-stored-as"
-"""The tag with the place where it was stored, as `VAULT_HOST/NAME`. A version elsewhere is a copy."""
+"""Tag with `VAULT_HOST/NAME`. A version under another name is a copy."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -116,23 +119,23 @@ class Version:
 
     @property
     def owner(self) -> str | None:
-        """The application ID of the service principal that its tags name."""
+        """Application ID in its tags; None without a valid secret ID."""
         tags = self.tags
         return tags.get(CLIENT_ID, "").lower() or None if _ID.fullmatch(tags.get(SECRET_ID, "")) else None
 
     def names(self, client_id: str) -> str | None:
-        """Return the ID of the OAuth secret that its tags name, if they name this service principal too."""
+        """Return the ID of the OAuth secret in its tags; None if they name another service principal."""
         return self.tags[SECRET_ID] if self.owner == client_id.lower() else None
 
     def stored_by_us(self, client_id: str, place: str) -> str | None:
-        """Return the same ID, if a command of ours has stored the version at this place. Only such a secret may ever be deleted."""
+        """Return that ID only if this product stored the version here. Only such a secret can be deleted."""
         ours = self.tags.get(MADE_BY) == TOOL and self.tags.get(STORED_AS) == place
         return self.names(client_id) if ours else None
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The latest version of a secret, which the app reads, with its value."""
+    """The latest version of a secret, with its value."""
 
     version: Version
     value: SecretStr
@@ -145,9 +148,9 @@ class OAuthSecret:
     id: str
     created_at: datetime | None = None
     expires_at: datetime | None = None
-    """None: it does not end."""
+    """None if it does not expire."""
     scopes: tuple[str, ...] = ()
-    """Those that a token of it can have; none: all that the principal may do."""
+    """Scopes of its tokens; empty for all."""
 
 
 class SignIn(StrEnum):
@@ -156,11 +159,11 @@ class SignIn(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     UNREACHABLE = "unreachable"
-    """Neither: there was no response, or one that is not about the secret."""
+    """No response, or one that is not about the secret."""
 
 
 class DiagnosedError(Exception):
-    """A step that cannot go on, for a reason that it has found itself."""
+    """A step cannot continue for a reason that the app found itself."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.code)
@@ -169,17 +172,16 @@ class DiagnosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """An OAuth secret that was just made. Databricks returns its value only now."""
+    """A new OAuth secret. Databricks returns its value only once."""
 
     about: OAuthSecret
     value: SecretStr = field(repr=False)
 
 
 def place_of(vault: str, name: str) -> str:
-    """Where a secret is stored, as it is written into a tag: the same for each way to write the vault's URL and the name."""
+    """Return the value of the tag `STORED_AS`, equal for all spellings of the vault's URL and name."""
     return f"{urlsplit(vault).hostname or ''}/{name}".lower()
 
 
 def tags_of(secret_id: str, client_id: str, place: str) -> dict[str, str]:
-    """Return the tags of a version that contains this OAuth secret, and is stored at this place."""
     return {MADE_BY: TOOL, SECRET_ID: secret_id, CLIENT_ID: client_id, STORED_AS: place}

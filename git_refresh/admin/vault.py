@@ -1,4 +1,4 @@
-"""Key Vault, read and written by an admin: a secret's versions with their tags, and a new one."""
+"""Reads and stores versions of Key Vault secrets with the account of an admin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,28 +24,28 @@ from git_refresh.failures.failure import (
 )
 from git_refresh.output.redact import INVISIBLE
 
-VERSIONS = 1_000
-"""Of one secret. A list that goes on after that is no list: with a rotation a week these are nearly twenty years."""
+MAX_VERSIONS = 1_000
+"""A longer list is treated as endless. With one rotation a week, it covers nearly twenty years."""
 
 DELETED = "ObjectIsDeletedButRecoverable"
-"""Key Vault's error code where a name is taken by a deleted secret."""
+"""Key Vault's error code for a name that a deleted secret blocks."""
 
-_LONGEST_TAG = 256
+_MAX_TAG_CHARS = 256
 
 
 def _readable(tags: object) -> object:
-    """Return the plain tags. They can be set manually, and an odd one is no mark of ours."""
+    """Return the plain tags. Others were set manually, and this product does not need them."""
     if not isinstance(tags, Mapping):
         return {}
     return {key: value for key, value in tags.items() if _is_plain(key) and _is_plain(value)}
 
 
 def _is_plain(text: object) -> bool:
-    return isinstance(text, str) and len(text) <= _LONGEST_TAG and not INVISIBLE.search(text)
+    return isinstance(text, str) and len(text) <= _MAX_TAG_CHARS and not INVISIBLE.search(text)
 
 
 class _Properties(Response):
-    """The properties of a version, as the vault's client hands them over."""
+    """The properties of a version from the SDK."""
 
     version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(str.lower)]
     created_on: AwareDatetime | None = None
@@ -56,22 +56,23 @@ class _Properties(Response):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Whether a secret was deleted, and how long its name stays taken after it is."""
+    """The recovery state of a secret."""
 
     deleted: bool
     purgeable: bool
-    """Whether the vault has no purge protection."""
+    """False if the vault has purge protection."""
     days: int | None
+    """Days that its name stays blocked after the deletion; None if unknown."""
 
 
 class AdminVault(KeyVault):
-    """The same vault with an admin's own sign-in: it also lists and stores versions."""
+    """Client of a Key Vault that also lists and stores versions."""
 
     def current(self, name: str) -> Current | None:
-        """The latest version of a secret, also one that has expired; None: there is no such secret.
+        """Return the latest version of a secret, even if expired; None if the secret does not exist.
 
         Raises:
-            ServiceError: it cannot be read, is disabled, or was deleted and can be recovered, so that its name is taken.
+            ServiceError: the secret cannot be read, is disabled, or was deleted but not purged.
         """
         found = none_if_missing(lambda: self._read_version(name, None))
         if found is None and self._deleted(name):
@@ -82,20 +83,20 @@ class AdminVault(KeyVault):
         return found
 
     def value(self, name: str, version: str | None = None) -> SecretStr:
-        """The value of a version of a secret; None: of the latest.
+        """Return the value of a version, by default of the latest.
 
         Raises:
-            ServiceError: it cannot be read, is disabled, or there is none.
+            ServiceError: the version cannot be read, is disabled, or does not exist.
         """
         return self._read_version(name, version).value
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a secret, in no order; none where there is no such secret."""
+        """Return all versions of a secret, unsorted; empty if the secret does not exist."""
 
         def ask() -> list[Version]:
             pages = self._client.list_properties_of_secret_versions(name)
-            found = list(islice(pages, VERSIONS + 1))
-            if len(found) > VERSIONS:
+            found = list(islice(pages, MAX_VERSIONS + 1))
+            if len(found) > MAX_VERSIONS:
                 raise UnexpectedAnswerError
             return [self._version(each) for each in found]
 
@@ -104,7 +105,7 @@ class AdminVault(KeyVault):
     def store(
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
-        """Store a new version of a secret, which becomes the latest. It is not sent twice: look what is there after a failure."""
+        """Store a new version of a secret. Never repeated: after a failure, read the versions."""
         self._network.secrets.add(value.get_secret_value())
 
         def ask() -> Version:
@@ -131,13 +132,13 @@ class AdminVault(KeyVault):
         return self._call(what.of(name), ask)
 
     def recovery(self, name: str) -> Recovery | None:
-        """Return how a secret can be recovered, of one that exists or was deleted; None: its name is free."""
+        """Return the recovery state of an existing or deleted secret; None if the name is free."""
 
         def first() -> SecretProperties | None:
             return next(iter(self._client.list_properties_of_secret_versions(name)), None)
 
-        if there := none_if_missing(lambda: self._call(Operation.LIST_VERSIONS.of(name), first)):
-            return _recovery(there, deleted=False)
+        if existing := none_if_missing(lambda: self._call(Operation.LIST_VERSIONS.of(name), first)):
+            return _recovery(existing, deleted=False)
         deleted = self._deleted(name)
         return _recovery(deleted.properties, deleted=True) if deleted else None
 
@@ -146,8 +147,8 @@ class AdminVault(KeyVault):
         return none_if_missing(lambda: self._call(what, lambda: self._client.get_deleted_secret(name)))
 
     def _version(self, found: SecretProperties) -> Version:
-        answer = {name: getattr(found, name) for name in _Properties.model_fields}
-        properties = read(_Properties, answer, self._sent())
+        fields = {name: getattr(found, name) for name in _Properties.model_fields}
+        properties = read(_Properties, fields, self._sent())
         enabled = properties.enabled is not False
         return Version(
             properties.version, properties.created_on, properties.expires_on, enabled, properties.tags

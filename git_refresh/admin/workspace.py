@@ -1,4 +1,4 @@
-"""One workspace, as its admin sees it: service principals, and who may manage which folder.
+"""A workspace from the view of its admin: service principals, and permissions on folders.
 
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and https://docs.databricks.com/api/azure/workspace/permissions
 """
@@ -23,7 +23,7 @@ _MANAGER = "roles/servicePrincipal.manager"
 ObjectKind = Literal["repos", "directories"]
 
 _OTHER_KIND = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
-"""What the permissions of the kind that an object does not have can answer."""
+"""Statuses of a permissions request with the wrong kind of object."""
 
 
 class _Rule(Response):
@@ -56,24 +56,24 @@ class _Permissions(Response):
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """What is at a path."""
+    """An object at a path."""
 
     id: int
     kind: ObjectKind
-    """How its permissions are reached."""
+    """The kind of object in the URL of its permissions."""
     url: str | None = None
-    """Of a Git folder: what it is a clone of."""
+    """Remote URL of a Git folder."""
     folder: bool = True
-    """Whether it is a Git folder or a directory; else nothing is granted on it."""
+    """True for a Git folder or a directory. Nothing is granted on other objects."""
 
 
 def can_manage(client_id: str) -> dict[str, object]:
-    """What to send, with PATCH, for a principal to manage what is at a place."""
+    """Return the body of a PATCH that grants a principal CAN MANAGE."""
     return {"access_control_list": [{"service_principal_name": client_id, "permission_level": MANAGE}]}
 
 
 class AdminWorkspace:
-    """One workspace. Every method raises `ServiceError` when the workspace fails it."""
+    """Client of one workspace. Every method raises `ServiceError` if the call fails."""
 
     def __init__(self, host: str, rest: Rest) -> None:
         self.host = host
@@ -83,13 +83,16 @@ class AdminWorkspace:
         self._kinds: dict[int, ObjectKind] = {}
 
     def account_id(self) -> str | None:
-        """The id of the account that the workspace says it belongs to; None where it does not tell."""
+        """Return the account ID that the workspace reports; None if it reports none."""
         what, path = Operation.LOOK_UP_ACCOUNT.of(), "/.well-known/databricks-config"
         found = none_if_missing(lambda: self._rest.get(what, path, _Metadata))
         return found.account_id if found else None
 
     def managers(self, account_id: str, client_id: str) -> frozenset[str]:
-        """Who manages a service principal: `servicePrincipals/…`, `groups/…`. Only read: such a rule set is replaced as a whole."""
+        """Return who has the role Service Principal Manager on a principal: `servicePrincipals/…`, `groups/…`.
+
+        Never written, because the API replaces the whole rule set.
+        """
         name = f"accounts/{account_id}/servicePrincipals/{client_id}/ruleSets/default"
         path = "/api/2.0/preview/accounts/access-control/rule-sets"
         what = Operation.READ_ROLES.of(client_id)
@@ -99,7 +102,7 @@ class AdminWorkspace:
         )
 
     def at(self, path: str) -> FoundObject | None:
-        """What is at a path; None where nothing is."""
+        """Return the object at a path; None if the path does not exist."""
         found = self._git.find(path)
         if found is None:
             return None
@@ -110,7 +113,7 @@ class AdminWorkspace:
         return FoundObject(found.id, "directories", folder=found.type == DIRECTORY)
 
     def manages(self, place: FoundObject, principal: Principal) -> bool:
-        """Whether a principal may manage what is there: itself or by a group, there or from a directory above."""
+        """Return whether a principal has CAN MANAGE, itself or through a group, directly or inherited."""
         if ADMINS in principal.groups:
             return True
         found = self._permissions(place)
@@ -123,7 +126,7 @@ class AdminWorkspace:
         )
 
     def granted(self, place: FoundObject, client_id: str) -> str | None:
-        """Return the name by which a principal can manage what is there itself; None if that comes from elsewhere or is missing."""
+        """Return the principal's name in a direct CAN MANAGE; None if that is inherited or missing."""
         for access in self._permissions(place).access_control_list:
             own = any(
                 level.permission_level == MANAGE and not level.inherited for level in access.all_permissions
@@ -138,11 +141,10 @@ class AdminWorkspace:
         )
 
     def credentials(self, principal_id: int) -> list[StoredCredential]:
-        """Return the Git credentials of a service principal."""
         return self._git.credentials(principal_id)
 
-    def let_manage(self, place: FoundObject, client_id: str) -> None:
-        """Let a principal manage what is there. PATCH adds to the list; PUT would replace it, and is never sent."""
+    def grant_can_manage(self, place: FoundObject, client_id: str) -> None:
+        """Grant CAN MANAGE with PATCH, which adds a permission. PUT would replace those of others."""
         body = can_manage(client_id)
         self._at_permissions(
             place,
@@ -152,13 +154,13 @@ class AdminWorkspace:
         )
 
     def kind_of(self, place: FoundObject) -> ObjectKind:
-        """Which of the two kinds of permissions has answered for what is at a place."""
+        """Return the kind that a permissions request has confirmed, or the expected one."""
         return self._kinds.get(place.id, place.kind)
 
     def _at_permissions[T](self, place: FoundObject, request: Callable[[str], T]) -> T:
-        """What a request for the permissions gives, of whichever kind knows the object.
+        """Send a permissions request, and repeat it with the other kind of object if necessary.
 
-        No recorded answer shows which kind a Git folder with Git CLI access has.
+        No recorded response shows which kind a Git folder with Git CLI access has.
         """
         first = self.kind_of(place)
         kinds: tuple[ObjectKind, ...] = (first, "directories" if first == "repos" else "repos")
@@ -176,8 +178,8 @@ class AdminWorkspace:
         raise failures[0]
 
     def make_directory(self, path: str) -> FoundObject:
-        """A directory, made with those above it as far as they are missing."""
+        """Create a directory and its missing parents."""
         self._git.make_directory(path)
-        if (made := self.at(path)) is None:
+        if (created := self.at(path)) is None:
             raise self._rest.unexpected(Operation.CREATE_DIRECTORY.of(path))
-        return made
+        return created

@@ -11,6 +11,20 @@ from git_refresh.cli.findings import wrapped
 from git_refresh.model.values import Problem
 from git_refresh.settings.load import SettingsError
 
+NO_TERMINAL = (
+    "cannot ask for confirmation, because the input is not a terminal. "
+    "To continue without confirmation, add --yes"
+)
+NOT_WITH_JSON = "--json cannot ask for confirmation. To continue, add --yes"
+CANCELED = "canceled; nothing was changed"
+ADD_APPLY = "No changes made. To apply this plan, add --apply."
+
+
+def after_interrupt(*, changed: bool) -> str:
+    """Return the last line of a command that Ctrl-C has stopped."""
+    done = "Completed changes remain. To continue, run the command again." if changed else "No changes made."
+    return f"Interrupted. {done}"
+
 
 def confirm(question: str) -> bool:
     """Ask a question whose default is no.
@@ -24,7 +38,13 @@ def confirm(question: str) -> bool:
         _end(abort)
 
 
-def agree(location: str, questions: Sequence[str], *, without_terminal: str, declined: str) -> None:
+def agree(
+    location: str,
+    questions: Sequence[str],
+    *,
+    without_terminal: str = NO_TERMINAL,
+    declined: str = CANCELED,
+) -> None:
     """Ask questions that must all be answered with yes.
 
     Raises:

@@ -134,7 +134,7 @@ class WorkspaceCheck:
             found.append(finding("federated_credential", context, id=federated.id))
         if own is not None and not is_ours(own, username):
             found.append(
-                finding("foreign_credential", context, id=own.id, whose=describe_owner(own, username))
+                finding("foreign_credential", context, id=own.id, owner=describe_owner(own, username))
             )
         found += [
             finding("second_credential", context, id=own.id if own else "", other=rival.id)

@@ -1,4 +1,4 @@
-"""`deploy`: set a list in the deployed app, plan first, with the sign-in of whoever runs it. It can put the previous settings back."""
+"""`deploy`: set a workspace list in the deployed app, or restore the previous one."""
 
 import os
 import sys
@@ -65,32 +65,27 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 BUDGET_S = 14_400.0
-"""Seconds for everything, the answers to the questions included. Each call has a limit of its own, of seconds."""
+"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
 MAX_UNTIL_DUE = timedelta(hours=2)
-"""How far away the next run may be that --wait waits for."""
+"""Longest time until the next run that --wait waits for."""
 POLL_S = 20.0
-"""Seconds between two looks at the logs."""
 RESTART = timedelta(minutes=1)
-"""How long a restart takes at most."""
+"""Longest time that a restart takes."""
 ALERT_RULES = "ar-git-refresh-"
-"""How the names of the alert rules of infra/ begin."""
+"""Prefix of the names of alert rules that infra/ creates."""
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
-@click.command(short_help="Set a list in the deployed app: a plan first, then --apply.")
+@click.command(short_help="Deploy a workspace list to the function app.")
 @options.list_argument
 @app_options(required=True)
-@click.option("--apply", "applies", is_flag=True, help="Do what is shown, after a question.")
-@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
+@click.option("--apply", "applies", is_flag=True, help="Deploy after confirmation.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation. Requires --apply.")
 @click.option(
-    "--previous",
-    is_flag=True,
-    help="Put the settings from before the last deployment back, in place of FILE.",
+    "--previous", is_flag=True, help="Restore the settings from before the last deployment. Takes no FILE."
 )
-@click.option(
-    "--wait", is_flag=True, help="With --apply: stay until the first run with these settings, and show it."
-)
-@click.option("--exit-code", is_flag=True, help="Exit with 3 if there is something to deploy.")
+@click.option("--wait", is_flag=True, help="Wait for the first run with these settings. Requires --apply.")
+@click.option("--exit-code", is_flag=True, help="Exit with 3 if differences exist.")
 @options.trusted_app_hosts_option
 @options.json_option
 @options.output_options
@@ -106,16 +101,18 @@ def deploy(  # noqa: PLR0913  # one for each option
     exit_code: bool,
     as_json: bool,
 ) -> None:
-    """Set the list of FILE in the function app. Without --apply it only shows what would change.
+    """Deploy a workspace list to the function app.
 
-    FILE is a workspaces.json, as check takes it; by default ./workspaces.json. What FILE does not have stays in the app. REFRESH_SCHEDULE,
-    FAN_OUT and AZURE_CLIENT_ID are never set: a deployment of infra/ sets them. The values from before are kept, and --previous puts them
-    back together.
+    FILE is a workspaces.json.  [default: ./workspaces.json]
 
-    It acts as whoever has run az login. Setting restarts the app: a run in progress is cut off, and made again at once.
+    By default, shows what would change. With --apply, sets the app settings after confirmation, and restarts the app. A run in progress
+    is cut off and starts again at once. Uses your Azure CLI account (az login).
 
-    Exit codes: 0 nothing to do, shown or set; 1 something failed, or with --wait the run; 2 wrong settings or usage, nothing was set;
-    3 with --exit-code, there is something to deploy.
+    App settings that FILE does not have stay. To change REFRESH_SCHEDULE, FAN_OUT, and AZURE_CLIENT_ID, deploy infra/. To restore the
+    previous values, use --previous.
+
+    Exit codes: 0 success; 1 the deployment or, with --wait, the run failed; 2 invalid settings or usage; 3 differences exist
+    (--exit-code); 130 interrupted.
     """
     file = _file(workspaces, previous=previous)
     if yes and not applies:
@@ -123,53 +120,46 @@ def deploy(  # noqa: PLR0913  # one for each option
     if wait and not applies:
         raise click.UsageError("--wait needs --apply")
     if applies and as_json and not yes:
-        raise click.UsageError("--json shows nothing that a question could be about; add --yes")
+        raise click.UsageError(ask.NOT_WITH_JSON)
     logger = outlet_for(as_json=as_json)
-    clock = SystemClock()
     try:
         given = _given(file)
-        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
+        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # keeps --help fast
 
-        with closing(AdminServices(Deadline.after(BUDGET_S, clock), os.environ, logger)) as services:
+        with closing(AdminServices(Deadline.after(BUDGET_S, SystemClock()), os.environ, logger)) as services:
             work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
-            with render.console(stderr=True).status("Looking …"):
+            with render.console(stderr=True).status("Comparing …"):
                 report = work.look(previous=previous)
             asks = applies and not yes and report.result == "different"
             if applies and report.result == "different":
-                hosts = work.untrusted(report, trust_host)
                 if asks:
                     show_deployment(logger.redact(report), render.console(stderr=True), asks=True)
-                    _ask(hosts, work.typed, app.name)
-                else:
-                    _refuse_untrusted(hosts, work.typed)
-                report = work.apply(report)
-                if wait and report.result == "deployed":
-                    report = work.wait(report)
+                report = _apply(work, report, trust_host, asks=asks, waits=wait)
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
     report = logger.redact(report)
     shown = partial(show_deployment, report, was_shown=asks)
     put_out(logger, as_json, report.as_dict(), lambda: shown(render.console()))
-    sys.exit(report.exit_code(applies=applies, tells_changes=exit_code))
+    sys.exit(report.exit_code(applies=applies, reports_changes=exit_code))
 
 
 def _file(file: Path | None, *, previous: bool) -> Path | None:
-    """The file that is deployed; None if the previous settings are put back."""
+    """Return the file to deploy; None with --previous."""
     if previous:
         if file is not None:
-            raise click.UsageError("--previous takes the place of FILE; write one of them")
+            raise click.UsageError("--previous cannot be combined with FILE")
         return None
     files = settings_files(SettingsSource(file))
     if not files:
-        raise click.UsageError(f"name FILE: there is no {options.LIST} here")
+        raise click.UsageError(f"FILE is missing, and {options.LIST} does not exist")
     return files[0]
 
 
 def _given(file: Path | None) -> FileSettings:
-    """What a file says; without one, nothing.
+    """Return the settings of a file; without a file, none.
 
     Raises:
-        SettingsError: it cannot be read, or has nothing that could be set.
+        SettingsError: the file cannot be read, or has nothing to deploy.
     """
     if file is None:
         return FileSettings({}, ())
@@ -179,13 +169,13 @@ def _given(file: Path | None) -> FileSettings:
     if not given.values.keys() & SETTINGS.keys():
         raise SettingsError([Problem(where, "contains none of this app's settings")])
     if "WORKSPACE_DEFAULTS" in given.values and "WORKSPACES" not in given.values:
-        message = "is set together with WORKSPACES only; add WORKSPACES to the file"
+        message = "cannot be deployed without WORKSPACES; add WORKSPACES to the file"
         raise SettingsError([Problem(f"{where}: WORKSPACE_DEFAULTS", message)])
     return given
 
 
 def _typed(file: Path | None, named: AppName, *, previous: bool) -> Command:
-    """The command as it was typed, without what it is to do."""
+    """Return the command as the caller typed it, without --apply and what depends on it."""
     parts = [command(" {file}", file=str(file))] if file else []
     parts += [Command(" --previous")] if previous else []
     parts.append(command(" --app {app}", app=named.name))
@@ -199,7 +189,7 @@ Result = Literal["same", "different", "deployed", "failed", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class DeployReport:
-    """What deploying would do, or has done."""
+    """A deployment that is planned or was attempted."""
 
     result: Result
     app: "FunctionApp | None" = None
@@ -212,22 +202,23 @@ class DeployReport:
     is_first: bool = False
     checks: tuple[Check, ...] = ()
     notes: tuple[Diagnosis, ...] = ()
-    """What is odd about the app or the file."""
+    """Warnings about the app or the file."""
     alerts_enabled: tuple[str, ...] = ()
-    """The alert rules that were enabled, or will be."""
+    """Alert rules that were enabled, or will be."""
     next_run: datetime | None = None
     paused: bool = False
-    """Whether no run follows, because the function is disabled."""
+    """True if the function stays disabled, so no run follows."""
     error: Diagnosis | None = None
     run: History | None = None
-    """The first run with these settings."""
+    """The first run with these settings, with --wait."""
     stopped_waiting: bool = False
-    """Whether the wait for it was interrupted."""
+    """True if Ctrl-C ended the wait for the run."""
     wrong_usage: bool = False
-    """Whether the error is in what was typed."""
+    """True if the error is in the command line."""
+    replaced_principals: tuple[str, ...] = ()
+    """Workspaces whose `client_id` changes."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` has it."""
         app = self.app
         return {
             "version": 1,
@@ -248,21 +239,18 @@ class DeployReport:
             "error": json_of(self.error) if self.error else None,
         }
 
-    def exit_code(self, *, applies: bool, tells_changes: bool) -> int:
-        """The code of the command."""
+    def exit_code(self, *, applies: bool, reports_changes: bool) -> int:
         if self.result == "interrupted" or self.stopped_waiting:
             return INTERRUPTED
-        if self.result == "deployed":  # with --wait the run can fail, or be missing
+        if self.result == "deployed":  # with --wait, the run can fail or be missing
             return FAILED if self.error or (self.run and self.run.result == "failed") else 0
         if self.result == "failed":
             return WRONG if self.wrong_usage or self.error is None else FAILED
-        return CHANGES if tells_changes and not applies and self.result == "different" else 0
+        return CHANGES if reports_changes and not applies and self.result == "different" else 0
 
 
 @dataclass
 class _Work:
-    """One app, looked at and set."""
-
     services: "AdminServices"
     given: FileSettings
     named: AppName
@@ -272,7 +260,7 @@ class _Work:
     _set_at: datetime | None = None
 
     def look(self, *, previous: bool) -> DeployReport:
-        """Work out what is to be done. Changes nothing."""
+        """Return what to deploy. Changes nothing."""
         named = self.named
         context = named.context()
         app = None
@@ -290,10 +278,10 @@ class _Work:
     def _deploying(
         self, existing: Mapping[str, str], context: DiagnosisContext, *, previous: bool
     ) -> Deployment:
-        """What is to be done to these app settings.
+        """Return what to deploy to an app with these settings.
 
         Raises:
-            DiagnosedError: it is another app's, or nothing can be put back.
+            DiagnosedError: the app is another product, or has no previous settings.
         """
         if not is_ours(existing):
             raise DiagnosedError(finding("not_a_git_refresh_app", context))
@@ -327,6 +315,7 @@ class _Work:
             tuple(rule.name for rule in self._to_enable(deployment)),
             _next_run(deployment, self._manager.now()),
             is_paused(deployment.wanted),
+            replaced_principals=tuple(deployment.replaced_principals()),
         )
 
     def _notes(
@@ -339,8 +328,7 @@ class _Work:
         try:
             rules = self._manager.alert_rules(app)
         except ServiceError as error:
-            # A first list whose alerts are off would fail in silence.
-            if deployment.resumes:
+            if deployment.resumes:  # a first list without alerts would fail silently
                 raise
             yield diagnose(error, context)
             return
@@ -352,28 +340,28 @@ class _Work:
             yield finding("alert_rules_disabled", context, rules=first_of(disabled, _MOST_NAMED))
 
     def _to_enable(self, deployment: Deployment) -> "list[AlertRule]":
-        """The alert rules that the first list turns on."""
+        """Return the alert rules that the first list enables."""
         return [rule for rule in self._rules if not rule.enabled] if deployment.resumes else []
 
     def untrusted(self, report: DeployReport, flags: Sequence[str]) -> list[str]:
-        """The hosts that the app would newly trust and no flag names."""
+        """Return the hosts that the app would newly trust and that no flag names."""
         allowed = TrustedHosts(flags)
         return [host for host in report.newly_trusted if not allowed.trusts(host)]
 
     def apply(self, plan: DeployReport) -> DeployReport:
-        """Do it, if all is as it was shown."""
+        """Deploy the plan, if the app settings have not changed since."""
         deployment, app = self._deployment, plan.app
-        from git_refresh.admin.resource_manager import AppSettingsChange  # noqa: PLC0415  # an HTTP library: not for --help
+        from git_refresh.admin.resource_manager import AppSettingsChange  # noqa: PLC0415  # keeps --help fast
 
-        assert deployment is not None  # noqa: S101  # it was shown
+        assert deployment is not None  # noqa: S101  # the plan has it
         assert app is not None  # noqa: S101
         context = _context(app)
         enabled: list[str] = []
         try:
-            with render.console(stderr=True).status("Setting …"):
+            with render.console(stderr=True).status("Deploying …"):
                 change = AppSettingsChange(self._manager, app, deployment.existing, deployment.wanted)
                 change.check_unchanged()
-                # Alerts first: from its first list on, an app that fails must not do so in silence.
+                # Alerts first: an app with a list must not fail silently.
                 for rule in self._to_enable(deployment):
                     self._manager.enable(rule)
                     enabled.append(rule.name)
@@ -390,21 +378,21 @@ class _Work:
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
 
     def wait(self, done: DeployReport) -> DeployReport:
-        """Wait until the logs show the first run that began after the settings were set, or until it can no longer be expected."""
-        assert done.app is not None  # noqa: S101  # it was set
+        """Wait for the first run with the new settings, as long as it can be expected."""
+        assert done.app is not None  # noqa: S101  # the plan has it
         if done.paused:
             return done
         context, clock = _context(done.app), self.services.deadline.clock
         set_at = self._set_at or clock.now()
         until_due = (done.next_run or set_at) - set_at
-        # If the next one is too far away, only the run that the restart has cut off can follow.
+        # If the next run is too far away, only the run that the restart has cut off can follow.
         until_due = until_due if until_due <= MAX_UNTIL_DUE else timedelta()
         deadline = Deadline.after((until_due + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), clock)
         try:
             logs = open_logs(self.services, done.app)
             context = logs.about
             latest = clock.now() + timedelta(seconds=deadline.remaining())
-            what = f"Waiting for the first run, until {latest:%H:%M} UTC at the latest. Logs lag by some minutes …"
+            what = f"Waiting for the first run until {latest:%H:%M} UTC. Logs are delayed by some minutes …"
             with render.console(stderr=True).status(what):
                 while (run := _first_run(logs, set_at)) is None:
                     if deadline.remaining() <= 0:
@@ -420,10 +408,10 @@ class _Work:
 
 
 def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
-    """The first run that began after the settings were set, once it has ended.
+    """Return the first completed run that started after the deployment.
 
     Raises:
-        ServiceError: the logs cannot be read, and that does not pass by itself.
+        ServiceError: the logs cannot be read, and a retry would not help.
     """
     now = logs.now()
     try:
@@ -444,7 +432,7 @@ def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
 
 
 def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
-    """Whether it is the run that the restart has cut off: it can have written lines until then."""
+    """Return whether the restart has cut off this run. Its lines can be later than the deployment."""
     codes = {failure.code for failure in run.failures}
     return codes == {"run_not_completed"} and run.started_at < set_at + RESTART
 
@@ -453,7 +441,7 @@ _MOST_NAMED = 5
 
 
 def _is_of(app: "FunctionApp", rule: "AlertRule") -> bool:
-    """Return whether infra/ has created the alert rule, and for this app: then the names end alike."""
+    """Return whether infra/ created the alert rule for this app. Their names then have the same ending."""
     app_name, name = app.name.casefold(), rule.name.casefold()
     of_infra = app_name.startswith(NAMED_BY_INFRA)
     ending = f"-{app_name.removeprefix(NAMED_BY_INFRA)}" if of_infra else ""
@@ -465,7 +453,7 @@ def _context(app: "FunctionApp") -> DiagnosisContext:
 
 
 def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
-    """What `check --offline` says of the settings that the app will have, and of the names in the file."""
+    """Return the findings of `check --offline` on the new settings and on the names in the file."""
     values = {name: value for name, value in deployment.wanted.items() if is_read(name)}
     try:
         settings = load(values)
@@ -491,11 +479,11 @@ def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
     ]
 
 
-_UNCHECKED = "is a reference that only Azure can resolve; its value was not checked"
+_UNCHECKED = "is a reference that only Azure can resolve, so its value was not checked"
 
 
 def _next_run(deployment: Deployment, now: datetime) -> datetime | None:
-    """When the next run is due by the app's schedule; None if it is not known, or the function is disabled."""
+    """Return when the next run is due; None if the schedule is unknown or the function disabled."""
     if is_paused(deployment.wanted):
         return None
     try:
@@ -509,48 +497,36 @@ def _trusting(hosts: Sequence[str], typed: Command) -> Command:
     return Command(f"{typed}{flags} --apply")
 
 
-def _refuse_untrusted(hosts: Sequence[str], typed: Command) -> None:
-    """Refuse to let the app send tokens to hosts that only a file names.
+def _apply(
+    work: _Work, plan: DeployReport, trust_host: Sequence[str], *, asks: bool, waits: bool
+) -> DeployReport:
+    """Deploy. Security: the app must not send tokens to a host that only the file names.
 
     Raises:
-        SettingsError: there are some.
+        SettingsError: a new host is not confirmed, the caller declined, or the input is not a terminal.
     """
+    hosts = work.untrusted(plan, trust_host)
     if hosts:
-        again = Command(f"{_trusting(hosts, typed)} --yes")
-        message = (
-            f"names hosts that the app does not trust yet: {', '.join(hosts)}. If you trust them: {again}"
-        )
-        raise SettingsError([Problem("TRUSTED_HOSTS", message, commands=(again,))])
+        again = Command(f"{_trusting(hosts, work.typed)} --yes")
+        named = ", ".join(hosts)
+        message = f"names hosts that the app does not trust yet: {named}. To trust them, run: {again}"
+        if not asks:
+            raise SettingsError([Problem("TRUSTED_HOSTS", message, commands=(again,))])
+        question = f"This lets the app send its tokens to hosts outside Azure: {named}. Continue?"
+        ask.agree("TRUSTED_HOSTS", [question], without_terminal=message, declined=_NOT_CONFIRMED)
+    if asks:
+        ask.agree("--apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"])
+    report = work.apply(plan)
+    return work.wait(report) if waits and report.result == "deployed" else report
 
 
-def _ask(hosts: Sequence[str], typed: Command, name: str) -> None:
-    """Ask about new hosts first, then whether to go on.
-
-    Raises:
-        SettingsError: the answer is no, or there is no terminal to ask on.
-    """
-    if hosts:
-        ask.agree(
-            "TRUSTED_HOSTS",
-            [
-                f"From then on the app sends its tokens to hosts outside of Azure: {', '.join(hosts)}. Trust them?"
-            ],
-            without_terminal=f"names hosts that the app does not trust yet: {', '.join(hosts)}; if you trust them, run "
-            f"{_trusting(hosts, typed)} --yes",
-            declined="was declined; nothing was set",
-        )
-    ask.agree(
-        "--apply",
-        [f"Set this in {name}, which restarts it?"],
-        without_terminal="there is no terminal to ask on; add --yes to set what deploy shows without --apply",
-        declined="was declined; nothing was set",
-    )
+_NOT_CONFIRMED = "not confirmed; nothing was changed"
 
 
 def show_deployment(
     report: DeployReport, out: Console, *, asks: bool = False, was_shown: bool = False
 ) -> None:
-    """Show the changes, what stays, what is odd, and what happens next; of a plan that was shown, only what came of it."""
+    """Print the changes, warnings, and what happens next. If the plan `was_shown`, print only the result."""
     if not was_shown:
         _show_plan(report, out)
     if report.error is not None and report.result != "deployed":
@@ -579,9 +555,21 @@ def _show_plan(report: DeployReport, out: Console) -> None:
             _show_change(change, out)
         _show_settings(report, out)
         show_finding([Finding("warning", name, each.message, each) for name, each in report.left_behind], out)
+        show_finding([*_replaced(report)], out)
     if report.checks and (wrong or not options.quiet()):
         render.show_check(CheckReport(report.checks), out)
     show_finding([Finding("warning", "", note.message, note) for note in report.notes], out)
+
+
+def _replaced(report: DeployReport) -> Iterator[Finding]:
+    if report.replaced_principals:
+        names = first_of(report.replaced_principals, _MOST_NAMED)
+        listing = options.invocation(NO_COMMAND).of("onboard --remove --settings FILE")
+        message = (
+            "client_id changes, and the Git credential of the previous service principal stays. "
+            f"To list the commands that delete it, run with the previous list: {listing}"
+        )
+        yield Finding("warning", names, message, commands=(listing,))
 
 
 def _show_change(change: Change, out: Console) -> None:
@@ -596,62 +584,59 @@ def _show_change(change: Change, out: Console) -> None:
 
 
 def _show_settings(report: DeployReport, out: Console) -> None:
-    """What is not changed although it might have been expected, and what changes beside the list."""
+    """Print settings that stay although the reader might expect a change, and side effects."""
     if options.quiet():
         return
     if report.staying:
         fold(
             Text("= ", "dim"),
-            Text(f"Stay, because the file does not have them: {', '.join(report.staying)}."),
+            Text(f"Unchanged, because the file does not have them: {', '.join(report.staying)}."),
             out,
         )
     if report.not_set:
         names = ", ".join(report.not_set)
         fold(
             Text("! ", "yellow"),
-            Text(f"Not set, because only a deployment of infra/ sets them: {names}."),
+            Text(f"Not deployed, because only a deployment of infra/ sets them: {names}."),
             out,
         )
     if report.newly_trusted:
         hosts = ", ".join(report.newly_trusted)
-        fold(Text("! ", "yellow"), Text(f"Newly trusted with the app's tokens: {hosts}."), out)
+        fold(Text("! ", "yellow"), Text(f"New hosts that receive the app's tokens: {hosts}."), out)
     if report.resumes:
         fold(Text("~ ", "yellow"), Text(f"Ends the pause of the first deployment ({PAUSE})."), out)
     if report.alerts_enabled:
         number = count(len(report.alerts_enabled), "alert rule")
-        verb = (
-            "Enabled"
-            if report.result in {"deployed", "failed", "interrupted"}
-            else "Enables, before the list,"
-        )
-        fold(Text("~ ", "yellow"), Text(f"{verb} {number}."), out)
+        enabled = report.result in {"deployed", "failed", "interrupted"}
+        verb, when = ("Enabled", "") if enabled else ("Enables", ", before it deploys the list")
+        fold(Text("~ ", "yellow"), Text(f"{verb} {number}{when}."), out)
 
 
 def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
-    """The last lines: how many changes, what happens next, what to add."""
+    """Yield the last lines, each with its style."""
     match report.result:
         case "same":
-            yield "No difference: the app has these settings.", STYLE["ok"]
+            yield "No difference. The app already has these settings.", STYLE["ok"]
         case "interrupted":
-            yield "Interrupted. Run the command again: it shows what is left to do.", STYLE["failed"]
+            yield ask.after_interrupt(changed=True), STYLE["failed"]
         case "failed":
             if report.error is None:
-                yield "Nothing was set.", STYLE["failed"]
+                yield "No changes made.", STYLE["failed"]
         case "different" | "deployed":
             number = count(len(report.changes), "difference")
             if report.result == "different":
                 yield f"{number}. {_RESTARTS}", "bold"
             else:
-                yield f"Set: {number}. The app restarts.", STYLE["ok"]
+                yield f"Deployed {number}. The app restarts.", STYLE["ok"]
             if report.paused:
                 yield (
-                    f"The function is disabled, so no run follows: delete the app setting {PAUSE}.",
+                    f"The function is disabled, so no run follows. To enable it, delete the app setting {PAUSE}.",
                     STYLE["warning"],
                 )
             elif report.next_run is not None:
-                yield f"The next run is at {utc_clock(report.next_run)} (REFRESH_SCHEDULE).", ""
+                yield f"The next run starts at {utc_clock(report.next_run)} (REFRESH_SCHEDULE).", ""
             if report.result == "different" and not asks:
-                yield "Nothing was set: to do it, add --apply.", ""
+                yield ask.ADD_APPLY, ""
 
 
-_RESTARTS = "Setting restarts the app: a run in progress is cut off, and made again at once."
+_RESTARTS = "Deploying restarts the app. A run in progress is cut off and starts again at once."

@@ -1,4 +1,4 @@
-"""The deployed function app that a command is about: its options, and its logs with the sign-in of the person who runs it."""
+"""The deployed function app that a command is about: the options that name it, and access to its logs."""
 
 import os
 import re
@@ -29,25 +29,24 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 NAMED_BY_INFRA = "func-git-refresh-"
-"""How the names of function apps begin that infra/ has created."""
+"""Prefix of the names of function apps that infra/ creates."""
 
 _LIMIT_S = 300.0
-"""Seconds for all that a command reads of the deployed app."""
+"""Time for everything that a command reads of the deployed app."""
 
-_NAMED = 10
+_MAX_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class AppName:
-    """How the command line names the deployed app."""
+    """The options that name the deployed app."""
 
     name: str = ""
-    """Empty: the only app of the subscription that infra/ has created."""
+    """Empty: the only app in the subscription that infra/ created."""
     group: str = ""
     subscription: str = ""
 
     def context(self) -> DiagnosisContext:
-        """Return what is known of the app before it is found."""
         invocation = options.invocation(NO_COMMAND)
         return DiagnosisContext(
             app=self.name, group=self.group, subscription=self.subscription, invocation=invocation
@@ -55,7 +54,7 @@ class AppName:
 
 
 class _Named(click.ParamType[str]):
-    """A name or an ID that becomes part of an address."""
+    """A name or ID, restricted because it becomes part of a URL."""
 
     def __init__(self, name: str, pattern: str, advice: str) -> None:
         self.name = name
@@ -77,7 +76,7 @@ SUBSCRIPTION_ID = _Named("id", GUID.pattern, "must be the ID of a subscription, 
 def app_options(
     default: str = "", *, required: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --app, --resource-group and --subscription to a command, which gets them as its `app`; the default is what holds without."""
+    """Add the options that name the app to a command, as its `app`. `default` extends the help of --app."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -95,14 +94,14 @@ def app_options(
                 "--subscription",
                 type=SUBSCRIPTION_ID,
                 metavar="ID",
-                help="ID of its subscription, instead of the one that the Azure CLI uses.",
+                help="Subscription ID of the app.  [default: that of the Azure CLI]",
             ),
             click.option(
                 "--resource-group",
                 "group",
                 type=GROUP_NAME,
                 metavar="NAME",
-                help="Its resource group. Without it, the app is searched by its name.",
+                help="Resource group of the app.  [default: found by the app's name]",
             ),
             click.option(
                 "--app",
@@ -130,10 +129,10 @@ def logs_of(named: AppName, logger: RedactingLogger) -> "Iterator[AppLogs]":
     """Open the logs of the deployed app.
 
     Raises:
-        DiagnosedError: Azure cannot be asked, the app is not there, or its logs cannot be read.
-        SettingsError: no app or more than one is meant, or the network's settings cannot be used.
+        DiagnosedError: a call to Azure failed, the app does not exist, or its logs cannot be read.
+        SettingsError: `named` does not identify one app, or the network settings are invalid.
     """
-    from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # the SDKs take a second: not for --help
+    from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # keeps --help fast
 
     context = named.context()
     with closing(AdminServices(Deadline.after(_LIMIT_S, SystemClock()), os.environ, logger)) as services:
@@ -151,7 +150,7 @@ def open_logs(services: "AdminServices", app: "FunctionApp") -> "AppLogs":
     """Open the logs of an app.
 
     Raises:
-        ServiceError: Azure cannot be asked.
+        ServiceError: a call to Azure failed.
         DiagnosedError: the app has no Application Insights component.
     """
     context = DiagnosisContext(app=app.name, group=app.group, subscription=app.subscription_id)
@@ -163,12 +162,12 @@ def open_logs(services: "AdminServices", app: "FunctionApp") -> "AppLogs":
 
 
 def find(named: AppName, services: "AdminServices") -> "FunctionApp":
-    """Return the app that is named, or the only one that infra/ has created.
+    """Return the named app, or the only app that infra/ created.
 
     Raises:
-        ServiceError: Azure cannot be asked.
+        ServiceError: a call to Azure failed.
         DiagnosedError: the named app does not exist.
-        SettingsError: none is named, and infra/ has created none or several.
+        SettingsError: no app is named, and infra/ created none or several.
     """
     if named.name:
         return services.find_app(named.name, named.subscription, named.group)
@@ -180,6 +179,6 @@ def find(named: AppName, services: "AdminServices") -> "FunctionApp":
     ]
     if len(found) == 1:
         return found[0]
-    names = first_of([redact(app.name) for app in found], _NAMED)
+    names = first_of([redact(app.name) for app in found], _MAX_NAMES)
     message = f"must name one of these apps: {names}" if found else "is missing: infra/ created no app here"
     raise SettingsError([Problem("--app", message)])

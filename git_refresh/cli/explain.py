@@ -1,7 +1,6 @@
-"""`explain`: what a code of a failure means and what to do, from the table, without asking anybody."""
+"""`explain`: the cause and remedy of a code from the table, without a call to a service."""
 
 import json
-import textwrap
 from typing import Any
 
 import click
@@ -17,18 +16,17 @@ from git_refresh.output.text import closest
 
 
 def _completed(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-    """What a shell offers for what has been typed."""
     return [row.code for rows in PAGE.values() for row in rows if row.code.startswith(typed)]
 
 
-@click.command(short_help="What does a code mean, and what is to be done?")
+@click.command(short_help="Explain an error code and its remedy.")
 @click.argument("code", required=False, shell_complete=_completed)
 @options.json_option
 def explain(code: str | None, *, as_json: bool) -> None:
-    """What does a code mean, and what is to be done? Calls no service. Without CODE: lists all of them.
+    """Explain an error code and its remedy. Without CODE, list all codes.
 
-    CODE is from the log line, the report, or the brackets behind a failure: key_vault_forbidden.
-    Words in capitals are your values; a failure itself has them filled in.
+    CODE comes from the log line, the report, or the parentheses after a failure, for example key_vault_forbidden.
+    Words in capitals stand for your values. Calls no service.
     """
     rows = {row.code: (section, row) for section, rows in PAGE.items() for row in rows}
     if code is None:
@@ -41,7 +39,7 @@ def explain(code: str | None, *, as_json: bool) -> None:
         return
     wanted = code.strip(" ()`:.,").lower().replace("-", "_")
     if wanted not in rows:
-        raise click.UsageError(f'"{redact(code)}" is not a code; {_instead(wanted, list(rows))}')
+        raise click.UsageError(f'"{redact(code)}" is not a code; {_suggestion(wanted, list(rows))}')
     section, row = rows[wanted]
     with render.writing():
         if as_json:
@@ -50,17 +48,16 @@ def explain(code: str | None, *, as_json: bool) -> None:
             _show(section, row, render.console())
 
 
-def _instead(wanted: str, codes: list[str]) -> str:
+def _suggestion(wanted: str, codes: list[str]) -> str:
     near = closest(wanted, codes, 3)
     near += [code for code in codes if len(wanted) > 2 and wanted in code and code not in near][:5]  # noqa: PLR2004
     if not near:
-        return "explain alone lists all of them"
+        return "to list all codes, run explain without a code"
     *others, last = near
     return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
 
 
 def _as_dict(section: str, row: Row) -> dict[str, Any]:
-    """With the four keys that an error has everywhere; `message` is what the service says, as far as that is known."""
     diagnosis = in_general(row)
     return {
         "code": row.code,
@@ -77,7 +74,7 @@ def _show(section: str, row: Row, out: Console) -> None:
     style = code_style(row.code, out)
     fold(Text(), Text.assemble((row.code, "bold"), f"  {section}"), out)
     if diagnosis.message:
-        fold(Text("  "), Text(f"The service says: {diagnosis.message}", "dim"), out)
+        fold(Text("  "), Text(f"The service returns: {diagnosis.message}", "dim"), out)
     fold(Text("  "), Text(diagnosis.cause), out, diagnosis.commands)
     fold(Text("  "), Text.assemble(("→ ", "bold"), diagnosis.remedy), out, diagnosis.commands)
     if TROUBLESHOOTING.exists():
@@ -85,13 +82,15 @@ def _show(section: str, row: Row, out: Console) -> None:
 
 
 def _list(out: Console) -> None:
-    """One line for each, as wide as the terminal is."""
     width = max(len(row.code) for rows in PAGE.values() for row in rows)
     for section, rows in PAGE.items():
         out.print(Text(section, "bold"))
         for row in rows:
             padding = " " * (width - len(row.code))
-            room = max(1, out.width - width - len("    "))
-            cause = textwrap.shorten(in_general(row).cause, room, placeholder="…", break_on_hyphens=False)
-            line = Text.assemble("  ", (row.code, code_style(row.code, out)), f"{padding}  {cause}")
+            line = Text.assemble("  ", (row.code, code_style(row.code, out)), f"{padding}  {title_of(row)}")
             out.print(line, soft_wrap=True)
+
+
+def title_of(row: Row) -> str:
+    """Return the meaning of a row in at most eight words."""
+    return row.title or in_general(row).cause.removesuffix(".")

@@ -1,4 +1,4 @@
-"""One form for every finding, whichever command it comes from: sign, place, what happened, code; and below it cause and remedy."""
+"""Output of findings, in one form for all commands: mark, location, message, code, then cause and remedy."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -28,36 +28,36 @@ STYLE = {
     "failed": "red",
     "rejected": "red",
 }
-MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a dash that is seen
+MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a visible dash
 UNFOLDED = 10_000
 _ALIKE = PLACES
-"""Places that are named where one message holds for more."""
+"""Locations in one line; more become a count."""
 _WORD = re.compile(r"\S+\s*")
 
 Places = Mapping[str, str]
-"""Where in the settings a workspace is, by its name."""
+"""Location of each workspace in the settings, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding; with an error, its code stands behind the message, and cause and remedy below."""
+    """One finding, with code, cause, and remedy if it has an error."""
 
     status: Status
     location: str
     message: str
     error: Diagnosis | None = None
     kind: str = ""
-    """The same for findings that differ in a value alone; empty: that of the error, or the message."""
+    """Equal for findings that differ only in values; empty for that of the error or message."""
     in_general: str = ""
-    """What is said of many that differ in ids and values alone; empty: the first's message."""
+    """Message of a group that differs only in IDs and values; empty for the first message."""
     place: str = ""
-    """Where in the settings it is, shown where it is told alone."""
+    """Location in the settings, which only a single finding shows."""
     commands: tuple[str, ...] = ()
-    """The commands in the message: none of them is folded."""
+    """Commands in the message, which stay on one line."""
 
 
 def of_problem(problem: Problem, place: str = "") -> Finding:
-    """Return a problem as a finding: what the table of failures has of it, with cause and remedy."""
+    """Return a problem as a finding, with cause and remedy if it has a diagnosis."""
     status: Status = "failed" if problem.severity == "error" else "warning"
     if isinstance(problem.diagnosis, Diagnosis):
         return Finding(status, problem.location, problem.diagnosis.message, problem.diagnosis, place=place)
@@ -67,7 +67,7 @@ def of_problem(problem: Problem, place: str = "") -> Finding:
 def show_finding(
     findings: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True
 ) -> None:
-    """One line for all findings that are alike; cause and remedy once for all in a row that share them."""
+    """Print one line per group of similar findings, and each cause and remedy once per sequence."""
     key = alike(findings)
     groups: dict[Hashable, list[Finding]] = {}
     for item in findings:
@@ -94,15 +94,15 @@ def _of_many(item: Finding, where: str, group: Sequence[Finding]) -> Finding:
 
 
 def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None) -> None:
-    """Cause and remedy, each in a paragraph of its own; the cause behind the code, where that is given."""
+    """Print cause and remedy as separate paragraphs, the cause after the code if given."""
     fold(mark, Text.assemble(code or "", ": " if code else "", error.cause), out, error.commands)
     fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out, error.commands)
 
 
 def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
-    """What tells findings apart: code and kind, never names and values.
+    """Return the grouping key of findings: code and kind, never names and values.
 
-    Where more than a few kinds have one code, each at a place of its own, the code alone.
+    If many kinds at different locations have one code, the key is only the code.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
     places: dict[Hashable, set[Hashable]] = {}
@@ -119,7 +119,7 @@ def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
 
 
 def show_line(item: Finding, out: Console, indent: int) -> None:
-    """Sign, place, what happened, code."""
+    """Print mark, location, message, and code."""
     code = code_text(item.error.code, out) if item.error else Text()
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
     place = f" ({item.place})" if item.place else ""
@@ -134,7 +134,10 @@ def once[T](
     where: Callable[[T], str],
     few: Callable[[T], int] = lambda _: _ALIKE,
 ) -> list[tuple[T, str]]:
-    """Each item with its place; but where more than a few say the same, the first of them alone, with the first places and a count."""
+    """Return each item with its location.
+
+    A large group becomes its first item, with the first locations and a count.
+    """
     alike: dict[Hashable, list[T]] = {}
     for item in items:
         alike.setdefault(key(item), []).append(item)
@@ -149,7 +152,7 @@ def once[T](
 
 
 def _few(item: Finding) -> int:
-    """What was not looked at is told together: there is nothing to be done at its place."""
+    """Return how many similar findings have lines of their own; skipped checks need no action."""
     return 1 if item.status == "skipped" else _ALIKE
 
 
@@ -158,16 +161,15 @@ def _code(item: Finding) -> tuple[Status, str]:
 
 
 def _kind(item: Finding) -> Hashable:
-    """Of an error the code with its kind; else the kind that is given, or what is said."""
     if item.error is not None:
         return _code(item), item.error.kind
     return item.status, item.kind or item.message
 
 
 def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> None:
-    """Print between words, indented by the mark; but what somebody copies, a path or a command, in one piece. Styles are kept.
+    """Print text in lines of the terminal's width, indented by the mark.
 
-    Where it all does not fit in one line, each of the commands has a line of its own.
+    Words such as paths stay whole; if the text needs several lines, each command has its own.
     """
     if cell_len(mark.plain) + cell_len(text.plain) <= out.width:
         out.print(Text.assemble(mark, text), soft_wrap=True)
@@ -185,13 +187,13 @@ def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> 
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a text, which end at blanks alone."""
+    """Return the lines of a text, broken only at blanks."""
     ends = [0, *_ends(text, width)]
     return [text[start:end].rstrip() for start, end in pairwise(ends)]
 
 
 def _parts(text: Text, commands: Sequence[str]) -> Iterator[tuple[Text, bool]]:
-    """The text in pieces, each with whether it is a command, which stays whole; what only joins sentence and command is left out."""
+    """Yield sentences and commands, each with whether it is a command, without the punctuation between them."""
     start = 0
     for command in (each for each in commands if each):
         at = text.plain.find(command, start)
@@ -214,7 +216,7 @@ _JOINTS = " .,;"
 
 
 def _ends(plain: str, width: int) -> Iterator[int]:
-    """Where each line ends, behind its blanks: at the last blank before the width, or at the first after it."""
+    """Yield the end of each line after its blanks."""
     taken, last = len(plain) - len(plain.lstrip()), 0
     for word in _WORD.finditer(plain):
         if last and taken + cell_len(word[0].rstrip()) > width:
@@ -234,7 +236,7 @@ def _same(error: Diagnosis, other: Diagnosis | None) -> bool:
 
 
 def tally(statuses: Sequence[Status]) -> str:
-    """How many there are of each: "2 ok, 1 warning"."""
+    """Return a count per status, such as "2 ok, 1 warning"."""
     counted = {status: statuses.count(status) for status in MARK}
     return ", ".join(
         count(number, status) if status == "warning" else f"{number} {status}"
@@ -244,23 +246,20 @@ def tally(statuses: Sequence[Status]) -> str:
 
 
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
-"""In a checkout alone."""
+"""The page, which exists only in a checkout."""
 
 
 def place_of(code: str) -> str:
-    """The page and its section, from the top of the checkout."""
+    """Return the page and section of a code, relative to the checkout."""
     return f"docs/{TROUBLESHOOTING.name}#{code}"
 
 
 def code_style(code: str, out: Console) -> Style:
-    """How a code is shown: dim, and where the terminal can follow links, as one to its section.
-
-    In a checkout, the link leads to the very page that was made from its table, without a network.
-    """
+    """Return the style of a code, with a link to its section if the terminal supports links."""
     follows = out.is_terminal and not out.is_dumb_terminal and not out.no_color and TROUBLESHOOTING.exists()
     return Style(dim=True, link=f"{TROUBLESHOOTING.as_uri()}#{code}" if follows else None)
 
 
 def code_text(code: str, out: Console) -> Text:
-    """A code behind what happened."""
+    """Return a code in parentheses, to append to a message."""
     return Text.assemble("  ", (f"({code})", code_style(code, out)))

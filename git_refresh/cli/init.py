@@ -1,4 +1,4 @@
-"""`init`: a first `workspaces.json`, from a workspace's address and a repository's; without asking anybody."""
+"""`init`: create a `workspaces.json` from the URLs of a workspace and a repository."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.names import SETTINGS
 
 SCHEMA = Path(__file__).parents[2] / "docs/workspaces.schema.json"
-"""In a checkout alone: a wheel has none, and its place on one laptop means nothing to others who have the list."""
+"""The JSON Schema in a checkout. A wheel has none: its path would differ on each machine."""
 
 _SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # its name in Key Vault, as in docs/setup.md
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
-_WAYS = ("federated", "oauth_secret", "managed_identity")
+_METHODS = ("federated", "oauth_secret", "managed_identity")
 _OPTIONS = {
     "AZURE_CLIENT_ID": "--identity",
     "WORKSPACES[0].host": "--host",
@@ -35,54 +35,44 @@ _OPTIONS = {
     "WORKSPACE_DEFAULTS.client_id": "--client-id",
     "KEY_VAULT_URL": "--vault",
 }
-"""What each place in the file is made from."""
+"""The option that sets each location in the file."""
 
 
-@click.command(short_help="Write a first workspaces.json.")
-@click.option("--host", help="The workspace's address: https://adb-….azuredatabricks.net")
-@click.option("--repository", help="The repository's: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
-@click.option(
-    "--client-id",
-    help="Application id of the service principal to sign in as. Without, and without --auth and --vault: as the app's own managed "
-    "identity, unless there is a terminal to ask on.",
-)
-@click.option(
-    "--vault",
-    help="The Key Vault with the service principal's OAuth secret: https://NAME.vault.azure.net. Without: it has a federation policy, "
-    "and no secret.",
-)
+@click.command(short_help="Create a workspaces.json.")
+@click.option("--host", help="Workspace URL: https://adb-….azuredatabricks.net")
+@click.option("--repository", help="Clone URL: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
+@click.option("--client-id", help="Application ID of the service principal, if it already exists.")
+@click.option("--vault", help="Key Vault for the OAuth secret: https://NAME.vault.azure.net")
 @click.option(
     "--auth",
-    type=click.Choice(_WAYS),
-    help="How the app signs in: with --vault, oauth_secret. With one of the first two and no --client-id, onboard makes the service "
-    "principal.",
+    type=click.Choice(_METHODS),
+    help="Authentication method.  [default: oauth_secret with --vault, federated with --client-id, else managed_identity]",
 )
 @click.option(
     "--identity",
-    help="Client id of the app's user-assigned managed identity. Without: it has a system-assigned one.",
+    help="Client ID of the app's user-assigned identity.  [default: system-assigned identity]",
 )
-@click.option(
-    "--path", help="The Git folder's path.  [default: /Workspace/Shared/ and the repository's name]"
-)
-@click.option("--branch", help="The Git folder's branch.  [default: the repository's own]")
+@click.option("--path", help="Path of the Git folder.  [default: /Workspace/Shared/REPOSITORY]")
+@click.option("--branch", help="Branch of the Git folder.  [default: that of the repository]")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=options.LIST,
     show_default=True,
-    help="The file to write. One that exists is left as it is.",
+    help="File to create. Never overwrites a file.",
 )
 @options.json_option
 def init(output: Path, *, as_json: bool, **given: str | None) -> None:
-    """Write a first workspaces.json, which editors complete and check by its schema.
+    """Create a workspaces.json.
 
-    Asks for what is missing where it runs on a terminal, and asks again where an answer is wrong. Calls no service; check then looks at
-    everything.
+    On a terminal, asks for missing values. Calls no service.
+
+    Exit codes: 0 success; 2 invalid usage, or the file exists; 130 interrupted.
     """
     if output.exists():
         exit_with_problems(
-            [Problem(str(output), "exists, and is left as it is; name another file: -o FILE")],
+            [Problem(str(output), "exists and was not changed; name another file: -o FILE")],
             as_json=as_json,
         )
     if not output.absolute().parent.is_dir():
@@ -96,10 +86,10 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
     ]
     if given_problems:
         exit_with_problems(given_problems, as_json=as_json)
-    answers = _asked(given)
-    _check_sign_in(answers)
-    content = _content(output, answers)
-    _take_as_meant(content, as_json=as_json)
+    values = _complete(given)
+    _check_auth(values)
+    content = _content(output, values)
+    _normalize(content, as_json=as_json)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
         _write(output, text)
@@ -110,10 +100,10 @@ def init(output: Path, *, as_json: bool, **given: str | None) -> None:
 
 
 def _write(output: Path, text: str) -> None:
-    """A new file with all of the text; where it cannot be written whole, as on a full disk, there is none.
+    """Create a file with the text. If that fails, for example on a full disk, leave no file.
 
     Raises:
-        OSError: it exists, or cannot be written.
+        OSError: the file exists, or cannot be written.
     """
     with output.open("x", encoding="utf-8") as file:
         try:
@@ -124,36 +114,34 @@ def _write(output: Path, text: str) -> None:
             raise
 
 
-def _asked(given: dict[str, str | None]) -> dict[str, str]:
-    """All the answers, stripped; what is missing is asked for.
+def _complete(given: dict[str, str | None]) -> dict[str, str]:
+    """Return all values, stripped. Asks for missing ones on a terminal.
 
     Raises:
-        click.UsageError: something is needed, and there is nobody to ask.
+        click.UsageError: a required value is missing, and the input is not a terminal.
     """
-    answers = {name: (value or "").strip() for name, value in given.items()}
-    needed = {"host": "The workspace's address", "repository": "The repository's address"}
-    missing = [name for name in needed if not answers[name]]
+    values = {name: (value or "").strip() for name, value in given.items()}
+    required = {"host": "Workspace URL", "repository": "Clone URL of the repository"}
+    missing = [name for name in required if not values[name]]
     if not _has_terminal():
         if missing:
-            raise click.UsageError(f"say {' and '.join(f'--{name}' for name in missing)}")
-        return answers
+            raise click.UsageError(f"add {' and '.join(f'--{name}' for name in missing)}")
+        return values
     for name in missing:
-        answers[name] = _ask(name, needed[name])
-    if not answers["auth"] and not answers["vault"]:
-        ways = _WAYS[:2] if answers["client_id"] else _WAYS
-        question = "How does the app sign in?"
-        answers["auth"] = ask.prompt(question, choices=ways, default=_WAYS[0])
-    if answers["auth"] == "oauth_secret" and not answers["vault"]:
-        question = "The address of the Key Vault for its OAuth secret"
-        answers["vault"] = _ask("vault", question)
-    if missing and given["client_id"] is None and answers["auth"] != "managed_identity":
-        question = "The service principal's application id (empty: onboard makes one)"
-        answers["client_id"] = _ask("client_id", question, default="")
-    return answers
+        values[name] = _ask(name, required[name])
+    if not values["auth"] and not values["vault"]:
+        methods = _METHODS[:2] if values["client_id"] else _METHODS
+        values["auth"] = ask.prompt("Authentication method", choices=methods, default=_METHODS[0])
+    if values["auth"] == "oauth_secret" and not values["vault"]:
+        values["vault"] = _ask("vault", "Vault URI of the Key Vault for the OAuth secret")
+    if missing and given["client_id"] is None and values["auth"] != "managed_identity":
+        question = "Application ID of the service principal (empty: onboard creates one)"
+        values["client_id"] = _ask("client_id", question, default="")
+    return values
 
 
 def _ask(name: str, question: str, default: str | None = None) -> str:
-    """An answer that can be used: after another one the question is asked again."""
+    """Ask until the value is valid."""
 
     def usable(text: str) -> str:
         text = text.strip()
@@ -165,7 +153,7 @@ def _ask(name: str, question: str, default: str | None = None) -> str:
     return ask.prompt(question, default=default, read=usable)
 
 
-_SOUND = {
+_VALID = {
     "host": "https://adb-1234567890123456.7.azuredatabricks.net",
     "repository": "https://dev.azure.com/contoso/etl/_git/etl",
     **dict.fromkeys(("client_id", "vault", "auth", "identity", "path", "branch"), ""),
@@ -174,8 +162,8 @@ _WITH = {"client_id": {"auth": "federated"}, "vault": {"auth": "oauth_secret"}}
 
 
 def _problem_with(name: str, value: str) -> str | None:
-    """What is wrong with one answer, whatever the others are."""
-    content = _content(Path(), {**_SOUND, **_WITH.get(name, {}), name: value.strip()})
+    """Return what is wrong with one value, independent of the others."""
+    content = _content(Path(), {**_VALID, **_WITH.get(name, {}), name: value.strip()})
     option = f"--{name.replace('_', '-')}"
     wrong = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
     return wrong[0] if wrong else None
@@ -185,75 +173,73 @@ def _has_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _check_sign_in(answers: dict[str, str]) -> None:
-    """Whether what was given can be meant.
+def _check_auth(values: dict[str, str]) -> None:
+    """Check that the options fit the authentication method.
 
     Raises:
-        click.UsageError: it cannot.
+        click.UsageError: one is missing or unused.
     """
-    auth = _auth(answers)
-    if auth == "oauth_secret" and not answers["vault"]:
-        raise click.UsageError("--auth oauth_secret needs --vault, where the secret is")
-    of_no_use = {"federated": ("vault",), "managed_identity": ("client_id", "vault")}.get(auth, ())
-    if given := [f"--{name.replace('_', '-')}" for name in of_no_use if answers[name]]:
-        raise click.UsageError(f"--auth {auth} does not go with {' and '.join(given)}")
+    auth = _auth(values)
+    if auth == "oauth_secret" and not values["vault"]:
+        raise click.UsageError("--auth oauth_secret needs --vault")
+    unused = {"federated": ("vault",), "managed_identity": ("client_id", "vault")}.get(auth, ())
+    if given := [f"--{name.replace('_', '-')}" for name in unused if values[name]]:
+        raise click.UsageError(f"--auth {auth} cannot be combined with {' and '.join(given)}")
 
 
-def _auth(answers: dict[str, str]) -> str:
-    """How the app signs in, where nobody has said it: a vault is given for the secret in it."""
-    otherwise = "federated" if answers["client_id"] else "managed_identity"
-    return answers["auth"] or ("oauth_secret" if answers["vault"] else otherwise)
+def _auth(values: dict[str, str]) -> str:
+    otherwise = "federated" if values["client_id"] else "managed_identity"
+    return values["auth"] or ("oauth_secret" if values["vault"] else otherwise)
 
 
-def _sign_in(answers: dict[str, str]) -> dict[str, str]:
-    auth, client_id = _auth(answers), answers["client_id"]
+def _defaults(values: dict[str, str]) -> dict[str, str]:
+    auth, client_id = _auth(values), values["client_id"]
     who = {"client_id": client_id} if client_id else {}
     if auth == "oauth_secret":
         return {**who, "client_secret_name": _SECRET_NAME}
     return {"auth": auth, **who}
 
 
-def _content(output: Path, answers: dict[str, str]) -> dict[str, Any]:
+def _content(output: Path, values: dict[str, str]) -> dict[str, Any]:
     folder = {
-        "path": answers["path"] or _path(answers["repository"]),
-        "url": answers["repository"],
-        **({"branch": answers["branch"]} if answers["branch"] else {}),
+        "path": values["path"] or _path(values["repository"]),
+        "url": values["repository"],
+        **({"branch": values["branch"]} if values["branch"] else {}),
     }
     return {
         **({"$schema": _schema_from(output)} if SCHEMA.exists() else {}),
         "REFRESH_SCHEDULE": SETTINGS["REFRESH_SCHEDULE"].example,
-        **({"AZURE_CLIENT_ID": answers["identity"]} if answers["identity"] else {}),
-        **({"KEY_VAULT_URL": answers["vault"]} if answers["vault"] else {}),
-        "WORKSPACE_DEFAULTS": _sign_in(answers),
-        "WORKSPACES": [{"host": answers["host"], "folders": [folder]}],
+        **({"AZURE_CLIENT_ID": values["identity"]} if values["identity"] else {}),
+        **({"KEY_VAULT_URL": values["vault"]} if values["vault"] else {}),
+        "WORKSPACE_DEFAULTS": _defaults(values),
+        "WORKSPACES": [{"host": values["host"], "folders": [folder]}],
     }
 
 
 def _path(url: str) -> str:
-    """Where every user of a workspace may create folders."""
+    """Return a path in the directory where every user can create folders."""
     try:
         return f"/Workspace/Shared/{parse_repository(repository_url(url).url, NO_HOSTS).name}"
     except ValueError:
-        return "/Workspace/Shared/repository"  # what is wrong with the URL is told by the check of the whole
+        return "/Workspace/Shared/repository"  # `_normalize` reports the invalid URL
 
 
 def _schema_from(output: Path) -> str:
-    """The schema in this checkout, as a file names it."""
+    """Return the path of the schema relative to the file."""
     try:
         relative = os.path.relpath(SCHEMA, output.resolve().parent)
-    except ValueError:  # another drive of Windows
+    except ValueError:  # another drive on Windows
         return SCHEMA.as_uri()
     return Path(relative).as_posix() if relative.startswith("..") else f"./{Path(relative).as_posix()}"
 
 
 def _lacks_principal(content: dict[str, Any]) -> bool:
-    """Whether the service principal is yet to be made."""
     defaults = content["WORKSPACE_DEFAULTS"]
     return "client_id" not in defaults and defaults.get("auth") != "managed_identity"
 
 
 def _loaded(content: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
-    """The settings as a command reads them from the file, and what is wrong with them."""
+    """Return the settings as a command reads them from the file, and their problems."""
     defaults = content["WORKSPACE_DEFAULTS"]
     if _lacks_principal(content):
         defaults = {**defaults, "client_id": _UNKNOWN_ID}
@@ -269,8 +255,8 @@ def _loaded(content: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
     return loaded, list(loaded.problems)
 
 
-def _take_as_meant(content: dict[str, Any], *, as_json: bool) -> None:
-    """Write each address as it is used. What is wrong is told by the option that it comes from, as `check FILE --offline` does."""
+def _normalize(content: dict[str, Any], *, as_json: bool) -> None:
+    """Replace each URL by its normal form. Reports each problem at the option that caused it, and exits."""
     settings, problems = _loaded(content)
     if settings is None or problems:
         wrong = [
@@ -292,33 +278,32 @@ def _next_steps(output: Path, content: dict[str, Any]) -> str:
     (entry,) = content["WORKSPACES"]
     defaults = content["WORKSPACE_DEFAULTS"]
     name = command("{file}", file=str(output))
-    made = not _lacks_principal(content)
-    who = "the app's managed identity" if made else "a service principal that is yet to be made"
+    lacks_principal = _lacks_principal(content)
+    who = "a service principal that onboard creates" if lacks_principal else "the app's managed identity"
     if "client_id" in defaults:
         who = f"service principal {defaults['client_id']}"
     program = click.get_current_context().find_root().command_path
     lines = [
-        f"Written to {name}: one workspace, and its Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
+        f"Created {name} with 1 workspace and Git folder {entry['folders'][0]['path']}. The app signs in as {who}."
     ]
-    if made and "client_secret_name" in defaults:
-        lines.append(f"The OAuth secret has to be in Key Vault, by the name {_SECRET_NAME}.")
-    elif made and "client_id" in defaults:
-        lines.append(
-            "The service principal has to have a federation policy for the app's managed identity; onboard writes it."
-        )
+    if not lacks_principal and "client_secret_name" in defaults:
+        lines.append(f"It reads the OAuth secret from Key Vault secret {_SECRET_NAME}.")
     named, listed = ("", "") if output == options.LIST else (f" {name}", f" --settings {name}")
-    grants = f"onboard{listed} --apply"
-    if made:
+    grant = f"onboard{listed} --apply"
+    if lacks_principal:
         steps = [
-            (f"check{named} --offline", "Check the list alone"),
-            (grants, "After az login, grant what is missing"),
+            (f"onboard{listed} --new-principal git-refresh --apply", "After az login, create it"),
+            (grant, "Grant what is missing"),
         ]
     else:
         steps = [
-            (f"onboard{listed} --new-principal git-refresh --apply", "After az login, create it"),
-            (grants, "With its client_id in the list, grant what is missing"),
+            (f"check{named} --offline", "Check the list"),
+            (grant, "After az login, grant what is missing"),
         ]
-    steps.append((f"plan{listed}", "See what a run would do"))
+    steps += [
+        (f"plan{listed}", "Show what a run would do"),
+        (f"deploy{named} --app APP --apply --wait", "Deploy the list, and show the first run"),
+    ]
     room = render.console().width
     commands = [line for typed, why in steps for line in (*wrapped(f"{why}:", room), f"  {program} {typed}")]
     return "\n".join([*(part for line in lines for part in wrapped(line, room)), *commands])

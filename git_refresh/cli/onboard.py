@@ -1,9 +1,9 @@
-"""`onboard`: grant what a list needs, plan first. It only ever adds, with the sign-in of whoever types it."""
+"""`onboard`: grant the permissions that a list needs. It never removes any."""
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.onboarding import Onboarding
 
 BUDGET_S = 14_400.0
-"""Seconds for everything, the answer to the question included. Each call has a limit of its own, of seconds."""
+"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _SHOW_OBJECT_ID = (
@@ -58,41 +58,27 @@ _SHOW_OBJECT_ID = (
 )
 _NO_OBJECT_ID = Problem(
     "--object-id",
-    "is missing: the list names no user-assigned identity (AZURE_CLIENT_ID), so it has to be told who the app is; write what this prints: "
+    "is missing: the list has no AZURE_CLIENT_ID, so onboard cannot find the app's identity; set it to the output of: "
     + _SHOW_OBJECT_ID,
     commands=(_SHOW_OBJECT_ID,),
 )
 
 
-@click.command(short_help="Grant what a list needs: a plan first, then --apply.")
-@click.option("--apply", "apply_", is_flag=True, help="Do what the plan shows, after a question; then check.")
-@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
+@click.command(short_help="Grant the permissions that a list needs.")
+@click.option("--apply", "apply_", is_flag=True, help="Grant after confirmation, then run check.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation. Requires --apply.")
 @click.option(
-    "--object-id",
-    metavar="ID",
-    help="Object id of the app's system-assigned identity (az functionapp identity show … --query principalId); "
-    "user-assigned ones are looked up by their client ids.",
+    "--object-id", metavar="ID", help="Object (principal) ID of the app's system-assigned identity."
 )
-@click.option(
-    "--account-id",
-    metavar="ID",
-    help="Id of the Databricks account, where the workspaces do not tell it.",
-)
+@click.option("--account-id", metavar="ID", help="Databricks account ID, if the workspaces do not report it.")
 @click.option(
     "--new-principal",
     metavar="NAME",
-    help="Create a service principal of this name for a list that has no client_id, and write its client_id into the file. Nothing else.",
+    help="Create a service principal, add its client_id to the list, and exit.",
 )
-@click.option(
-    "--remove",
-    "removes",
-    is_flag=True,
-    help="Show what exists of all this, and the commands that remove it. Nothing is removed.",
-)
+@click.option("--remove", "removes", is_flag=True, help="List the commands that remove these permissions.")
 @only_option
-@app_options(
-    "With --remove: whether it still has the workspaces. Default: the only one that infra/ has created."
-)
+@app_options("Requires --remove. Default: the only app that infra/ created.")
 @options.settings_option
 @options.json_option
 @options.output_options
@@ -109,26 +95,26 @@ def onboard(  # noqa: PLR0913  # one for each option
     new_principal: str | None,
     as_json: bool,
 ) -> None:
-    """Grant what the list needs. Without --apply it only looks, and shows what it would do.
+    """Grant the permissions that a list needs.
 
-    Looks at, and with --apply adds: the app's identity in each Azure DevOps organization, with Basic access and in the Readers of the
-    projects that the list names; the service principal in each workspace; its federation policy, or its OAuth secret, which goes straight
-    into Key Vault; Can Manage on the Git folders, or on the directory above one that is missing.
+    By default, shows a plan. With --apply, grants what is missing after confirmation, and runs check. Uses your Azure CLI account (az
+    login). Never removes a permission. If you cannot grant a permission, shows the required role and the command for that
+    administrator.
 
-    It acts as whoever has typed az login, and nothing is ever taken away. What takes another person is shown with the command to type.
+    In Azure DevOps, adds the app's identity to each organization with access level Basic, and to the Readers of each project in the list.
+    In Databricks, grants the service principal workspace access, and CAN MANAGE on Git folders or on the parent of a missing one. For
+    authentication, creates a federation policy, or an OAuth secret in Key Vault.
 
-    With --remove it only reads, and prints the commands that take all of this back, in order, each with who else loses by it; with --only,
-    for these workspaces: what others of the list use stays.
+    With --remove, shows what exists and the commands that remove it. Removes nothing.
 
-    Exit codes: 0 all is there, or could be granted, or with --remove read; 1 something failed or takes somebody else; 2 wrong settings or
-    usage.
+    Exit codes: 0 nothing failed; 1 a grant failed or needs another administrator; 2 invalid settings or usage; 130 interrupted.
     """
     if yes and not apply_:
         raise click.UsageError("--yes needs --apply")
     if removes and (apply_ or new_principal is not None):
-        raise click.UsageError("--remove goes with neither --apply nor --new-principal")
+        raise click.UsageError("--remove cannot be combined with --apply or --new-principal")
     if not removes and (only or app != AppName()):
-        raise click.UsageError("--only, --app, --resource-group and --subscription need --remove")
+        raise click.UsageError("--only, --app, --resource-group, and --subscription need --remove")
     logger = outlet_for(as_json=as_json)
     try:
         _check_options(object_id, account_id, new_principal, asks_blindly=apply_ and as_json and not yes)
@@ -136,7 +122,7 @@ def onboard(  # noqa: PLR0913  # one for each option
         settings = allow(
             _settings(given.values, new=new_principal is not None, object_id=object_id), given.source
         )
-        from git_refresh.admin.onboarding import Onboarding, OnboardOptions  # noqa: PLC0415  # the SDKs take a second: not for --help
+        from git_refresh.admin.onboarding import Onboarding, OnboardOptions  # noqa: PLC0415  # keeps --help fast
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
         wanted = OnboardOptions(object_id, account_id, _UNKNOWN_ID if new_principal else None)
@@ -148,24 +134,19 @@ def onboard(  # noqa: PLR0913  # one for each option
         onboarding = Onboarding(settings, services, wanted, executor)
         display = OnboardView(logger, places_of(settings), deploying(given.source.file), as_json=as_json)
         checked = None
+
+        def check() -> CheckReport:
+            checks = check_settings(given.values, (), settings, named=given.named)
+            return CheckReport((*checks, *check_live(settings, given.values, logger)))
+
         try:
-            try:
-                with display.waiting("Looking …"):
-                    onboarding.plan(new_principal)
-                display.plan(onboarding.grants)
-                if apply_ and _give(onboarding, display, yes=yes) and new_principal is None:
-                    with display.waiting("Waiting until every grant is visible …"):
-                        onboarding.see()
-                if apply_ and new_principal is None:
-                    with display.waiting("Checking …"):
-                        checks = check_settings(given.values, (), settings, named=given.named)
-                        checked = CheckReport((*checks, *check_live(settings, given.values, logger)))
-            except KeyboardInterrupt:
-                executor.interrupted = True
+            checked = _plan_and_grant(onboarding, display, new_principal, check, applies=apply_, yes=yes)
             executor.interrupted = executor.interrupted or (checked is not None and checked.interrupted)
+        except KeyboardInterrupt:
+            executor.interrupted = True
         finally:
-            _tell_made(onboarding.grants)
-            written = _write_made(onboarding.grants, settings_files(given.source))
+            _print_new_principal(onboarding.grants)
+            written = _save_client_id(onboarding.grants, settings_files(given.source))
             services.close()
     except SettingsError as error:
         exit_with_problems(error.problems, as_json=as_json)
@@ -175,87 +156,94 @@ def onboard(  # noqa: PLR0913  # one for each option
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
 
 
-def _tell_made(found: "Sequence[Grant]") -> None:
-    """Say which service principal was made, before anything else is written: no other place has its application ID."""
+def _plan_and_grant(
+    onboarding: "Onboarding",
+    display: "OnboardView",
+    new_principal: str | None,
+    check: Callable[[], CheckReport],
+    *,
+    applies: bool,
+    yes: bool,
+) -> CheckReport | None:
+    with display.waiting("Checking permissions …"):
+        onboarding.plan(new_principal)
+    display.plan(onboarding.grants)
+    granted = applies and _grant(onboarding, display, yes=yes)
+    if not applies or new_principal is not None:
+        return None
+    if granted:
+        with display.waiting("Waiting until every grant is visible …"):
+            onboarding.wait_until_visible()
+    with display.waiting("Checking …"):
+        return check()
+
+
+def _print_new_principal(found: "Sequence[Grant]") -> None:
+    """Print the application ID of a new service principal first, because no other place has it."""
     for grant in found:
         if grant.client_id is not None:
-            with suppress(OSError):  # stdout may still be read
-                render.say(f"A service principal was made. Its application ID: {grant.client_id}")
+            with suppress(OSError):  # stdout might still be open
+                render.say(f"Created a service principal with application ID {grant.client_id}")
 
 
-def _write_made(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
-    """Write the application ID of the service principal that was made into the file of settings, and return the file if it has it now."""
+def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
+    """Add the ID of a new service principal to the settings. Return the file; None if unchanged."""
     for grant in found:
         for file in files:
             if grant.client_id is not None and str(file) != "-":
-                with suppress(
-                    OSError, UnicodeDecodeError
-                ):  # the ID is shown in any case, with where to write it
+                with suppress(OSError, UnicodeDecodeError):  # the summary then shows the ID
                     return file if write_client_id(file, grant.client_id) else None
     return None
 
 
-def _give(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
-    """Give what is planned, each shown when it is done; whether there was anything.
+def _grant(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
+    """Grant what is planned, and return whether anything was.
 
     Raises:
-        SettingsError: the answer is no, or there is nobody to ask.
-        KeyboardInterrupt: somebody has ended it.
+        SettingsError: the caller declined, or the input is not a terminal.
     """
     planned = sum(grant.status == "planned" for grant in onboarding.grants)
     if not planned:
         return False
     if not yes:
-        number = count(planned, "right")
-        ask.agree(
-            "onboard --apply",
-            [f"Grant {number}, as shown?"],
-            without_terminal=f"this would grant {number}, and there is nobody to ask; add --yes if that is meant",
-            declined="was declined; nothing was granted",
-        )
+        ask.agree("onboard --apply", [f"This grants {count(planned, 'permission')}. Continue?"])
     with display.waiting("Granting …"):
-        onboarding.apply_all(display.given)
+        onboarding.apply_all(display.granted)
     return True
 
 
 def _check_options(
     object_id: str | None, account_id: str | None, name: str | None, *, asks_blindly: bool
 ) -> None:
-    """Whether what was typed can be meant.
-
-    Raises:
-        SettingsError: it cannot.
-    """
     problems = [
-        Problem(option, f'"{redact(value)}" must be an id like {_UNKNOWN_ID}')
+        Problem(option, f'"{redact(value)}" must be an ID like {_UNKNOWN_ID}')
         for option, value in (("--object-id", object_id), ("--account-id", account_id))
         if value is not None and not GUID.fullmatch(value)
     ]
     if asks_blindly:
-        message = "shows nothing that a question could be about; add --yes"
-        problems.append(Problem("onboard --apply --json", message))
+        problems.append(Problem("onboard --apply", ask.NOT_WITH_JSON))
     if name is not None and not re.fullmatch(r"[\w.() -]{1,100}", name):
-        message = f'"{redact(name)}" must be a name of letters, digits, spaces and . _ - ( )'
+        message = f'"{redact(name)}" must consist of letters, digits, spaces, and . _ - ( )'
         problems.append(Problem("--new-principal", message))
     if problems:
         raise SettingsError(problems)
 
 
 def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -> Settings:
-    """The settings, without a single mistake: rights are not given by a list that `check --offline` rejects.
+    """Return the settings. A list that `check --offline` rejects grants nothing.
 
     Raises:
-        SettingsError: there is one, or it cannot be told who the app is.
+        SettingsError: the list has a mistake, or does not identify the app.
     """
     settings = load(_with_placeholder(environ) if new else environ)
     found = [*settings.problems, *missing_beside(environ, settings)]
     lines = check_settings(environ, found, settings, scheduled=False)
     if wrong_lines := [Problem(line.subject, line.message) for line in lines if line.status == "failed"]:
         raise SettingsError(wrong_lines)
-    if new and not any(_wants_one(entry) for entry in settings.entries):
+    if new and not any(_needs_principal(entry) for entry in settings.entries):
         message = (
-            'is for a list whose entries have no client_id, and "auth": "federated" or "oauth_secret" (the default); '
-            "no entry of this one would use the new service principal"
+            "has no use: no entry would use the new service principal. It needs an entry without client_id, "
+            'with "auth": "federated" or "oauth_secret" (the default)'
         )
         raise SettingsError([Problem("--new-principal", message)])
     if not new and object_id is None and any(zone.identity is None for zone in settings.zones()):
@@ -263,7 +251,7 @@ def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -
     return settings
 
 
-def _wants_one(entry: Entry | Rejected) -> bool:
+def _needs_principal(entry: Entry | Rejected) -> bool:
     return (
         isinstance(entry, Entry)
         and entry.workspace.auth != "managed_identity"
@@ -272,19 +260,19 @@ def _wants_one(entry: Entry | Rejected) -> bool:
 
 
 def _with_placeholder(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The settings as if the list had a `client_id` already: it is what is to be made.
+    """Return the settings with a placeholder for the `client_id` of the new principal.
 
     Raises:
-        SettingsError: it has one.
+        SettingsError: the list has a `client_id`.
     """
     try:
         defaults = parse(environ.get("WORKSPACE_DEFAULTS", "") or "{}")
     except JsonError:
-        return environ  # what is wrong with it is told by who reads it
+        return environ  # `load` reports the mistake
     if not isinstance(defaults, dict):
         return environ
     if "client_id" in defaults:
-        message = "is for a list without client_id, and WORKSPACE_DEFAULTS has one; leave the option out"
+        message = "needs a list without client_id, but WORKSPACE_DEFAULTS has one; omit the option"
         raise SettingsError([Problem("--new-principal", message)])
     return {**environ, "WORKSPACE_DEFAULTS": json.dumps({**defaults, "client_id": _UNKNOWN_ID})}
 
@@ -293,32 +281,29 @@ _SIGN = {"exists": "=", "planned": "+", "granted": "✓", "skipped": MARK["skipp
 _STYLE = {**STYLE, "exists": "dim", "planned": "green", "granted": "green"}
 _SAID = {
     "planned": "to grant",
-    "exists": "there already",
-    "failed": "that you cannot grant",
-    "skipped": "left out",
+    "exists": "already granted",
+    "failed": "failed",
+    "skipped": "skipped",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OnboardResult:
-    """What came of it."""
-
     grants: "tuple[Grant, ...]"
     checked: CheckReport | None
     applied: bool
     interrupted: bool
     written: Path | None = None
-    """The file that has the new service principal's application ID now."""
+    """The settings file, if the application ID of a new service principal was added to it."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """Red too where something was left out for the failure of another."""
-        left = any(grant.status == "skipped" and grant.needs for grant in self.grants)
-        failed = left or self.interrupted or any(grant.error is not None for grant in self.grants)
+        """`failed` also if a grant was skipped because another one failed."""
+        skipped = any(grant.status == "skipped" and grant.needs for grant in self.grants)
+        failed = skipped or self.interrupted or any(grant.error is not None for grant in self.grants)
         return "failed" if failed or (self.checked and self.checked.result == "failed") else "ok"
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` has it."""
         return {
             "version": 1,
             "result": self.result,
@@ -329,13 +314,14 @@ class OnboardResult:
 
 
 class OnboardView:
-    """Where people look on; under `--json` nobody does."""
+    """The plan, the progress, and the summary on a terminal. Shows only progress under `--json`."""
 
-    def __init__(self, logger: RedactingLogger, places: Places, following: Command, *, as_json: bool) -> None:
-        """Keep what the lines are made of; `following` is the command to run when all is granted."""
+    def __init__(
+        self, logger: RedactingLogger, places: Places, next_command: Command, *, as_json: bool
+    ) -> None:
         self._logger = logger
         self._places = places
-        self._following = following
+        self._next_command = next_command
         self._shows = not as_json
         self._lock = Lock()
         self._status: Status | None = None
@@ -344,7 +330,6 @@ class OnboardView:
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Say what is waited for, as long as it is."""
         with self._err.status(what) as status:
             with self._lock:
                 self._status = status
@@ -355,7 +340,6 @@ class OnboardView:
                     self._status = None
 
     def plan(self, found: "Sequence[Grant]") -> None:
-        """Everything, by place, and how much of each."""
         if not self._shows:
             return
         by_place: dict[str, list[Grant]] = {}
@@ -369,16 +353,16 @@ class OnboardView:
                     self._line(grant, "")
             numbers = {status: sum(grant.status == status for grant in found) for status in _SAID}
             summary = ", ".join(f"{number} {_SAID[status]}" for status, number in numbers.items() if number)
-            self._say(f"Plan: {summary or 'nothing'}.", "bold")
+            self._say(f"Plan: {summary or 'no permissions'}.", "bold")
 
     def _say(self, text: str, style: str = "") -> None:
         fold(Text(), Text(text, style), self._out)
 
-    def given(self, grant: "Grant") -> None:
-        """What came of one."""
+    def granted(self, grant: "Grant") -> None:
+        """Print the result of one grant."""
         if self._shows:
             with self._lock, render.writing():
-                if self._status is not None:  # it would be written over
+                if self._status is not None:  # the status line would overwrite the result
                     self._status.stop()
                 self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
                 if self._status is not None:
@@ -395,38 +379,34 @@ class OnboardView:
         style = "dim" if grant.status == "exists" else ""
         fold(mark, Text.assemble((place, "bold"), (what, style), why), self._out)
 
-    def _made(self, done: OnboardResult) -> None:
-        """Say what to do with the new service principal's application ID."""
+    def _show_new_principal(self, done: OnboardResult) -> None:
         for grant in done.grants:
             if grant.client_id is not None and done.written is not None:
                 file = escape_unprintable(str(done.written))
-                self._say(f"{file} has its client_id now. Next: run onboard again without --new-principal.")
+                self._say(f"Added its client_id to {file}. Next: run onboard again without --new-principal.")
             elif grant.client_id is not None:
-                self._say("Write into WORKSPACE_DEFAULTS, and run onboard again without --new-principal:")
+                self._say("Add this to WORKSPACE_DEFAULTS, then run onboard again without --new-principal:")
                 self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
 
     def end(self, done: OnboardResult) -> None:
-        """What comes last."""
+        """Print the summary."""
         if done.interrupted:
             granted = any(grant.status == "granted" for grant in done.grants)
-            what = "What was granted stays; run it again for the rest." if granted else "Nothing was granted."
-            self._say(f"Interrupted. {what}", "red")
+            self._say(ask.after_interrupt(changed=granted), "red")
         elif not done.applied and any(grant.status == "planned" for grant in done.grants):
-            self._say("Nothing was granted yet: add --apply.")
+            self._say(ask.ADD_APPLY)
         elif not done.applied and done.grants and all(grant.status == "exists" for grant in done.grants):
-            self._say("Nothing is missing.")
-        self._made(done)
+            self._say("No permission is missing.")
+        self._show_new_principal(done)
         unseen = [grant for grant in done.grants if grant.error and grant.error.code == "grant_not_visible"]
         for grant in unseen:
             self._line(grant, f"{self._logger.redact_text(grant.location)}: ")
         if done.checked is not None:
             self._out.print()
             render.show_check(self._logger.redact(done.checked), self._out, self._places)
-            missing = sum(grant.error is not None for grant in done.grants)
-            if missing:
-                verb = "takes" if missing == 1 else "take"
-                self._say(
-                    f"Not all is granted: {missing} {verb} somebody else or failed, see ✗ above; then type it again."
-                )
+            failed = sum(grant.error is not None for grant in done.grants)
+            if failed:
+                missing = f"{count(failed, 'permission')} {'is' if failed == 1 else 'are'} missing"
+                self._say(f"{missing}. Resolve the lines marked ✗, then run onboard again.")
             elif done.result == "ok" and not quiet():
-                self._say(f"All is granted. Next, deploy the list: {self._following}")
+                self._say(f"All permissions are granted. Next, deploy the list: {self._next_command}")

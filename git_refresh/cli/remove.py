@@ -1,4 +1,4 @@
-"""`onboard --remove`: the commands that take back what `onboard` has granted and runs have stored. Nothing is removed here."""
+"""`onboard --remove`: print the commands that remove what `onboard` granted and runs stored."""
 
 import os
 from collections.abc import Sequence
@@ -29,26 +29,25 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 _LIMIT_S = 900.0
-"""Seconds for all that is read. Each call has a limit of its own, of seconds."""
+"""Time for all reads. Each call has a shorter limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalReport:
-    """All that exists, in the order in which to remove it."""
+    """Everything that exists, in the order in which to remove it."""
 
     removals: "tuple[Removal, ...]"
     interrupted: bool = False
 
     @property
     def complete(self) -> bool:
-        """Whether all of it could be read. An app that nobody has named need not be."""
+        """True if everything could be read. An app is optional unless --app names it."""
         return not self.interrupted and all(
             removal.status != "failed" and (removal.status != "skipped" or removal.kind == "app")
             for removal in self.removals
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` has it."""
         return {
             "version": 1,
             "result": "ok" if self.complete else "failed",
@@ -67,13 +66,13 @@ def show_removals(
     *,
     as_json: bool,
 ) -> NoReturn:
-    """Read all of it, and show what removes it.
+    """Print the commands, and exit.
 
     Raises:
-        SettingsError: a name is not in the list, or the network's settings cannot be used.
-        SystemExit: when it was shown.
+        SettingsError: `only` has a name that is not in the list, or the network settings are invalid.
+        SystemExit: always.
     """
-    from git_refresh.admin.onboarding import Onboarding  # noqa: PLC0415  # the SDKs take a second: not for --help
+    from git_refresh.admin.onboarding import Onboarding  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.services import AdminServices  # noqa: PLC0415
 
     chosen = narrow(settings, Scope(only))
@@ -83,7 +82,7 @@ def show_removals(
     services = AdminServices(deadline, os.environ, logger)
     found: list[Removal] = []
     try:
-        with render.console(stderr=True).status("Looking …"):
+        with render.console(stderr=True).status("Checking permissions …"):
             found.append(_app(services, app, chosen, file))
             found += Onboarding(chosen, services, given, executor).removals()
     except KeyboardInterrupt:
@@ -96,12 +95,12 @@ def show_removals(
 
 
 def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path | None) -> "Removal":
-    """What the deployed app has of the workspaces. One that nobody has named is looked for, and can be missing."""
-    from git_refresh.admin.removal import Removal, of_app, remaining  # noqa: PLC0415  # as above
+    """Return what to do about the deployed app. An app that --app does not name can be missing."""
+    from git_refresh.admin.removal import Removal, of_app, remaining  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.values import DiagnosedError  # noqa: PLC0415
 
-    unknown = Removal("app", f"function app {named.name or 'APP'}", "was not looked at", status="skipped")
-    why = "if it is on and has these workspaces, its next run stores their credentials again; add --app NAME"
+    unknown = Removal("app", f"function app {named.name or 'APP'}", "was not checked", status="skipped")
+    why = "if it refreshes these workspaces, its next run stores their credentials again; add --app NAME"
     try:
         app = find(named, services)
         deployed = services.resource_manager().app_settings(app)
@@ -115,11 +114,11 @@ def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path
 
 
 def _show(report: RemovalReport, out: Console) -> None:
-    """The commands, numbered; then what stays, and what could not be read."""
+    """Print the numbered commands, then what stays, then what could not be read."""
     numbered = [removal for removal in report.removals if removal.status == "remove"]
     for number, removal in enumerate(numbered, start=1):
         fold(Text(f"{number:3}. "), _what(removal), out)
-        for text in (*_lost(removal), removal.reason):
+        for text in (*_side_effects(removal), removal.reason):
             if text:
                 fold(Text("     "), Text(text, "dim"), out)
         fold(Text("     "), Text(removal.command), out, (removal.command,))
@@ -137,13 +136,13 @@ def _what(removal: "Removal") -> Text:
     return Text.assemble((f"{removal.location}: ", "bold"), removal.description)
 
 
-def _lost(removal: "Removal") -> list[str]:
-    lost = f"Also lost: {'; '.join(removal.affects)}." if removal.affects else ""
-    return [lost, f"By {removal.required_role}." if removal.required_role else ""]
+def _side_effects(removal: "Removal") -> list[str]:
+    affected = f"Also affects: {'; '.join(removal.affects)}." if removal.affects else ""
+    return [affected, f"Requires {removal.required_role}." if removal.required_role else ""]
 
 
 def _finding(removal: "Removal") -> Finding:
-    assert removal.error is not None  # noqa: S101  # chosen by it
+    assert removal.error is not None  # noqa: S101  # the caller chooses those with an error
     return Finding(
         "failed", f"{removal.location}: {removal.description}", removal.error.message, removal.error
     )
@@ -154,8 +153,10 @@ def _summary(removals: "Sequence[Removal]", commands: int) -> str:
     stay = sum(removal.status == "stays" for removal in removals)
     parts = [
         count(commands, "command"),
-        f"{stay} that stay" if stay else "",
+        f"{stay} unchanged" if stay else "",
         f"{unread} not read" if unread else "",
     ]
-    what = "run these in this order" if commands else "nothing is left that could be"
-    return f"Nothing was removed: {what}. {', '.join(filter(None, parts))}."
+    what = (
+        "To remove these permissions, run the commands in this order." if commands else "Nothing to remove."
+    )
+    return f"No changes made. {what} {', '.join(filter(None, parts))}."

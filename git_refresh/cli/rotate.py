@@ -1,4 +1,4 @@
-"""`rotate`: new OAuth secrets for those that end soon, with an admin's own sign-in. It shows what it would do, and does it with --apply."""
+"""`rotate`: replace OAuth secrets that expire soon, with the Azure CLI account of an admin."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from git_refresh.admin.rotation.decide import Decision, places, targets_of, why_not_there
+from git_refresh.admin.rotation.decide import Decision, places, targets_of, why_not_listed
 from git_refresh.admin.rotation.report import RotationReport, SecretReport
 from git_refresh.admin.rotation.work import MAX_PARALLEL_WORKSPACES, Rotation
 from git_refresh.admin.values import SignIn
@@ -42,10 +42,10 @@ from git_refresh.settings.load import Settings, SettingsError, load
 if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
-_LONGEST_DAYS = 730
-_LEAST_S = 540.0
-"""Seconds that there are at least: nobody kills a command after REFRESH_TIMEOUT_SECONDS, which may be too few for one rotation."""
-_TAKING_BACK_S = 60.0
+_MAX_DAYS = 730
+_MIN_LIMIT_S = 540.0
+"""Least time for all rotations. The app's REFRESH_TIMEOUT_SECONDS can be too short for one."""
+_ROLLBACK_S = 60.0
 
 
 class _Days(click.ParamType[timedelta]):
@@ -55,39 +55,35 @@ class _Days(click.ParamType[timedelta]):
         if isinstance(value, timedelta):
             return value
         found = re.fullmatch(r"([0-9]{1,4})d", str(value))
-        if found is None or not 0 < int(found[1]) <= _LONGEST_DAYS:
-            meant = _LONGEST_DAYS if found and int(found[1]) else 60
-            self.fail(
-                f'"{redact(str(value))}" must be days from 1d to {_LONGEST_DAYS}d; write {meant}d', param, ctx
-            )
+        if found is None or not 0 < int(found[1]) <= _MAX_DAYS:
+            meant = _MAX_DAYS if found and int(found[1]) else 60
+            self.fail(f'"{redact(str(value))}" must be from 1d to {_MAX_DAYS}d; write {meant}d', param, ctx)
         return timedelta(days=int(found[1]))
 
 
-@click.command(short_help="Replace OAuth secrets that end soon.")
+@click.command(short_help="Replace OAuth secrets that expire soon.")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete.secrets)
 @click.option(
     "--within",
     type=_Days(),
     default="60d",
     show_default=True,
-    metavar="60d",
-    help="Rotate what ends within so many days, from 1d to 730d, and is in the second half of its life.",
+    metavar="DAYS",
+    help="Rotate secrets that expire within DAYS (1d to 730d) and are past half their lifetime.",
 )
 @click.option(
     "--lifetime",
     type=_Days(),
-    metavar="180d",
-    help="Let new ones live for so many days, from 1d to 730d, instead of for as long as the former ones.",
+    metavar="DAYS",
+    help="Lifetime of new secrets (1d to 730d).  [default: that of the previous secret]",
 )
-@click.option(
-    "--force", is_flag=True, help="Rotate each NAME now, whenever it ends: one that has leaked, for example."
-)
-@click.option("--apply", "applies", is_flag=True, help="Do what is shown, after asking.")
-@click.option("--yes", "-y", is_flag=True, help="With --apply: do not ask.")
+@click.option("--force", is_flag=True, help="Rotate each NAME now, for example because a secret was leaked.")
+@click.option("--apply", "applies", is_flag=True, help="Rotate after confirmation.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation. Requires --apply.")
 @click.option(
     "--allow-unreachable",
     is_flag=True,
-    help="Store a new secret also where some of its workspaces cannot be reached to try it.",
+    help="Store a new secret even if some workspaces cannot be reached to try it.",
 )
 @options.settings_option
 @options.json_option
@@ -104,17 +100,21 @@ def rotate(  # noqa: PLR0913  # one for each option
     allow_unreachable: bool,
     as_json: bool,
 ) -> None:
-    """Replace OAuth secrets that end soon, with your own sign-in (az login).
+    """Replace OAuth secrets that expire soon.
 
-    NAME is the name of a secret in Key Vault (client_secret_name); without any, all of the list are looked at. For each that ends soon a
-    new one is made in Databricks, tried at every workspace that uses it, and stored in Key Vault as the next version. The former one is
-    deleted by a later call, a day or more after, once all of them accept the new one, and only if this command has made it. Without
-    --apply it only shows what it would do.
+    NAME is the name of a secret in Key Vault (client_secret_name).  [default: all secrets of the list]
+
+    By default, shows a plan. With --apply, asks for confirmation. Then creates each new secret in Databricks, tries it at every
+    workspace that uses it, and stores it as the next version in Key Vault. Uses your Azure CLI account (az login).
+
+    A rotation at least one day later deletes the previous secret, if rotate or onboard created it and all workspaces accept the new one.
+
+    Exit codes: 0 success; 1 failure; 2 invalid settings or usage; 130 interrupted.
     """
     if yes and not applies:
         raise click.UsageError("--yes needs --apply")
     if force and not names:
-        raise click.UsageError("--force needs the NAME of each secret that is to be rotated")
+        raise click.UsageError("--force needs the NAME of each secret to rotate")
     logger = outlet_for(as_json=as_json)
     try:
         given = given_settings(source)
@@ -137,10 +137,10 @@ def rotate(  # noqa: PLR0913  # one for each option
 
 
 class _Command:
-    """The secrets of a list, looked at and rotated one after the other.
+    """The secrets of a list, rotated one after the other.
 
     Attributes:
-        allowed: the workspaces (hosts) that a new secret may be stored without, where they cannot be reached.
+        allowed: hosts of workspaces where a new secret need not be tried if they cannot be reached.
     """
 
     def __init__(
@@ -166,26 +166,26 @@ class _Command:
         self._approved: dict[str, Decision] = {}
 
     def choose(self, names: Sequence[str], *, allow_unreachable: bool) -> None:
-        """Keep only these, and without a name all; they may be stored without each workspace that cannot be reached.
+        """Keep only the secrets with these names; without a name, all.
 
         Raises:
-            SettingsError: one is not there.
+            SettingsError: the list has no secret of a name.
         """
-        there = {target.name.lower(): target.name for target in self._targets}
+        listed = {target.name.lower(): target.name for target in self._targets}
         problems = [
-            Problem("NAME", why_not_there(name, list(there.values()), self._settings))
+            Problem("NAME", why_not_listed(name, list(listed.values()), self._settings))
             for name in names
-            if name.lower() not in there
+            if name.lower() not in listed
         ]
         if problems:
             raise SettingsError(problems)
-        wanted = {there[name.lower()] for name in names} or set(there.values())
+        wanted = {listed[name.lower()] for name in names} or set(listed.values())
         self._targets = [target for target in self._targets if target.name in wanted]
         if allow_unreachable:
             self.allowed |= {host for target in self._targets for host in target.hosts}
 
     def plan(self) -> RotationReport:
-        """What is to be done. Writes nothing."""
+        """Return what would be done. Writes nothing."""
 
         def look(rotation: Rotation) -> SecretReport:
             report, decision = rotation.plan()
@@ -193,17 +193,17 @@ class _Command:
                 self._approved[report.name] = decision
             return report
 
-        showing = render.console(stderr=True).status("Looking …") if not self._as_json else nullcontext()
-        with showing:
+        waiting = nullcontext() if self._as_json else render.console(stderr=True).status("Checking secrets …")
+        with waiting:
             return self._each(look, applied=False)
 
     def apply(self, plan: RotationReport) -> RotationReport:
-        """Do it: what is to be done now, and was in the plan."""
-        nothing = {secret.name: secret for secret in plan.secrets if secret.name not in self._approved}
+        """Do what is due now and was in the plan."""
+        unchanged = {secret.name: secret for secret in plan.secrets if secret.name not in self._approved}
         return self._each(
             lambda rotation: rotation.apply(self._approved[rotation.target.name]),
             applied=True,
-            as_planned=nothing,
+            as_planned=unchanged,
         )
 
     def _each(
@@ -213,20 +213,20 @@ class _Command:
         applied: bool,
         as_planned: Mapping[str, SecretReport] | None = None,
     ) -> RotationReport:
-        """With a sign-in and a deadline of its own: somebody may have thought for long before saying yes."""
-        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # SDKs: not for --help, nor for a wrong option
+        """Do `work` for each secret, with a new deadline and sign-in: the confirmation can take long."""
+        from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # keeps --help fast
 
         settings, reports, interrupted = self._settings, [], False
         url = settings.key_vault_url or ""
         clock = SystemClock()
-        deadline = Deadline.after(max(settings.timeout_s, _LEAST_S), clock)
-        # Longer than the rotations: what was made and cannot be stored has to be deleted again, however late it is.
-        services = AdminServices(Deadline(clock, deadline.at + _TAKING_BACK_S), os.environ, self._logger)
+        deadline = Deadline.after(max(settings.timeout_s, _MIN_LIMIT_S), clock)
+        # Clients outlive the rotations: a secret that cannot be stored must be deleted, however late it is.
+        services = AdminServices(Deadline(clock, deadline.at + _ROLLBACK_S), os.environ, self._logger)
         try:
             vault = services.vault(url) if self._targets else None
             context = DiagnosisContext(vault=url, invocation=settings.invocation)
             try:
-                context = replace(context, object_id=_own(services) if self._targets else "")
+                context = replace(context, object_id=_caller_id(services) if self._targets else "")
             except KeyboardInterrupt:
                 interrupted = True
             for target in self._targets:
@@ -238,7 +238,7 @@ class _Command:
                     )
                     reports.append(SecretReport(target.name, "", "", (), "failed", errors=(shared,)))
                     continue
-                assert vault is not None  # noqa: S101  # there is one where there is a target
+                assert vault is not None  # noqa: S101  # opened because a target exists
                 if as_planned and target.name in as_planned:
                     reports.append(as_planned[target.name])
                     continue
@@ -264,24 +264,22 @@ class _Command:
                 except KeyboardInterrupt:
                     reports.append(rotation.interrupted())
                     interrupted = True
-                except Exception as error:  # noqa: BLE001  # a defect must not stop the others
+                except Exception as error:  # noqa: BLE001  # a bug must not stop the other secrets
                     reports.append(rotation.failed(diagnose(error, DiagnosisContext())))
         finally:
             services.close()
         return RotationReport(tuple(reports), self._problems, applied, interrupted)
 
     def _say(self, what: str) -> None:
-        """Each thing as it is done: should this end early, it is known how far it came."""
         if not self._as_json and not options.quiet():
             render.say(self._logger.redact_text(what))
 
 
-_HOLD = "an entry of the list is wrong, and may use it"
-"""Which secret that entry names, nobody has read."""
+_HOLD = "an entry of the list is invalid, and might use it"
 
 
-def _own(services: "AdminServices") -> str:
-    """The object id of whoever is signed in; empty if nobody is, which each look tells by itself."""
+def _caller_id(services: "AdminServices") -> str:
+    """Return the object ID of the Azure CLI account; empty without one, which the first read then reports."""
     try:
         return services.token(KEY_VAULT).object_id
     except ServiceError:
@@ -289,7 +287,7 @@ def _own(services: "AdminServices") -> str:
 
 
 def _unreachable(plan: RotationReport) -> list[str]:
-    """The workspaces where a new secret could not be tried now."""
+    """Return the workspaces where a new secret could not be tried now."""
     found = [
         each.host
         for secret in plan.secrets
@@ -301,47 +299,59 @@ def _unreachable(plan: RotationReport) -> list[str]:
 
 
 def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None:
-    """Before anything is changed, also whether to go on without the workspaces that cannot be reached.
+    """Ask for confirmation, also for workspaces where a new secret cannot be tried.
 
     Raises:
-        SettingsError: the answer is no, or there is nobody to ask.
+        SettingsError: the caller declined, or cannot be asked.
     """
     if as_json:
-        message = "with --json nothing is shown to be agreed to; add --yes to do what rotate --json shows without --apply"
-        raise SettingsError([Problem("--apply", message)])
+        raise SettingsError([Problem("--apply", ask.NOT_WITH_JSON)])
     if sys.stdin.isatty() and sys.stderr.isatty():
         show_rotation(plan, render.console(stderr=True), asks=True)
-    made = sum(secret.action == "rotate" for secret in plan.secrets)
-    gone = sum(each.action == "delete" for secret in plan.secrets for each in secret.previous)
-    parts = [f"makes and stores {count(made, 'OAuth secret')}"] if made else []
-    parts += [f"deletes {count(gone, 'former one')}"] if gone else []
-    questions = [f"This {' and '.join(parts)}. Go on?"]
+    created = sum(secret.action == "rotate" for secret in plan.secrets)
+    deleted = sum(each.action == "delete" for secret in plan.secrets for each in secret.previous)
+    parts = [f"creates and stores {count(created, 'OAuth secret')}"] if created else []
+    parts += [f"deletes {count(deleted, 'previous OAuth secret')}"] if deleted else []
+    questions = [f"This {' and '.join(parts)}. Continue?"]
     if untried:
         questions.insert(
-            0, f"{places(untried)} cannot be reached. Store a new OAuth secret without trying it there?"
+            0, f"This stores a new OAuth secret that cannot be tried at {places(untried)}. Continue?"
         )
-    ask.agree(
-        "--apply",
-        questions,
-        without_terminal="there is no terminal to ask on; add --yes to do what rotate shows without --apply",
-        declined="was declined; nothing was done",
-    )
+    ask.agree("--apply", questions)
 
 
 def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
-    """Each secret with what is done about it, then what is not well, then how much of each; and what to add, unless it is asked next."""
+    """Print each secret with its steps, then the findings, then the summary."""
     for secret in [] if quiet() else report.secrets:
-        principal = f"  service principal {secret.client_id}" if secret.client_id else ""
-        used = (
-            f", {first_of(secret.workspaces, 1, 'workspace')}, looked after in {secret.host}"
-            if secret.workspaces
-            else ""
-        )
-        fold(Text(), Text.assemble((secret.name, "bold"), f"{principal}{used}"), out)
-        for mark, step in _steps(secret):
-            fold(mark, step, out)
+        _show_secret(secret, out)
     if report.secrets and not quiet():
         out.print()
+    show_finding(_findings(report), out)
+    style = STYLE[report.result]
+    if not report.secrets and not report.problems:
+        nothing = "Nothing to rotate: no workspace of the list signs in with an OAuth secret."
+        fold(Text(), Text(nothing, style), out)
+        return
+    fold(Text(), Text(report.summary(), style if report.applied else "bold"), out)
+    if report.interrupted:
+        fold(Text(), Text(ask.after_interrupt(changed=report.applied), STYLE["failed"]), out)
+    elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
+        fold(Text(), Text(ask.ADD_APPLY), out)
+
+
+def _show_secret(secret: SecretReport, out: Console) -> None:
+    principal = f"  service principal {secret.client_id}" if secret.client_id else ""
+    used = (
+        f", {first_of(secret.workspaces, 1, 'workspace')}, managed in {secret.host}"
+        if secret.workspaces
+        else ""
+    )
+    fold(Text(), Text.assemble((secret.name, "bold"), f"{principal}{used}"), out)
+    for mark, step in _steps(secret):
+        fold(mark, step, out)
+
+
+def _findings(report: RotationReport) -> list[Finding]:
     findings = [
         Finding("failed", secret.name, error.message, error)
         for secret in report.secrets
@@ -353,25 +363,12 @@ def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -
         for each in secret.not_signed_in
     ]
     findings += [
-        Finding(
-            "warning", secret.name, each.note.message, replace(each.note, kind=each.id)
-        )  # each has a command
+        # A kind of its own for each, because each remedy has its own command.
+        Finding("warning", secret.name, each.note.message, replace(each.note, kind=each.id))
         for secret in report.secrets
         for each in secret.unmanaged
     ]
-    findings += map(of_problem, report.problems)
-    show_finding(findings, out)
-    style = STYLE[report.result]
-    if not report.secrets and not report.problems:
-        nothing = "No workspace of the list signs in with an OAuth secret: there is nothing to rotate."
-        fold(Text(), Text(nothing, style), out)
-        return
-    fold(Text(), Text(report.summary(), style if report.applied else "bold"), out)
-    if report.interrupted:
-        done = "what was done is above" if report.applied else "nothing was done"
-        fold(Text(), Text(f"Interrupted; {done}.", STYLE["failed"]), out)
-    elif not asks and not report.applied and any(secret.acts for secret in report.secrets):
-        fold(Text(), Text("Nothing was done: to do it, add --apply."), out)
+    return [*findings, *map(of_problem, report.problems)]
 
 
 def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
@@ -382,34 +379,34 @@ def _steps(secret: SecretReport) -> Iterator[tuple[Text, Text]]:
         "failed": ("✗", "failed"),
     }[secret.action]
     what = {
-        "rotate": "a new OAuth secret is made and stored",
-        "rotated": f"OAuth secret {secret.new_id} was made and stored",
-        "unchanged": "stays",
-        "failed": "was not rotated",
+        "rotate": "create and store a new OAuth secret",
+        "rotated": f"created and stored OAuth secret {secret.new_id}",
+        "unchanged": "unchanged",
+        "failed": "not rotated",
     }[secret.action]
     until = (
-        f", and ends on {secret.expires_at:%Y-%m-%d}"
+        f", which expires on {secret.expires_at:%Y-%m-%d}"
         if secret.action == "rotated" and secret.expires_at
         else ""
     )
     yield _step(sign, style, f"{what}{until}", secret.reason)
     for each in secret.previous:
-        made = f" of {each.created_at:%Y-%m-%d}" if each.created_at else ""
-        name = f"former OAuth secret {each.id}{made}"
+        created = f" of {each.created_at:%Y-%m-%d}" if each.created_at else ""
+        name = f"previous OAuth secret {each.id}{created}"
         match each.action:
             case "delete":
-                yield _step("-", "failed", f"{name} is deleted", "it was replaced")
+                yield _step("-", "failed", f"delete {name}", "it was replaced")
             case "deleted":
-                yield _step("-", "failed", f"{name} was deleted", "it was replaced")
+                yield _step("-", "failed", f"deleted {name}", "it was replaced")
             case "failed":
-                yield _step("✗", "failed", f"{name} is still there", "it could not be deleted")
+                yield _step("✗", "failed", f"could not delete {name}", "")
             case "kept":
                 until = (
-                    f"a run may still use it until {each.kept_until:%Y-%m-%d %H:%M} UTC"
+                    f"a run might use it until {each.kept_until:%Y-%m-%d %H:%M} UTC"
                     if each.kept_until
                     else each.reason
                 )
-                yield _step("=", "unchanged", f"{name} stays", until)
+                yield _step("=", "unchanged", f"keep {name}", until)
 
 
 def _step(sign: str, style: str, what: str, why: str) -> tuple[Text, Text]:

@@ -1,4 +1,4 @@
-"""`run` and its dry run, `plan`: begun, watched, shown, ended."""
+"""`run`, and `plan`, its dry run."""
 
 import os
 import sys
@@ -39,16 +39,12 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 
 
-@click.command(short_help="What would a run do, and why?")
+@click.command(short_help="Show what a run would change.")
 @options.list_argument
 @click.option(
-    "--changes", is_flag=True, help="Show only what changes; each credential gets its next token anyway."
+    "--changes", is_flag=True, help="Show only changes. Omits credentials that only get a new token."
 )
-@click.option(
-    "--exit-code",
-    is_flag=True,
-    help="Exit with 3 when a credential or a Git folder would be created or a folder moved.",
-)
+@click.option("--exit-code", is_flag=True, help="Exit with 3 if a run would create or update anything.")
 @scope_options
 @options.settings_option
 @options.json_option
@@ -62,10 +58,13 @@ def plan(
     exit_code: bool,
     as_json: bool,
 ) -> None:
-    """What would a run do, and why? Uses the same code as a run, and writes nothing.
+    """Show what a run would change.
 
-    It cannot foresee what only an attempt shows, such as uncommitted changes in a Git folder.
-    FILE is a workspaces.json to plan for instead of the WORKSPACES setting, for example before it is set.
+    Writes nothing. Cannot predict failures that only an attempt shows, such as uncommitted changes in a Git folder. FILE is a
+    workspaces.json to use instead of the WORKSPACES setting.
+
+    Exit codes: 0 success; 1 a workspace would fail; 2 invalid settings or usage; 3 a run would change something (--exit-code); 130
+    interrupted.
     """
     show = partial(render.show_plan, changes=changes)
     report = _refresh(source, scope, show, as_json=as_json, dry_run=True, workspaces=workspaces)
@@ -74,32 +73,34 @@ def plan(
     _end(report)
 
 
-@click.command()
+@click.command(short_help="Refresh every workspace once.")
 @scope_options
 @options.settings_option
 @click.option(
     "--yes",
     "-y",
     is_flag=True,
-    help="Do not ask whether your own token may be stored, where there is no managed identity.",
+    help="Store your own token without confirmation, if no managed identity exists.",
 )
 @click.option(
     "--slice",
     "number",
     type=int,
     metavar="N",
-    help="Refresh only the N-th slice of the list, as FAN_OUT=queue cuts it: the number that alerts and log lines name.",
+    help="Refresh only slice N, as numbered in alerts and logs (FAN_OUT=queue).",
 )
 @options.json_option
 @options.output_options
 def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, as_json: bool) -> None:
-    """Refresh every workspace once, as the timer does.
+    """Refresh every workspace once.
 
-    It runs as whoever is signed in, and assumes that the next run is in 15 minutes; check looks at the schedule. Where that is you and not
-    a managed identity, it stores your own token: it asks first.
+    Does what a scheduled run does, with the managed identity of this machine. If no managed identity exists, stores the token of your
+    Azure CLI account after confirmation. Assumes that the next run starts in 15 minutes.
+
+    Exit codes: 0 success; 1 a workspace or a Git folder failed; 2 invalid settings or usage, nothing was run; 130 interrupted.
     """
     if number is not None and scope:
-        raise click.UsageError("--slice is a part of the list by itself; leave out --only and --folder")
+        raise click.UsageError("--slice cannot be combined with --only or --folder")
     _end(_refresh(source, scope, render.show_report, as_json=as_json, dry_run=False, number=number, yes=yes))
 
 
@@ -114,7 +115,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
     number: int | None = None,
     yes: bool = False,
 ) -> Report:
-    """One run, shown; of the whole list, of what `--only` and `--folder` choose, or of one of the slices that `FAN_OUT=queue` makes.
+    """Run, print the report, and return it.
 
     Raises:
         SystemExit: nothing was run.
@@ -128,8 +129,8 @@ def _refresh(  # noqa: PLR0913  # one for each option
             part, names = _slice(settings, number)
             settings = settings.only(names)
         settings = allow(settings, given.source)
-        from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
-        from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
+        from git_refresh import app  # noqa: PLC0415  # keeps --help fast
+        from git_refresh.admin.reader import AdminReader  # noqa: PLC0415
 
         if app.uses_azure_cli(os.environ) and not dry_run:
             _refuse_federated(settings)
@@ -160,7 +161,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
         sys.exit(WRONG)
     except KeyboardInterrupt:
         if as_json:
-            problem = Problem("run", "was interrupted before anything was done")
+            problem = Problem("run", "was interrupted; nothing was changed")
             put_out(logger, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
         raise
     put_out(logger, as_json, report.as_dict(), lambda: show(report, render.console(), places_of(settings)))
@@ -168,26 +169,25 @@ def _refresh(  # noqa: PLR0913  # one for each option
 
 
 def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
-    """One of the slices, as the timer would cut them now, and the names in it.
+    """Return a slice, as the timer would cut the list now, and the names in it.
 
     Raises:
-        SettingsError: there are not so many.
+        SettingsError: the slice does not exist.
     """
     parts = cut(settings)
     if not 1 <= number <= len(parts):
-        has = "is only slice 1" if len(parts) == 1 else f"are slices 1 to {len(parts)}"
-        raise SettingsError([Problem("--slice", f'"{number}" does not exist: there {has}')])
+        has = "only slice 1" if len(parts) == 1 else f"slices 1 to {len(parts)}"
+        raise SettingsError([Problem("--slice", f'"{number}" does not exist: the list has {has}')])
     return Slice(str(uuid4()), number, len(parts)), parts[number - 1]
 
 
 def _end(report: Report) -> NoReturn:
-    """End the command."""
     errors = [error.code for workspace in report.workspaces for _, error in workspace.failures()]
     finish(ok=report.result == "ok", interrupted="interrupted" in errors)
 
 
 def _changes_something(report: Report) -> bool:
-    """Whether a run would do more than to store the next token."""
+    """Return whether a run would do more than store new tokens."""
     return any(
         (workspace.credential is not None and workspace.credential.action == "created")
         or any(folder.action in {"created", "updated"} for folder in workspace.folders)
@@ -199,10 +199,10 @@ _MOST_NAMED = 5
 
 
 def _refuse_federated(settings: Settings) -> None:
-    """Refuse a run that only the app can do.
+    """Refuse a run that needs the app's identity.
 
     Raises:
-        SettingsError: a workspace is signed in to by an exchange of the app's own token.
+        SettingsError: a workspace has `auth: federated`, which exchanges a token of the app's identity.
     """
     workspaces = [entry.workspace for entry in settings.entries if isinstance(entry, Entry)]
     if names := [redact(each.name) for each in workspaces if each.federated]:
@@ -211,24 +211,23 @@ def _refuse_federated(settings: Settings) -> None:
 
 
 def _ask(settings: Settings) -> None:
-    """Before somebody's own token is stored for all who use a workspace's credential.
+    """Ask before a run stores the caller's own token, which others then use.
 
     Raises:
-        SettingsError: the answer is no, or there is nobody to ask.
+        SettingsError: the caller declined, or the input is not a terminal.
     """
     number = count(sum(isinstance(entry, Entry) for entry in settings.entries), "workspace")
-    stored = f"your own token (that of your sign-in with az login) as the Git credential of {number}"
+    stored = f"your own Azure DevOps token (az login) as the Git credential of {number}"
     ask.agree(
         "run",
-        [f"There is no managed identity here: this stores {stored}, until the app's next run. Go on?"],
-        without_terminal=f"there is no managed identity here, so this would store {stored}; add --yes if that is meant",
-        declined="was declined",
+        [f"No managed identity found. This stores {stored}, until the app's next run. Continue?"],
+        without_terminal=f"found no managed identity, so it would store {stored}. It {ask.NO_TERMINAL}",
     )
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:
-    """Live on a terminal. Where it is piped, a line for each workspace; a plan's own lines say it all."""
-    if options.quiet() or options.verbose():  # nobody looks on, or the log lines tell
+    """Return live progress on a terminal, otherwise lines. A plan prints its own lines at the end."""
+    if options.quiet() or options.verbose():  # with --verbose the log lines show the progress
         return nullcontext(NullProgress())
     err = render.console(stderr=True)
     if err.is_terminal:

@@ -160,7 +160,7 @@ def read_history(logs: "AppLogs", since: timedelta) -> History:
     findings: list[Diagnosis] = []
     silent = False
     if not found.complete:
-        findings.append(finding("logs_incomplete", context, what=_incomplete(found)))
+        findings.append(finding("logs_too_large", context, what=_incomplete(found)))
     if last is None:
         last = logs.last_run(_BEFORE)
         silent = not found.runs and not _still_in_time(last, now)
@@ -243,7 +243,7 @@ def _times(number: int) -> str:
 
 
 def _general(found: Diagnosis, *, silent: bool) -> Finding:
-    warns = found.code == "logs_incomplete" or not silent
+    warns = found.code == "logs_too_large" or not silent
     return Finding("warning" if warns else "failed", "runs", found.message, found)
 
 
@@ -372,7 +372,7 @@ def _places(places: Sequence[str], number: int) -> str:
 
 def _kind(failure: Failure) -> Hashable:
     if failure.code in _OPEN_CODES:
-        return failure.code, re.sub(r" \(request id [^)]*\)", "", failure.message)
+        return failure.code, re.sub(r" \(request I[Dd] [^)]*\)", "", failure.message)
     return failure.code
 
 

@@ -1,4 +1,4 @@
-"""From a symptom to what it means: a stable code, the cause, and what to type."""
+"""Diagnoses of failures: a stable code, what happened, the cause, and the remedy."""
 
 import json
 import re
@@ -16,20 +16,20 @@ from git_refresh.output.shell import UNTYPED, Command, Invocation, fill
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A failure as reports show it; the same four keys everywhere."""
+    """A failure as reports show it, always with the same four keys."""
 
     code: str
     message: str
     cause: str
     remedy: str
     kind: str = field(default="", compare=False)
-    """Tells failures of one code apart that differ in more than names and values. Not in the JSON."""
+    """Difference between failures of one code beyond names and values. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """The commands in cause and remedy, in order: none of them is folded. Not in the JSON."""
+    """The commands in cause and remedy, in their order. Not in the JSON."""
     happened: str = field(default="", compare=False, repr=False)
-    """The message of a failed call without what was attempted, for a line whose subject names that. Not in the JSON."""
+    """The message without the attempted operation, for a line whose subject names it. Not in the JSON."""
     temporary: bool = field(default=False, compare=False, repr=False)
-    """Whether the next run usually succeeds without an action. Not in the JSON."""
+    """True if the next run usually succeeds without an action. Not in the JSON."""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} {self.cause} {self.remedy}"
@@ -40,61 +40,56 @@ _COMMAND = Command("COMMAND")
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """What the run knows around a failure, to fill into the texts. All of it may be shown.
-
-    The defaults are used for what it does not know; capitals say that a value belongs there.
-    """
+    """Values for the braces of the texts, all safe to show; capitals stand for an unknown value."""
 
     host: str = "HOST"
     vault: str = "VAULT_URL"
-    secret: str = "SECRET_NAME"  # noqa: S105  # no secret
+    secret: str = "SECRET_NAME"  # noqa: S105  # not a secret
     client_id: str = "CLIENT_ID"
     principal: str = "the service principal"
     principal_id: str = "PRINCIPAL_ID"
-    """The number that Databricks gives it."""
-    oauth_secret: str = "OAUTH_SECRET_ID"  # noqa: S105  # an id
+    """Numeric ID in Databricks."""
+    oauth_secret: str = "OAUTH_SECRET_ID"  # noqa: S105  # an ID
     object_id: str = "OBJECT_ID"
     named_in: str = "AZURE_CLIENT_ID"
-    """Where the settings name the identity."""
+    """Location of the identity in the settings."""
     tenant: str = "TENANT"
     app: str = "APP"
-    """Name of the function app."""
     group: str = "GROUP"
-    """Its resource group."""
     subscription: str = "SUBSCRIPTION_ID"
     account_id: str = "ACCOUNT_ID"
-    """Of the Databricks account."""
+    """Databricks account."""
     registration: str = "APPLICATION_ID"
-    """Of the app registration that speaks for the identity in that tenant."""
+    """Application ID of the app registration that represents the identity in another tenant."""
     organization: str = "ORGANIZATION"
     project: str = "PROJECT"
     repository: str = "REPOSITORY"
     url: str = "REPOSITORY_URL"
     path: str = "PATH"
     ref: str = "The branch or tag"
-    who: str = "somebody with the right to do it"
-    """Who can do what the signed-in person lacks the permission for."""
+    who: str = "an administrator with the permission"
+    """Role with the permission that the signed-in user lacks."""
     command: Command = _COMMAND
-    """What that person types."""
+    """Command for that role to run."""
     invocation: Invocation = UNTYPED
-    """How a command that reads the same settings is typed."""
+    """The program and options of a command that reads the same settings."""
     late_because: str = "The previous run took too long, or the app was not running."
-    """Why a run began late, as far as the timer's status shows it."""
+    """Reason for a late run from the timer's status."""
     refreshing: str = (
-        'In the workspace\'s entry in WORKSPACES write "additional_principal_ids": [NUMERIC_ID]. Of people this app keeps no '
-        "credentials: let their jobs run as a service principal, the app's own or one in additional_principal_ids."
+        'Set "additional_principal_ids": [NUMERIC_ID] in the workspace\'s entry. '
+        "If it is a user, change Run as to a service principal."
     )
-    """How whom a job runs as becomes one that is kept fresh."""
+    """Remedy for a job whose Run as identity the app does not refresh."""
     commit: str = "COMMIT"
-    """The ID of a commit that stands where a branch or tag belongs."""
+    """Commit ID in place of a branch or tag."""
     component: str = "COMPONENT_ID"
-    """The resource ID of the app's Application Insights component."""
+    """Resource ID of the app's Application Insights component."""
     known: frozenset[Known] = frozenset()
-    """What the run has proved: it decides which row explains a failure, and fills no text."""
+    """Facts that the run has proved; they select the row and fill no text."""
 
 
 def diagnose(error: BaseException, context: DiagnosisContext) -> Diagnosis:
-    """Return the diagnosis of what ended a step: a failed call, the end of the run's time, or a defect of the app."""
+    """Return the diagnosis of an exception: a failed call, the end of the run's time, or a bug in the app."""
     match error:
         case ServiceError():
             return explain(error.failure, context)
@@ -104,7 +99,10 @@ def diagnose(error: BaseException, context: DiagnosisContext) -> Diagnosis:
 
 
 def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
-    """Diagnose a failed call. Of an answer's text only the file names of a conflict and the caller's own object id are shown."""
+    """Return the diagnosis of a failed call.
+
+    From the service's text, it shows only the file names of a conflict and the caller's own object ID.
+    """
     row = next((row for row in TABLE if fits(row, failure, context.known)), UNKNOWN)
     values = _values(context)
     values["service"] = str(failure.service)
@@ -119,12 +117,12 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
     found = replace(found, kind=_kind(failure, row), happened=how_it_failed(failure))
     if not failure.proxy or failure.kind is FailureKind.PROXY_AUTH:
         return found
-    way = f"Check the proxy {values['proxy']} ({values['proxy_variable']}), which is on the way."
+    way = f"Check the proxy {values['proxy']} ({values['proxy_variable']})."
     return replace(found, remedy=f"{way} {found.remedy}")
 
 
 def finding(code: str, context: DiagnosisContext, **values: object) -> Diagnosis:
-    """The diagnosis of something that the app has found by itself; `values` are those that only its message has."""
+    """Return the diagnosis of a row in `OWN`; `values` extend the context."""
     row = next(row for row in OWN if row.code == code)
     found = _filled(row, row.message, _values(context) | {name: str(value) for name, value in values.items()})
     problem = values.get("problem")
@@ -132,18 +130,18 @@ def finding(code: str, context: DiagnosisContext, **values: object) -> Diagnosis
 
 
 def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
-    """The diagnosis of an entry of `WORKSPACES` with which nothing can be done."""
+    """Return the diagnosis of an invalid entry of `WORKSPACES`."""
     found = finding("invalid_settings", DiagnosisContext(), problem=" ".join(map(str, problems)))
     return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
 
 
 def noted(where: str, found: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
-    """A diagnosis as one of a report's problems."""
+    """Return a diagnosis as one of a report's problems."""
     return Problem(where, str(found), f"{found.code} {found.kind}", severity, found)
 
 
 def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of a clock that is behind by so much, or ahead if that is negative."""
+    """Return the diagnosis of a clock that is behind, or ahead if negative."""
     direction = "behind" if behind > timedelta() else "ahead"
     return finding(
         "clock_skew", context, minutes=f"{abs(behind) / timedelta(minutes=1):.0f}", direction=direction
@@ -151,23 +149,25 @@ def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
 
 
 def out_of_time(context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of what was not begun, or not waited for, when the run's time was over."""
+    """Return the diagnosis of a step that the run had no time for."""
     row = next(row for row in TABLE if row.code == "out_of_time")
-    return _filled(row, "The run ran out of time before this was done.", _values(context))
+    return _filled(row, "The run ran out of time before this step.", _values(context))
 
 
 def interrupted(context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of what was not finished when the run was interrupted."""
     return finding("interrupted", context)
 
 
 def in_general(row: Row, around: str = "") -> Diagnosis:
-    """What a row says when nothing is known of a failure, with this around each command: for the documentation."""
+    """Return a row's texts without known values, with `around` on both sides of each command."""
     return _filled(row, row.seen, _values(DiagnosisContext()), around)
 
 
 def internal(error: BaseException, context: DiagnosisContext) -> Diagnosis:
-    """The diagnosis of a mistake in this app. The exception's text could contain anything and is left out; its place cannot."""
+    """Return the diagnosis of a bug in the app.
+
+    It shows the exception's place but never its text, which might contain a secret.
+    """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -176,7 +176,7 @@ def internal(error: BaseException, context: DiagnosisContext) -> Diagnosis:
 
 
 def fits(row: Row, failure: ServiceFailure, known: frozenset[Known] = frozenset()) -> bool:
-    """Whether a row is about this failure; the first in the table that is explains it."""
+    """Return whether a row matches this failure."""
     return any(_matches(match, failure, known) for match in row.matches)
 
 
@@ -198,28 +198,28 @@ _KINDS = {
     FailureKind.REFUSED: "the connection was refused",
     FailureKind.RESET: "the connection was lost",
     FailureKind.CONNECT_TIMEOUT: "the connection timed out",
-    FailureKind.TIMEOUT: "no answer came in time",
+    FailureKind.TIMEOUT: "no response in time",
     FailureKind.PROXY: "the connection through the HTTP proxy failed",
     FailureKind.PROXY_AUTH: "the HTTP proxy requires a sign-in (407)",
     FailureKind.PROXY_UNUSABLE: "the HTTP proxy cannot be used",
-    FailureKind.TOO_LARGE: "the answer was too large",
+    FailureKind.TOO_LARGE: "the response was too large",
     FailureKind.OUT_OF_TIME: "the run ran out of time",
-    FailureKind.LAPSED: "what it returned has already expired",
-    FailureKind.UNEXPECTED: "the answer was not the documented one",
+    FailureKind.LAPSED: "the token or secret has already expired",
+    FailureKind.UNEXPECTED: "unexpected response",
     FailureKind.DESCRIPTORS: "the limit of open files is reached",
-    FailureKind.NOT_ASSIGNED: "there is none",
+    FailureKind.NOT_ASSIGNED: "no identity is assigned",
     FailureKind.NOT_INSTALLED: "it is not installed",
-    FailureKind.SLOW: "no answer came",
+    FailureKind.SLOW: "no response",
     FailureKind.BROKEN: "it does not work",
-    FailureKind.SIGN_IN: "Microsoft Entra refused its sign-in",
-    FailureKind.SERVER: "it is Azure DevOps Server",
-    FailureKind.VALUE: "its value is no OAuth secret",
-    FailureKind.SIGNED_OUT: "nobody is signed in",
-    FailureKind.A_PERSON: "its sign-in is a person's, and cannot be exchanged",
+    FailureKind.SIGN_IN: "Microsoft Entra rejected its session",
+    FailureKind.SERVER: "the host is Azure DevOps Server",
+    FailureKind.VALUE: "the value is not an OAuth secret",
+    FailureKind.SIGNED_OUT: "not signed in",
+    FailureKind.A_PERSON: "token federation does not support a user account",
     FailureKind.NOT_SENT: "the request was for another host and was not sent",
-    FailureKind.NO_PRINCIPAL: "it has none",
-    FailureKind.NOT_ADMIN: "the signed-in person is not an admin",
-    FailureKind.PRINCIPAL_AMBIGUOUS: "it has more than one",
+    FailureKind.NO_PRINCIPAL: "no such service principal",
+    FailureKind.NOT_ADMIN: "your account is not an admin",
+    FailureKind.PRINCIPAL_AMBIGUOUS: "more than one such service principal",
 }
 _OF_AZURE_CLI = {FailureKind.TLS: "it could not verify the certificate of Microsoft Entra"}
 _TO_THE_PROXY = {
@@ -227,27 +227,27 @@ _TO_THE_PROXY = {
     FailureKind.REFUSED: "the proxy refused the connection",
     FailureKind.CONNECT_TIMEOUT: "the connection to the proxy timed out",
 }
-"""What happens before a proxy is reached, and so not to the service behind it."""
+"""Failures before the connection to the proxy, so not those of the service."""
 
 
 def what_happened(failure: ServiceFailure) -> str:
-    """What was attempted, and how it failed: the sentence that every diagnosis of a failed call begins with."""
+    """Return the sentence with the attempted operation and how it failed."""
     return f"Could not {failure.attempt}: {how_it_failed(failure)}"
 
 
 def how_it_failed(failure: ServiceFailure) -> str:
-    """How a call failed, as it reads after what was attempted."""
+    """Return how a call failed, as a sentence of its own."""
     if failure.ended is not None:
         ended = failure.ended.astimezone(UTC)
-        return f"it ended on {ended:%Y-%m-%d at %H:%M} UTC."
+        return f"it expired on {ended:%Y-%m-%d at %H:%M} UTC."
     if failure.status is not None and failure.kind in {
         FailureKind.ANSWER,
         FailureKind.LOST,
         FailureKind.NOT_ACTIVE,
     }:
-        # Databricks repeats the status as the code of some refusals.
+        # Databricks repeats the status as the error code in some responses.
         code = "" if failure.error_code == str(failure.status) else redact(failure.error_code)
-        how = f"{failure.service} answered {failure.status} {code}".rstrip()
+        how = f"{failure.service} returned {failure.status} {code}".rstrip()
     else:
         kinds = _KINDS | _TO_THE_PROXY if failure.proxy else _KINDS
         detail = f" ({redact(failure.detail)})" if failure.detail else ""
@@ -258,18 +258,18 @@ def how_it_failed(failure: ServiceFailure) -> str:
     number = AADSTS.search(failure.message)
     if number is not None and number[0] not in failure.error_code:
         how += f" ({number[0]})"
-    request_id = f" (request id {redact(failure.request_id)})" if failure.request_id else ""
+    request_id = f" (request ID {redact(failure.request_id)})" if failure.request_id else ""
     return f"{how}{request_id}."
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:
-    """What tells failures of one code apart, whose cause and remedy are the same: the service; and of what no row explains, the answer."""
+    """Return the difference between failures of one code: the service, and for an unknown failure its response."""
     answered = f" {failure.kind} {failure.status} {failure.error_code}" if row is UNKNOWN else ""
     return f"{failure.service}{' through a proxy' if failure.proxy else ''}{answered}"
 
 
 def _of_certificate(row: Row, failure: ServiceFailure) -> Row:
-    """A row with the cause and the remedy that fit what OpenSSL says, where that is known."""
+    """Return the row with the cause and remedy of OpenSSL's reason, if known."""
     if failure.kind is not FailureKind.TLS or not failure.detail:
         return row
     found = next(each for each in CERTIFICATES if re.search(each.pattern, failure.detail, re.IGNORECASE))
@@ -278,12 +278,9 @@ def _of_certificate(row: Row, failure: ServiceFailure) -> Row:
 
 
 def _network(failure: ServiceFailure) -> dict[str, str]:
-    """What is on the way, and what the Azure CLI needs to sign in again."""
     proxy = redact(failure.proxy)
     return {
-        "proxy": proxy
-        if ":" in proxy.rpartition("]")[2] or not proxy
-        else f"{proxy}, whose port is not named,",
+        "proxy": proxy if ":" in proxy.rpartition("]")[2] or not proxy else f"{proxy} without a port",
         "proxy_variable": failure.proxy_variable,
         "bundle": failure.bundle,
         "tenant": failure.tenant,
@@ -294,13 +291,13 @@ def _network(failure: ServiceFailure) -> dict[str, str]:
 
 
 def _application(failure: ServiceFailure) -> str:
-    """The application that a person's or a pipeline's sign-in with the Azure CLI is for, where Microsoft Entra quotes it."""
+    """Return the Azure CLI's own application ID if Microsoft Entra quotes it."""
     found = re.search(rf"AADSTS7000222: .{{0,200}}app '({GUID.pattern})'", failure.message)
     return found[1] if found else ""
 
 
 def _presented(failure: ServiceFailure) -> dict[str, str]:
-    """What the assertion says of itself that was to be exchanged: a policy has to say the same."""
+    """Return the claims of the exchanged token, which a federation policy must repeat."""
     claims = failure.claims
     if claims is None:
         return {}
@@ -326,7 +323,7 @@ _NAMED = {
 
 
 def _object_id(failure: ServiceFailure) -> str:
-    """The caller's object id, where the service quotes it: a token need not tell it."""
+    """Return the caller's object ID if the service quotes it, because a token might not contain it."""
     pattern = _NAMED.get(failure.service)
     found = pattern.search(failure.message) if pattern else None
     return found[1] if found else ""
@@ -337,7 +334,7 @@ _ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZUR
 
 
 def _values(context: DiagnosisContext) -> dict[str, str]:
-    """What fills the braces. An empty fact is as good as none."""
+    """Return the values of the braces; an empty one becomes its default."""
     facts = asdict(replace(context, invocation=UNTYPED))
     del facts["known"], facts["invocation"]
     values = {name: value or _DEFAULTS[name] for name, value in facts.items()}
@@ -364,7 +361,6 @@ def _values(context: DiagnosisContext) -> dict[str, str]:
 
 
 def _arguments(values: Mapping[str, str]) -> dict[str, str]:
-    """What commands are given that is made of several values."""
     issuer, subject = values["issuer"], values["subject"]
     policy = {"issuer": issuer, "audiences": [values["audience"]], "subject": subject}
     trust = {
@@ -384,12 +380,12 @@ def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "")
     arguments = {**values, **_arguments(values)}
 
     def filled(text: str) -> str:
-        # Not str.format: what is filled in may contain braces itself, and a name without a value stays.
+        # Not str.format: values can contain braces, and a name without a value stays.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
     commands: list[str] = []
 
-    # The program's name stands in prose too.
+    # The program's name also occurs in prose.
     given = [
         value for name, value in values.items() if isinstance(value, Command) and value and name != "program"
     ]

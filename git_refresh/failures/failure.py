@@ -1,6 +1,6 @@
-"""How a call to a service failed: the value that the guard makes of an exception, and that diagnoses and decisions read."""
+"""Failures of calls to services, as values that diagnoses and decisions read."""
 
-# ruff: noqa: S105  # texts, and no secrets
+# ruff: noqa: S105  # texts, not secrets
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from git_refresh.model.values import TokenClaims
 
 
 class Service(StrEnum):
-    """Whom the app talks to, by the names its users know."""
+    """Service that the app calls, by the name that users know."""
 
     IDENTITY = "managed identity endpoint"
     AZURE_CLI = "Azure CLI"
@@ -28,21 +28,21 @@ class Service(StrEnum):
 
 
 class Operation(StrEnum):
-    """What the app asks of a service, as it reads after "could not"; `{}` stands for the subject."""
+    """Operation of a service, as it reads after "Could not"; `{}` stands for the subject."""
 
     # Tokens
     GET_TOKEN = "get a token for {}"
     SIGN_IN = "sign in"
     EXCHANGE_TOKEN = "sign in by token exchange"
-    FIND_TENANT = "tell which tenant you are signed in to"
+    FIND_TENANT = "determine your tenant"
 
     # Key Vault
     READ_SECRET = 'read the secret "{}"'
     USE_SECRET = 'use the secret "{}"'
     READ_LATEST_VERSION = 'read the latest version of the secret "{}"'
-    READ_FORMER_VERSION = 'read a former version of the secret "{}"'
+    READ_FORMER_VERSION = 'read a previous version of the secret "{}"'
     LIST_VERSIONS = 'list the versions of the secret "{}"'
-    FIND_DELETED_SECRET = 'look for a deleted secret "{}"'
+    FIND_DELETED_SECRET = 'find a deleted secret "{}"'
     STORE_SECRET = 'store the secret "{}"'
 
     # Azure DevOps
@@ -54,10 +54,10 @@ class Operation(StrEnum):
     LOOK_UP_PROJECT = "look up project {}"
     LIST_MEMBERS = "list the service principals of {}"
     READ_ACCESS_LEVEL = "read the access level in {}"
-    RAISE_ACCESS_LEVEL = "raise the access level in {}"
-    ADD_MEMBER = "let the identity into organization {}"
+    RAISE_ACCESS_LEVEL = "set the access level in {} to Basic"
+    ADD_MEMBER = "add the identity to organization {}"
     FIND_READERS = "look up the Readers of project {}"
-    LIST_GROUPS = "list the groups that the identity is in, in {}"
+    LIST_GROUPS = "list the identity's groups in {}"
     ADD_READER = "add the identity to the Readers of project {}"
 
     # A workspace: Git credentials, Git folders, jobs
@@ -67,8 +67,8 @@ class Operation(StrEnum):
     LIST_FOLDERS = "list the Git folders"
     READ_FOLDER = "read the Git folder"
     CREATE_FOLDER = "create the Git folder"
-    MOVE_FOLDER = "move the Git folder to {}"
-    READ_PATH = "look at the path"
+    MOVE_FOLDER = "update the Git folder to {}"
+    READ_PATH = "read the path"
     LIST_DIRECTORY = "list the directory {}"
     READ_OBJECTS = "read {}"
     CREATE_PARENT = "create the parent folder"
@@ -86,21 +86,21 @@ class Operation(StrEnum):
     LOOK_UP_IDENTITY = "look up identity {}"
     ADD_PRINCIPAL = "add the service principal to the workspace"
     ASSIGN_PRINCIPAL = "assign the service principal"
-    GIVE_WORKSPACE_ACCESS = "give workspace access"
+    GIVE_WORKSPACE_ACCESS = "grant Workspace access"
     READ_ROLES = "read the roles on service principal {}"
     READ_PERMISSIONS = "read the permissions"
-    GIVE_CAN_MANAGE = "give Can Manage"
+    GIVE_CAN_MANAGE = "grant CAN MANAGE"
     LIST_POLICIES = "list the federation policies"
-    WRITE_POLICY = "write the federation policy"
+    WRITE_POLICY = "create the federation policy"
 
-    # A service principal's OAuth secrets, with an admin's own sign-in
+    # A service principal's OAuth secrets, with an admin's account
     FIND_PRINCIPAL = "find service principal {}"
     LIST_OAUTH_SECRETS = "list the OAuth secrets of service principal {}"
     CREATE_OAUTH_SECRET = "create an OAuth secret for service principal {}"
     DELETE_OAUTH_SECRET = "delete OAuth secret {}"
 
-    # The deployed app, with an admin's own sign-in
-    READ_CHOSEN_SUBSCRIPTION = "read which subscription the Azure CLI uses"
+    # The deployed app, with an admin's account
+    READ_CHOSEN_SUBSCRIPTION = "read the Azure CLI's subscription"
     LIST_SUBSCRIPTIONS = "list the subscriptions"
     FIND_APP = "find function app {}"
     FIND_COMPONENT = "find the Application Insights component of {}"
@@ -112,16 +112,16 @@ class Operation(StrEnum):
 
     # The queue's storage
     CLAIM_SLICE = "claim slice {}"
-    END_SLICE = "claim slice {} as ended"
+    END_SLICE = "mark slice {} as completed"
 
     def of(self, subject: object = "") -> "Attempt":
-        """Return the attempt to do it: to a secret by this name, at this path."""
+        """Return the attempt with this subject, such as a secret's name or a path."""
         return Attempt(self, str(subject))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was asked, and about what. It reads after "could not"."""
+    """Operation with its subject, as it reads after "Could not"."""
 
     operation: Operation
     subject: str = ""
@@ -132,33 +132,34 @@ class Attempt:
 
 
 class FailureKind(StrEnum):
-    """How a call failed."""
+    """Kind of a failed call."""
 
     ANSWER = "answer"
-    """The service refused it, with a status."""
+    """The service returned an error status."""
     LOST = "lost"
-    """The service answered that it does not know whether it was done."""
+    """The service returned that the outcome is unknown."""
     UNEXPECTED = "unexpected"
-    """The service answered with success, and not as it promises."""
+    """The service returned success with an undocumented body."""
     TOO_LARGE = "too_large"
-    """The answer was longer than any that the service promises."""
+    """The response exceeded the size limit."""
     LAPSED = "lapsed"
-    """The token or secret in the answer has expired."""
+    """The token or secret in the response has expired."""
     NOT_ACTIVE = "not_active"
-    """The service refused a secret before its activation date."""
+    """The service rejected a secret before its activation date."""
     VALUE = "value"
-    """The value in the vault is no OAuth secret."""
+    """The value in the vault is not an OAuth secret."""
     SERVER = "server"
     """The host is Azure DevOps Server."""
     NO_PRINCIPAL = "no_principal"
-    NOT_ADMIN = "not_admin"
     """The workspace has no such service principal."""
+    NOT_ADMIN = "not_admin"
+    """The user account is not a workspace admin."""
     PRINCIPAL_AMBIGUOUS = "principal_ambiguous"
     """The workspace lists more than one such service principal."""
     OUT_OF_TIME = "out_of_time"
-    """The call was not made: the run had no time left."""
+    """The run had no time left for the call."""
     NOT_SENT = "not_sent"
-    """The request was for another host."""
+    """The request was for another host, so the app did not send it."""
     NOT_ASSIGNED = "not_assigned"
     """The app has no managed identity."""
     NOT_INSTALLED = "not_installed"
@@ -166,13 +167,13 @@ class FailureKind(StrEnum):
     SIGNED_OUT = "signed_out"
     """The Azure CLI is not signed in."""
     A_PERSON = "a_person"
-    """The Azure CLI's sign-in is a person's, which cannot be exchanged."""
+    """Token federation does not support the user account of the Azure CLI."""
     SLOW = "slow"
     """The Azure CLI took too long."""
     BROKEN = "broken"
-    """The Azure CLI failed by itself."""
+    """The Azure CLI failed."""
     SIGN_IN = "sign_in"
-    """Microsoft Entra refused the Azure CLI's sign-in."""
+    """Microsoft Entra rejected the Azure CLI session."""
     DNS = "dns"
     """The host name did not resolve."""
     TLS = "tls"
@@ -182,15 +183,15 @@ class FailureKind(StrEnum):
     RESET = "reset"
     """The connection was lost."""
     CONNECT_TIMEOUT = "connect_timeout"
-    """No connection came about in time."""
+    """The connection timed out."""
     TIMEOUT = "timeout"
-    """No answer came in time."""
+    """The response timed out."""
     PROXY = "proxy"
     """The HTTP proxy did not connect."""
     PROXY_AUTH = "proxy_auth"
     """The HTTP proxy requires a sign-in."""
     PROXY_UNUSABLE = "proxy_unusable"
-    """The address of the HTTP proxy cannot be used."""
+    """The URL of the HTTP proxy is invalid."""
     DESCRIPTORS = "descriptors"
     """The process has reached its limit of open files."""
 
@@ -206,12 +207,15 @@ NETWORK = frozenset(
         FailureKind.PROXY,
     }
 )
-"""How the network between the app and a service fails."""
+"""Failures of the network between the app and a service."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceFailure:
-    """What is known of a failed call. `message` is for telling failures apart; it may quote secrets and is never shown."""
+    """A failed call.
+
+    `message` only classifies the failure: it might quote secrets, so it is never shown.
+    """
 
     service: Service
     attempt: Attempt
@@ -222,25 +226,25 @@ class ServiceFailure:
     request_id: str = ""
     retry_after_s: float | None = None
     detail: str = ""
-    """The reason in a few words, where it may be shown: OpenSSL's own, what the Azure CLI did, what is wrong with a proxy's address."""
+    """A reason in a few words that is safe to show, such as OpenSSL's."""
     proxy: str = ""
-    """`host:port` of the proxy on the way to a service that could not be reached."""
+    """`host:port` of the proxy to an unreachable service."""
     proxy_variable: str = "HTTPS_PROXY"
-    """The environment variable that names this proxy."""
+    """Environment variable that names this proxy."""
     bundle: str = ""
-    """The environment variable whose certificates were trusted; empty: those that the app comes with."""
+    """Environment variable of the trusted certificates; empty for the app's own."""
     tenant: str = ""
-    """Where the Azure CLI has to sign in again, if it said so."""
+    """Tenant for the Azure CLI to sign in to again, if it returned one."""
     scope: str = ""
-    """Which token the Azure CLI did not get."""
+    """Scope of the token that the Azure CLI did not get."""
     ended: datetime | None = None
-    """Of `lapsed`: when."""
+    """Expiration time of kind `LAPSED`."""
     claims: TokenClaims | None = None
-    """What the assertion says of itself that was to be exchanged."""
+    """Claims of the token for federation."""
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether the service may have done it all the same: there was no answer, or one of a service in trouble."""
+        """True if the service might have completed the request: no response, or a server error."""
         return (
             self.status is None
             or self.kind is FailureKind.LOST
@@ -249,12 +253,12 @@ class ServiceFailure:
 
     @property
     def throttled(self) -> bool:
-        """Whether the service did not begin, because it gets too many requests. Databricks reports that with 400 too."""
+        """True if the service rejected one request of too many; Databricks also returns 400 for that."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.error_code == "REQUEST_LIMIT_EXCEEDED"
 
 
 class ServiceError(Exception):
-    """A call to a service failed. Its text is made of the symptom's safe parts alone."""
+    """A failed call to a service; its text has only the safe parts of the failure."""
 
     def __init__(self, failure: ServiceFailure) -> None:
         super().__init__(
@@ -264,7 +268,7 @@ class ServiceError(Exception):
 
 
 def none_if_missing[T](call: Callable[[], T]) -> T | None:
-    """Return what a call returns; None if the service answers 404."""
+    """Return what a call returns; None if the service returns 404."""
     try:
         return call()
     except ServiceError as error:
@@ -274,23 +278,22 @@ def none_if_missing[T](call: Callable[[], T]) -> T | None:
 
 
 AADSTS = re.compile(r"\bAADSTS\d{4,8}\b")
-"""A reason by its number, as Microsoft Entra gives it."""
+"""Number of a reason of Microsoft Entra."""
 
 _DEFINITE = frozenset({400, 404, 410})
 _DENIED = frozenset({401, 403})
 _REASON = re.compile(r"\b(?:TF|VS)\d{5,7}\b")
-"""A reason by its number, as Azure DevOps gives it in JSON, in HTML and in its header X-TFS-ServiceError."""
+"""Number of a reason of Azure DevOps, in JSON, in HTML, or in the header X-TFS-ServiceError."""
 SIGN_IN_PAGE = r"(?is)^\s*<.*\bsign[ -]?in\b"
-"""HTML that asks a person to sign in."""
+"""HTML of a sign-in page."""
 SIGN_IN_REDIRECT = r"(?i)^\S*(?:_signin|login)"
-"""A redirect to where a person signs in."""
+"""Redirect to a sign-in page."""
 
 
 def is_rejection(failure: ServiceFailure) -> bool:
-    """Whether Azure DevOps has said, beyond doubt, that it does not take this token.
+    """Return whether Azure DevOps definitely rejected the token: 401 or 403 with a reason, or a sign-in page.
 
-    It does so with 401 or 403 and a reason, or with its sign-in page. A bare 401 proves nothing: it is also what an identity gets that
-    is signed in and lacks a right. A repository that is not found may be misspelled, and a failing service says nothing about the token.
+    A 401 without a reason proves nothing: an identity that lacks a permission gets the same.
     """
     if failure.service is not Service.AZURE_DEVOPS:
         return False
@@ -304,21 +307,21 @@ def is_rejection(failure: ServiceFailure) -> bool:
 
 
 def is_unknown_ref(failure: ServiceFailure) -> bool:
-    """Whether a workspace did not find a branch or tag in the repository."""
+    """Return whether a workspace did not find a branch or tag in the repository."""
     return failure.service is Service.DATABRICKS and (
         failure.error_code == "GIT_UNKNOWN_REF" or "Remote branch does not exist" in failure.message
     )
 
 
 def is_conflict(failure: ServiceFailure) -> bool:
-    """Whether a workspace could not bring a Git folder forward because of what is in it."""
+    """Return whether the content of a Git folder prevented its update."""
     return failure.service is Service.DATABRICKS and (
         failure.error_code == "GIT_CONFLICT" or failure.message.startswith("Conflict pulling from remote")
     )
 
 
 def is_definite(failure: ServiceFailure) -> bool:
-    """Whether it has said something about the token or the repository that a pull would only meet again, less plainly."""
+    """Return whether a pull would fail for the same reason with a less clear response."""
     if failure.service is not Service.AZURE_DEVOPS:
         return False
     return (

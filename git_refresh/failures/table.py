@@ -1,10 +1,8 @@
-"""The one table of failures: what is seen, what it means, what to do. Code, documentation and tests read it.
+"""The table of failures: how each is recognized, its cause, and its remedy.
 
-Rows are tried from top to bottom and the first that fits is taken, so the specific ones come before the general ones. Texts in
-`pattern` and `seen` are the services' own. Braces are filled in with what the run knows; see `DiagnosisContext`. A remedy's commands
-stand in backticks, which only the page shows: there each value is quoted for a shell. The remedy ends with a command, without a full
-stop; where there are two, the second follows a sentence that begins with "Or" or "Then" and ends with a colon.
-`make docs` writes `docs/troubleshooting.md` from here.
+The first row that matches a failure explains it, so specific rows come before general ones.
+Braces are filled with values of `DiagnosisContext`; `pattern` and `seen` quote services.
+A remedy ends with its command in backticks, without a full stop; a second command follows a sentence that begins with "Or" or "Then".
 """
 
 from collections.abc import Collection
@@ -39,53 +37,51 @@ _FOLDERS = {
     Operation.READ_PATH,
     Operation.CREATE_PARENT,
 }
-_AS_ADMIN = {
+_VAULT_ADMIN = {
     Operation.STORE_SECRET,
     Operation.READ_LATEST_VERSION,
     Operation.READ_FORMER_VERSION,
     Operation.LIST_VERSIONS,
     Operation.FIND_DELETED_SECRET,
 }
-"""What only an admin's command asks of Key Vault."""
+"""Operations that only an admin's command performs."""
 _OAUTH_SECRETS = {Operation.LIST_OAUTH_SECRETS, Operation.CREATE_OAUTH_SECRET, Operation.DELETE_OAUTH_SECRET}
-_ADMIN_ASKS = {Operation.FIND_PRINCIPAL, *_OAUTH_SECRETS}
-"""What only an admin's command asks of a workspace, with the admin's own sign-in."""
+_WORKSPACE_ADMIN = {Operation.FIND_PRINCIPAL, *_OAUTH_SECRETS}
+"""Operations that only an admin's command performs."""
 _UNREACHED = NETWORK - {FailureKind.RESET, FailureKind.TIMEOUT}
-"""No request was sent."""
+"""Kinds of failure without a sent request."""
 _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
 _NO_CREDENTIAL = r"Missing Git provider credentials|Azure Active Directory credentials missing"
 _PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
 _POLICY_DIFFERS = "TOKEN_AUDIENCE_INVALID|TOKEN_SUBJECT_INVALID"
-"""How a workspace says that a federation policy is there, and is for another token."""
-_OTHER_SIGN_IN = "Sign in to the tenant of {address}, and run the command again: `az login --tenant {tenant}`"
-_ONBOARD = "`{program} onboard{options} --apply`"
-"""Grants what a list needs, and shows what somebody else would have to run."""
+"""Responses that prove the existence of a federation policy for another token."""
+_NO_POLICY = "TOKEN_INVALID|valid federation policy"
 
 
 class Known(StrEnum):
-    """What a run has proved before a failure: no cause that this refutes is named."""
+    """Fact that a run has proved before a failure, so no cause that it refutes is named."""
 
     SIGNED_IN_ELSEWHERE = "signed in elsewhere"
-    """The same secret and client ID, or the same identity and client ID, signed in to another workspace."""
+    """Another workspace accepted the same client ID with the same secret or identity."""
     REACHED = "reached"
-    """The workspace answered a request before."""
-    TOKEN_STORED = "token stored"  # noqa: S105  # no token
-    """The run stored its own token, which is valid, in the workspace."""
-    TOKEN_ACCEPTED = "token accepted"  # noqa: S105  # no token
-    """Azure DevOps accepted that same token for the repository, from the app."""
+    """The workspace responded to an earlier request."""
+    TOKEN_STORED = "token stored"  # noqa: S105  # not a token
+    """The run stored its own valid token in the workspace."""
+    TOKEN_ACCEPTED = "token accepted"  # noqa: S105  # not a token
+    """Azure DevOps accepted the same token for the repository from the app."""
     REF_SEEN = "ref seen"
     """Azure DevOps has the branch or tag."""
     AS_ADMIN = "as admin"
-    """The workspace is read as the signed-in person, not as the app."""
+    """The run reads the workspace with a user account."""
     DISCARDED = "discarded"
-    """The workspace was asked to discard uncommitted changes."""
+    """The workspace received a request to discard uncommitted changes."""
     DIVERGED = "diverged"
-    """The commit of the Git folder is not in the history of its branch in Azure DevOps."""
+    """The Git folder's commit is not in its branch's history in Azure DevOps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a failure is recognised: every field that is set has to match."""
+    """Condition on a failure: every field that is set must match."""
 
     service: tuple[Service, ...] = ()
     kind: Collection[FailureKind] = ()
@@ -93,27 +89,30 @@ class Match:
     error_code: str = ""
     """Regular expression for the whole error code."""
     pattern: str = ""
-    """Regular expression to be found in the message."""
+    """Regular expression to search for in the message."""
     operation: Collection[Operation] = ()
     known: tuple[Known, ...] = ()
-    """What the run has to have proved, all of it."""
+    """Facts that the run must have proved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of failure; a failure is of this kind when any of its matches fits."""
+    """One failure or finding."""
 
     code: str
-    """Stable: dashboards and pipelines depend on it."""
+    """Stable, because dashboards and pipelines depend on it."""
     matches: tuple[Match, ...] = ()
+    """A failure matches the row if it meets any of these."""
     seen: str = ""
-    """What the service says: status, error code, message, as far as known. "…" means that there is more."""
+    """Status, error code, and message of the service; "…" stands for omitted text."""
     message: str = ""
-    """What has happened, in the app's own words, where no service has failed: only in `OWN` rows."""
+    """The event, only in `OWN` rows."""
     cause: str = ""
     remedy: str = ""
+    title: str = ""
+    """Meaning in at most eight words for lists; empty if the cause is short enough."""
     temporary: bool = False
-    """Whether the next run usually succeeds without an action: an alert waits for it, if the stored token does."""
+    """True if the next run usually succeeds without an action, so an alert can wait."""
 
 
 def row(
@@ -123,64 +122,77 @@ def row(
     message: str = "",
     cause: str = "",
     remedy: str = "",
+    title: str = "",
     temporary: bool = False,
 ) -> Row:
-    """Return a row, with its matches one behind the other."""
-    return Row(code, matches, seen, message, cause, remedy, temporary)
+    """Return a row."""
+    return Row(code, matches, seen, message, cause, remedy, title, temporary)
 
 
+_ONBOARD = "`{program} onboard{options} --apply`"
 _GRANT_DEVOPS = (
-    "Grant what is missing (by hand: in https://dev.azure.com/{organization}/_settings/users, add the identity with object id {object_id} "
-    f"with access level Basic, since Stakeholder is not enough, and add it to the Readers of project {{project}}): {_ONBOARD}"
+    "Add the identity with object ID {object_id} at https://dev.azure.com/{organization}/_settings/users (Basic, Readers of {project}), "
+    f"or run: {_ONBOARD}"
 )
-_ADD_PRINCIPAL = (
-    "Grant what is missing (by hand: in {host}, Settings, Identity and access, Service principals, add {principal}, with the entitlement "
-    f"Workspace access): {_ONBOARD}"
-)
-_GRANT_FOLDER = f"grant it (by hand: give {{principal}} Can Manage on {{path}} in the workspace): {_ONBOARD}"
+_PRINCIPALS = "{host} > Settings > Identity and access > Service principals"
+_ADD_PRINCIPAL = f"Add {{principal}} with Workspace access ({_PRINCIPALS}), or run: {_ONBOARD}"
+_GRANT_FOLDER = f"Grant {{principal}} CAN MANAGE on {{path}}, or run: {_ONBOARD}"
 _STORE_SECRET = (
-    "store it, which asks for its value: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "  # noqa: S105
+    "Then store it: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "  # noqa: S105  # a command
     '"$VALUE" --expires YYYY-MM-DDT00:00:00Z --output none; unset VALUE`'
 )
 _ROTATE = (
-    "As an admin of the workspace and of the vault, rotate it: `{program} rotate {secret}{options} --apply`"
+    "As a workspace admin and Key Vault Secrets Officer, run: `{program} rotate {secret}{options} --apply`"
 )
-_TRY_AZ = "`az account get-access-token --resource {resource} --query expiresOn --output json`"
-_DELETE_SECRET = (
-    "`DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
+_TEST_AZ = (
+    "Test the Azure CLI: `az account get-access-token --resource {resource} --query expiresOn --output json`"
 )
+_DELETE_SECRET = "Delete it: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
-"""What a command of the Databricks CLI about an account is told."""
+"""Environment of Databricks CLI commands for an account."""
 PRINCIPAL_NUMBER = (
     f'"$({IN_ACCOUNT} databricks account service-principals list --filter {{by_client_id}} --output json | '
     "jq -r '.[0].id')\""
 )
-"""A service principal's number, as the shell finds it out."""
+"""Shell expression for a service principal's numeric ID."""
 _POLICY = (
-    f"Write the policy: {_ONBOARD} Or let an account admin run: `{IN_ACCOUNT} databricks account "
+    f"Create the policy: {_ONBOARD} Or, as an account admin, run: `{IN_ACCOUNT} databricks account "
     f"service-principal-federation-policy create {PRINCIPAL_NUMBER} --json {{policy}}`"
 )
 _DELETE_CREDENTIAL = (
-    "signed in as {principal}: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete it by its id: `DATABRICKS_HOST={host} "
-    "databricks git-credentials delete ID`"
+    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete it by its ID: "
+    "`DATABRICKS_HOST={host} databricks git-credentials delete ID`"
 )
 _TRUST = (
-    "In the identity's own tenant, let the app registration trust it: `az ad app federated-credential create --id {registration} "
+    "In the identity's tenant, create the federated credential: `az ad app federated-credential create --id {registration} "
     "--parameters {trust}`"
 )
-_REF_NOT_FOUND = "The settings name it, and {repository} has no branch or tag of this name."
-_CORRECT_REF = "Correct branch or tag in the settings (main, not origin/main), or push it."
-_PRINCIPAL_NOT_FOUND = "The workspace has no such service principal. additional_principal_ids takes numeric IDs, not application IDs."
-_CORRECT_PRINCIPAL = (
-    "Correct the numeric ID. To list them: `DATABRICKS_HOST={host} databricks service-principals list`"
+_REMOTE = "Create the Git folder again from {https}, or set the URL with git remote set-url."
+_IDENTITIES = "List the identities: `az functionapp identity show --name {app} --resource-group {group}`"
+_FUNCTIONS = (
+    "To see whether it is disabled: `az functionapp function list --name {app} --resource-group {group} --query "
+    '"[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'
+)
+_OTHER_SIGN_IN = "Sign in to the tenant of {address}, and run the command again: `az login --tenant {tenant}`"
+_SUBSCRIPTION_SIGN_IN = (
+    "Sign in to the subscription's tenant, and run the command again: `az login --tenant {tenant}`"
 )
 SHARED = {
-    "Let the identity in": _GRANT_DEVOPS,
-    "Renew the OAuth secret": _ROTATE,
-    "Write the federation policy": _POLICY,
-    "Let the app registration trust the identity": _TRUST,
+    "Add the identity to Azure DevOps": _GRANT_DEVOPS,
+    "Grant CAN MANAGE": _GRANT_FOLDER,
+    "Rotate the OAuth secret": _ROTATE,
+    "Store the OAuth secret": _STORE_SECRET,
+    "Delete the OAuth secret": _DELETE_SECRET,
+    "Create the federation policy": _POLICY,
+    "Create the federated credential": _TRUST,
+    "Delete the Git credential": _DELETE_CREDENTIAL,
+    "Set the remote URL": _REMOTE,
+    "List the identities": _IDENTITIES,
+    "Check the function": _FUNCTIONS,
+    "Test the Azure CLI": _TEST_AZ,
+    "Sign in to the tenant": _OTHER_SIGN_IN,
 }
-"""Remedies of several rows by title: the app prints them in full, the page has each once."""
+"""Remedies of several rows by title; the page prints each once."""
 
 _CONFLICT = (
     Match(DATABRICKS, error_code="GIT_CONFLICT"),
@@ -190,241 +202,264 @@ _CONFLICT = (
 # fmt: off
 _OTHER_TENANT = (
     row("registration_case_mismatch", Match(ENTRA, pattern=r"AADSTS7002138"),
-        seen="401 …AADSTS7002138: No matching federated identity record found…",
-        cause="The federated credential of app registration {registration} matches the identity but for the case of letters.",
-        remedy="Delete what is there for this identity, and write it again. " + _TRUST),
+        title="The federated credential differs in letter case",
+        seen="401 …AADSTS7002138",
+        cause="App registration {registration} has a federated credential that differs in letter case.",
+        remedy="Delete the federated credential. " + _TRUST),
     row("registration_credential_missing", Match(ENTRA, pattern=r"AADSTS700213"),
-        seen="401 …AADSTS700213: No matching federated identity record found…",
-        cause="App registration {registration} has no federated credential for this identity.",
+        title="The app registration has no federated credential",
+        seen="401 …AADSTS700213",
+        cause="App registration {registration} has no federated credential for the identity.",
         remedy=_TRUST),
     row("registration_issuer_mismatch", Match(ENTRA, pattern=r"AADSTS(?:700211|700212|700214)"),
-        seen="401 …AADSTS700211: No matching federated identity record found for presented assertion issuer…",
-        cause="No federated credential of app registration {registration} has the issuer {issuer} and the audience "
-        "api://AzureADTokenExchange.",
-        remedy="Delete what is there for this identity, and write it again. " + _TRUST),
+        title="The federated credential has another issuer or audience",
+        seen="401 …AADSTS700211",
+        cause="No federated credential of {registration} has issuer {issuer} and audience api://AzureADTokenExchange.",
+        remedy="Delete the federated credential. " + _TRUST),
     row("registration_not_in_tenant", Match(ENTRA, pattern=r"AADSTS700016"),
-        seen="400 …AADSTS700016: Application with identifier … was not found in the directory…",
-        cause="App registration {registration} is not consented to in tenant {tenant}, or is not for multiple tenants.",
-        remedy="In the identity's own tenant: `az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs` Then, as "
-        "an administrator of the other tenant: `az login --tenant {tenant} --allow-no-subscriptions && az ad sp create --id "
-        "{registration}`"),
+        title="The app registration lacks admin consent",
+        seen="400 …AADSTS700016",
+        cause="App registration {registration} lacks admin consent in tenant {tenant}, or supports only one tenant.",
+        remedy="In the identity's tenant: `az ad app update --id {registration} --sign-in-audience AzureADMultipleOrgs` "
+        "Then, as an administrator of the other tenant: `az login --tenant {tenant} --allow-no-subscriptions && az ad sp "
+        "create --id {registration}`"),
     row("tenant_not_found", Match(ENTRA, pattern=r"AADSTS90002"),
-        seen="400 …AADSTS90002: Tenant '…' not found…",
-        cause="There is no tenant {tenant}.",
-        remedy="Correct devops.tenant_id: in the Azure DevOps organization, Organization settings, Microsoft Entra shows it."),
+        seen="400 …AADSTS90002",
+        cause="Tenant {tenant} does not exist.",
+        remedy="Correct devops.tenant_id. Azure DevOps shows it under Organization settings > Microsoft Entra."),
     row("registration_rejected",
         Match(ENTRA, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.LAPSED, FailureKind.NOT_SENT, FailureKind.TOO_LARGE}),
+        title="Microsoft Entra issued no token",
         seen="400 …AADSTS…",
-        cause="Microsoft Entra does not give app registration {registration} a token in tenant {tenant}.",
-        remedy="Check tenant_id and client_id in devops, and that the registration trusts the identity. "
-        + _TRUST),
+        cause="Microsoft Entra issued no token to app registration {registration} in tenant {tenant}.",
+        remedy="Check tenant_id, client_id, and the federated credential. " + _TRUST),
     row("entra_unreachable", Match(ENTRA, NETWORK),
-        cause="The app could not reach Microsoft Entra.",
-        remedy="Usually temporary. If it persists, let the app reach https://login.microsoftonline.com.",
+        cause="The app could not connect to Microsoft Entra.",
+        remedy="Usually temporary. If it persists, allow outbound access to https://login.microsoftonline.com.",
         temporary=True),
 )
 
 _STORAGE = (
     row("claim_denied", Match(STORAGE, status={401, 403}),
+        title="The identity cannot write blobs",
         seen="403 AuthorizationPermissionMismatch",
-        cause="The app's identity may not write blobs where the queue is. The slice was refreshed without a claim: if its message is "
-        "delivered twice, so is the work.",
-        remedy="Give the identity the role Storage Blob Data Owner on the storage account, as infra/ does, and let the app's network reach "
-        "its blobs."),
+        cause="The identity cannot write blobs, so duplicate messages might run twice.",
+        remedy="Assign Storage Blob Data Owner on the storage account, and allow the app's network there."),
     row("claim_not_made", Match(STORAGE),
-        cause="No claim could be made where the queue is. The slice was refreshed without one: if its message is delivered twice, so is "
-        "the work.",
-        remedy="Usually temporary. If it persists, let the app reach https://ACCOUNT.blob.core.windows.net."),
+        title="Azure Storage recorded no claim",
+        cause="Azure Storage failed, so duplicate messages might run twice.",
+        remedy="Usually temporary. If it persists, allow outbound access to https://ACCOUNT.blob.core.windows.net."),
 )
 
 _IDENTITY = (
     row("federated_credential_mismatch", Match((*IDENTITY, *CLI, *DATABRICKS), pattern=r"AADSTS700213|AADSTS7002138"),
-        seen="AADSTS700213: No matching federated identity record found…",
-        cause="The issuer or subject of the federated credential in Entra differs, perhaps only in letter case.",
-        remedy="Correct it letter for letter (Microsoft Entra, App registrations, Certificates & secrets, Federated credentials). For "
-        "a workspace the issuer is {host}/oidc and the audience api://AzureADTokenExchange."),
+        title="The federated credential has another issuer or subject",
+        seen="AADSTS700213",
+        cause="The federated credential's issuer or subject differs, possibly in letter case.",
+        remedy="Correct it in the app registration. Workspaces use issuer {host}/oidc and audience "
+        "api://AzureADTokenExchange."),
     row("identity_missing",
         Match(IDENTITY, {FailureKind.NOT_ASSIGNED}),
         Match(IDENTITY, pattern=r"managed identity configuration not found"),
         seen="App Service managed identity configuration not found…",
         cause="The app has no managed identity.",
-        remedy="Give it a user-assigned one, and set AZURE_CLIENT_ID to its client id: `az functionapp identity assign --name {app} "
-        "--resource-group {group} --identities IDENTITY_RESOURCE_ID` Or give it a system-assigned one: `az functionapp identity assign "
-        "--name {app} --resource-group {group}`"),
+        remedy="Assign a user-assigned identity, and set AZURE_CLIENT_ID to its client ID: `az functionapp identity assign "
+        "--name {app} --resource-group {group} --identities IDENTITY_RESOURCE_ID` Or assign a system-assigned identity: `az "
+        "functionapp identity assign --name {app} --resource-group {group}`"),
     row("azure_cli_no_exchange", Match(CLI, {FailureKind.A_PERSON}),
-        cause="A person's sign-in with the Azure CLI cannot be exchanged; only the app's managed identity can sign in this way.",
-        remedy="No action needed: the app's own identity can. Only the app can try repositories of another tenant (devops)."),
+        title="Token federation does not support user accounts",
+        cause="Token federation does not work for a user account.",
+        remedy="No action needed. As a workspace admin, you can read federated workspaces, but not repositories of another "
+        "tenant."),
     row("azure_cli_missing", Match(CLI, {FailureKind.NOT_INSTALLED}),
-        cause="Azure CLI is not installed on this machine, or this terminal does not find az. Outside of Azure the app uses its sign-in.",
-        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in to the tenant of the Azure DevOps organization: "
-        "`az login --tenant {tenant}`"),
+        title="The Azure CLI is not installed",
+        cause="The Azure CLI is not installed, or this terminal cannot find az.",
+        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in: `az login --tenant {tenant}`"),
     row("identity_token_expired", Match((*IDENTITY, *CLI), {FailureKind.LAPSED}),
-        cause="The token had expired when the app received it; the platform caches tokens.",
-        remedy="Nothing was stored. If it repeats, check this machine's clock, then restart the app.",
+        title="The platform returned an expired token",
+        cause="The platform returned an expired token, so the app stored nothing.",
+        remedy="Usually temporary. If it repeats, check the clock, then restart the app.",
         temporary=True),
     row("identity_wrong_tenant", Match((*IDENTITY, *CLI), pattern=r"AADSTS500011"),
-        seen="400 …AADSTS500011: The resource principal named … was not found in the tenant…",
-        cause="The identity's Entra tenant does not know the service that the token is for.",
-        remedy="Use an identity of the tenant that the Azure DevOps organization is connected to (Organization settings, Microsoft "
-        "Entra)."),
+        title="The identity belongs to another tenant",
+        seen="400 …AADSTS500011",
+        cause="The identity's tenant does not know the requested service.",
+        remedy="Use an identity of the organization's tenant (Organization settings > Microsoft Entra)."),
     row("azure_cli_sign_in_again",
         Match(CLI, pattern=r"AADSTS(?:5007[2468]|50079|50089|5013[23]|50140|50158|50173|50058|70008|7004[34]|70008[124])\b"),
-        seen="…AADSTS50076: Due to a configuration change made by your administrator, …",
-        cause="The Azure CLI's sign-in has expired or been revoked, or Microsoft Entra requires multifactor authentication for this token.",
+        title="The Azure CLI session has expired",
+        seen="…AADSTS50076",
+        cause="The Azure CLI session expired, was revoked, or needs multifactor authentication.",
         remedy="Sign in again: `az login --tenant {tenant} --scope {scope}`"),
     row("azure_cli_conditional_access", Match(CLI, pattern=r"AADSTS(?:53\d{3,4}|50005|50097|50131)\b"),
-        seen="…AADSTS53003: Access has been blocked by Conditional Access policies.…",
-        cause="A Conditional Access policy of the tenant blocks the Azure CLI here. Signing in again does not help.",
-        remedy="Ask a tenant administrator which policy it is (Microsoft Entra, Sign-in logs). Run the command on a device and network "
-        "that the policy allows."),
+        title="Conditional Access blocks the Azure CLI",
+        seen="…AADSTS53003",
+        cause="A Conditional Access policy blocks the Azure CLI here.",
+        remedy="Ask a tenant administrator for the policy. Use a device and network that it allows."),
     row("azure_cli_not_assigned", Match(CLI, pattern=r"AADSTS50105\b"),
-        seen="…AADSTS50105: Your administrator has configured the application … to block users unless they are specifically granted …",
-        cause="The account that the Azure CLI is signed in with is not assigned to the application.",
-        remedy="Ask a tenant administrator to assign the account (Microsoft Entra, Enterprise applications, Users and groups)."),
+        seen="…AADSTS50105",
+        cause="Your account is not assigned to the application.",
+        remedy="Ask a tenant administrator to assign it (Enterprise applications > Users and groups)."),
     row("azure_cli_secret_expired", Match(CLI, pattern=r"AADSTS7000222\b"),
-        seen="…AADSTS7000222: The provided client secret keys for app '…' are expired.…",
-        cause="The Azure CLI is signed in as a service principal of Microsoft Entra whose client secret has expired.",
-        remedy="Create a client secret (Microsoft Entra, App registrations, Certificates & secrets), and enter it when asked: `az login "
-        "--service-principal --username {application} --tenant {tenant}`"),
+        title="The Azure CLI's client secret has expired",
+        seen="…AADSTS7000222",
+        cause="The client secret of the Azure CLI's service principal has expired.",
+        remedy="Create a client secret in the app registration, and sign in with it: `az login --service-principal "
+        "--username {application} --tenant {tenant}`"),
     row("azure_cli_refused", Match(CLI, pattern=r"AADSTS\d{4,8}"),
         seen="…AADSTS…",
-        cause="Microsoft Entra refused the Azure CLI's sign-in. The number says why.",
-        remedy="Look the number up at https://login.microsoftonline.com/error. If a sign-in is missing: `az login --tenant {tenant} "
+        cause="Microsoft Entra rejected the Azure CLI session.",
+        remedy="Search the number at https://login.microsoftonline.com/error, or sign in again: `az login --tenant {tenant} "
         "--scope {scope}`"),
     row("azure_cli_slow", Match(CLI, {FailureKind.SLOW}),
-        cause="The Azure CLI is slow on this machine. Its first call after an installation or an update takes longest.",
-        remedy="Run it once yourself, then run the command again. If it stays slow, update it (az upgrade), and exclude it from the virus "
-        "scanner: " + _TRY_AZ),
+        cause="The Azure CLI did not respond in time.",
+        remedy="Update the Azure CLI, and exclude it from virus scans. " + _TEST_AZ),
     row("azure_cli_unreachable", Match(CLI, NETWORK),
-        cause="The Azure CLI could not reach Microsoft Entra to renew its sign-in.",
-        remedy="Let this machine reach https://login.microsoftonline.com; behind a proxy of your own, check HTTPS_PROXY and NO_PROXY."),
+        cause="The Azure CLI cannot connect to Microsoft Entra.",
+        remedy="Allow access to https://login.microsoftonline.com. With a proxy, check HTTPS_PROXY and NO_PROXY."),
     row("azure_cli_not_signed_in",
         Match(CLI, {FailureKind.SIGNED_OUT}),
         Match(CLI, {FailureKind.UNEXPECTED}, pattern=r"az login"),
-        seen="Please run 'az login' to set up an account",
-        cause="The Azure CLI on this machine is not signed in, or its sign-in has expired.",
+        title="The Azure CLI is not signed in",
+        seen="Please run 'az login'…",
+        cause="The Azure CLI is not signed in, or its session has expired.",
         remedy="Sign in to the tenant of the Azure DevOps organization: `az login --tenant {tenant}`"),
     row("azure_cli_broken", Match(CLI, {FailureKind.BROKEN, FailureKind.UNEXPECTED}),
-        seen="The command failed with an unexpected error. Here is the traceback: …",
-        cause="The Azure CLI on this machine is damaged, or another program is named az.",
-        remedy="Run the same command yourself. If it fails too, install the Azure CLI again (https://aka.ms/azure-cli): "
-        + _TRY_AZ),
+        title="The Azure CLI does not work",
+        seen="The command failed with an unexpected error…",
+        cause="The Azure CLI is damaged, or another program is named az.",
+        remedy="If the test fails, reinstall it (https://aka.ms/azure-cli). " + _TEST_AZ),
     row("identity_not_assigned", Match(IDENTITY, status={400, 404}),
         seen="400 …No User Assigned or Delegated Managed Identity found…",
-        cause="The app has no identity with this client id, or none at all.",
-        remedy="Set {named_in} to the client id (not the object id) of an identity assigned to the app, or remove it to use the "
-        "system-assigned one. To see which are assigned: `az functionapp identity show --name {app} --resource-group {group}`"),
-    row("identity_unavailable", Match(IDENTITY, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK}),
+        cause="No assigned identity has this client ID.",
+        remedy="Set {named_in} to an assigned identity's client ID, not its object ID. " + _IDENTITIES),
+    row("identity_unavailable",
+        Match(IDENTITY, {FailureKind.ANSWER, FailureKind.UNEXPECTED, FailureKind.NOT_SENT, *NETWORK}),
         seen="500",
-        cause="The platform's identity endpoint did not return a token. AZURE_CLIENT_ID may name an identity that was removed.",
-        remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID and restart the app.",
+        cause="The managed identity endpoint returned no token.",
+        remedy="Usually temporary. If it persists, check AZURE_CLIENT_ID, then restart the app.",
         temporary=True),
 )
 
 _KEY_VAULT = (
     row("key_vault_firewall", Match(VAULT, error_code=r"ForbiddenByFirewall|ForbiddenByConnection"),
+        title="The vault blocks the app's network",
         seen="403 ForbiddenByFirewall",
-        cause="The vault's firewall blocks the app, or the vault accepts only its private endpoint.",
-        remedy="Connect the app to a virtual network that {vault} allows, or that contains its private endpoint. Or allow the app's "
-        "outbound address: `az keyvault network-rule add --name {vault_name} --ip-address ADDRESS`"),
+        cause="The vault's firewall or private endpoint blocks the app.",
+        remedy="Connect the app to a network that {vault} allows, or allow its address: `az keyvault network-rule add --name "
+        "{vault_name} --ip-address ADDRESS`"),
     row("secret_disabled", Match(VAULT, error_code="SecretDisabled"),
         seen="403 SecretDisabled",
-        cause='The latest version of the secret "{secret}" is disabled.',
-        remedy="Enable it: `az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --enabled true` Or, with another "
-        f"OAuth secret, {_STORE_SECRET}"),
+        cause='The latest version of "{secret}" is disabled.',
+        remedy="Enable it: `az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --enabled true`"),
     row("secret_deleted", Match(VAULT, status={409}, error_code="ObjectIsDeletedButRecoverable"),
+        title="A deleted secret blocks the name",
         seen="409 ObjectIsDeletedButRecoverable",
-        cause='A secret "{secret}" was deleted from {vault}, and until it is recovered or purged its name is taken.',
-        remedy="Bring it back, and run the command again: `az keyvault secret recover --vault-name {vault_name} --name {secret}`"),
+        cause='The deleted secret "{secret}" blocks its name in {vault}.',
+        remedy="Recover it, then run the command again: `az keyvault secret recover --vault-name {vault_name} --name "
+        "{secret}`"),
     row("secret_name_busy", Match(VAULT, status={409}, error_code=r"ObjectIsBeing(?:Deleted|Recovered)"),
+        title="Key Vault is deleting or recovering the secret",
         seen="409 ObjectIsBeingDeleted",
-        cause='The secret "{secret}" in {vault} is being deleted or recovered. Until that has ended, its name is neither there nor free.',
+        cause='Key Vault is deleting or recovering the secret "{secret}".',
         remedy="Usually temporary. Run the command again in a minute."),
     row("key_vault_admin_forbidden",
-        Match(VAULT, error_code=r"ForbiddenByRbac|AccessDenied|Forbidden", operation=_AS_ADMIN),
-        Match(VAULT, pattern=r"does not have secrets [\w, ]+ permission", operation=_AS_ADMIN),
+        Match(VAULT, error_code=r"ForbiddenByRbac|AccessDenied|Forbidden", operation=_VAULT_ADMIN),
+        Match(VAULT, pattern=r"does not have secrets [\w, ]+ permission", operation=_VAULT_ADMIN),
+        title="You cannot manage secrets in the vault",
         seen="403 ForbiddenByRbac",
-        cause="Your own sign-in may not read and store secrets in {vault}: it lacks the role Key Vault Secrets Officer.",
-        remedy="Let an Owner or Role Based Access Control Administrator grant it for as long as it is needed, and wait some minutes: `az "
-        'role assignment create --assignee {object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} '
-        '--query id --output tsv)"` Or, where the vault uses access policies: `az keyvault set-policy --name {vault_name} --object-id '
-        "{object_id} --secret-permissions get list set`"),
+        cause="Your account lacks the role Key Vault Secrets Officer on {vault}.",
+        remedy="Ask an Owner or Role Based Access Control Administrator to assign it: `az role assignment create --assignee "
+        '{object_id} --role "Key Vault Secrets Officer" --scope "$(az keyvault show --name {vault_name} --query id --output '
+        'tsv)"` Or, with access policies: `az keyvault set-policy --name {vault_name} --object-id {object_id} '
+        "--secret-permissions get list set`"),
     row("key_vault_policy_violation",
         Match(VAULT, error_code=r"ForbiddenByPolicy|RequestDisallowedByPolicy", operation={Operation.STORE_SECRET}),
+        title="An Azure Policy rejected the secret",
         seen="403 ForbiddenByPolicy",
-        cause="An Azure Policy on {vault} does not allow what was to be stored. Most often it says for how long a secret may be valid.",
-        remedy="Ask whoever looks after the policies how long that is (Policy, Compliance), and let the new one live for no longer: "
-        "`{program} rotate {secret}{options} --lifetime 180d --apply`"),
-    row("key_vault_admin_denied", Match(VAULT, status={403}, operation=_AS_ADMIN),
+        cause="An Azure Policy on {vault} rejected the secret, usually for its lifetime.",
+        remedy="Ask the policy owner for the maximum lifetime, and use it: `{program} rotate {secret}{options} --lifetime "
+        "180d --apply`"),
+    row("key_vault_admin_denied", Match(VAULT, status={403}, operation=_VAULT_ADMIN),
+        title="The vault denied your request",
         seen="403 …",
-        cause="{vault} refuses this to your own sign-in for a reason other than a role that is missing.",
-        remedy="See what it says to the same sign-in: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`"),
-    row("key_vault_admin_wrong_tenant", Match(VAULT, status={401}, operation=_AS_ADMIN),
-        seen="401 Unauthorized AKV10032: Invalid issuer.",
-        cause="{vault} does not accept your own sign-in: the vault belongs to another tenant.",
+        cause="{vault} denied your request, but not for a missing role.",
+        remedy="Show the vault's message: `az keyvault secret list-versions --vault-name {vault_name} --name {secret}`"),
+    row("key_vault_admin_wrong_tenant", Match(VAULT, status={401}, operation=_VAULT_ADMIN),
+        title="The vault is not in your tenant",
+        seen="401 Unauthorized AKV10032…",
+        cause="{vault} belongs to another tenant than your Azure CLI session.",
         remedy=_OTHER_SIGN_IN),
     row("key_vault_access_policy", Match(VAULT, pattern=r"does not have secrets get permission"),
-        seen="403 …does not have secrets get permission on key vault…",
-        cause="The vault uses access policies, and none lets the app's identity read secrets.",
-        remedy="Add one: `az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions get`"),
+        title="No access policy includes the identity",
+        seen="403 …does not have secrets get permission…",
+        cause="No access policy allows the identity to read secrets.",
+        remedy="Add an access policy: `az keyvault set-policy --name {vault_name} --object-id {object_id} "
+        "--secret-permissions get`"),
     row("key_vault_forbidden", Match(VAULT, status={403}),
+        title="The identity cannot read secrets",
         seen="403 ForbiddenByRbac",
-        cause="The app's identity may not read secrets in {vault}: it lacks the role Key Vault Secrets User.",
-        remedy="Grant it, and wait some minutes: `az role assignment create --assignee-object-id {object_id} --assignee-principal-type "
-        'ServicePrincipal --role "Key Vault Secrets User" --scope "$(az keyvault show --name {vault_name} --query id --output tsv)"`'),
+        cause="The identity lacks the role Key Vault Secrets User on {vault}.",
+        remedy="Assign the role, and wait some minutes: `az role assignment create --assignee-object-id {object_id} "
+        '--assignee-principal-type ServicePrincipal --role "Key Vault Secrets User" --scope "$(az keyvault show --name '
+        '{vault_name} --query id --output tsv)"`'),
     row("key_vault_wrong_tenant", Match(VAULT, status={401}),
-        seen="401 Unauthorized AKV10032: Invalid issuer.",
-        cause="The vault does not accept a token of the identity's tenant.",
-        remedy="Use a vault in the identity's own tenant; {vault} is in another."),
+        seen="401 Unauthorized AKV10032…",
+        cause="{vault} is not in the identity's tenant.",
+        remedy="Use a vault in the identity's tenant."),
     row("secret_not_found", Match(VAULT, status={404}),
         seen="404 SecretNotFound",
-        cause='The vault has no secret "{secret}", or it was deleted.',
-        remedy="Correct client_secret_name ({vault}, Secrets, shows the names), or create the OAuth secret and store it: "
-        f"{_ONBOARD} Or, if you have one, {_STORE_SECRET}"),
+        cause='{vault} has no secret "{secret}".',
+        remedy=f"Correct client_secret_name, or create it: {_ONBOARD} Or copy an existing OAuth secret. {_STORE_SECRET}"),
     row("secret_expired", Match(VAULT, {FailureKind.LAPSED}),
-        cause="The secret's expiration date in Key Vault has passed, so the OAuth secret has very likely expired too.",
+        title="The secret has expired",
+        cause="The secret's expiration date in Key Vault has passed.",
         remedy=_ROTATE),
     row("secret_value_wrong", Match(VAULT, {FailureKind.VALUE}),
-        cause='The secret "{secret}" in {vault} must contain only an OAuth secret of Databricks, which begins with dose. It was not sent '
-        "to a workspace.",
-        remedy="Copy the OAuth secret of {client_id} without quotation marks, blanks or line breaks, and "
-        f"{_STORE_SECRET}"),
+        title="The secret is not an OAuth secret",
+        cause='"{secret}" is not a Databricks OAuth secret, so the app did not send it.',
+        remedy="Copy only the OAuth secret of {client_id}, which begins with dose. " + _STORE_SECRET),
     row("key_vault_unreachable", Match(VAULT, NETWORK),
-        cause="The vault's host name does not resolve, or no TLS connection to it can be made.",
-        remedy="Check KEY_VAULT_URL ({vault}); behind a private endpoint, check the app's virtual network and private DNS zone.",
+        title="The app cannot connect to the vault",
+        cause="The vault's host name does not resolve, or the TLS connection failed.",
+        remedy="Check KEY_VAULT_URL ({vault}). With a private endpoint, check virtual network and private DNS.",
         temporary=True),
 )
 
 _AZURE_DEVOPS = (
     row("devops_server", Match(DEVOPS, {FailureKind.SERVER}),
-        cause="{url} is on Azure DevOps Server: it asks for a Windows sign-in. The server accepts no token of Microsoft Entra.",
-        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com), or remove {path} from the settings. No token was "
-        "sent to the server."),
+        cause="Azure DevOps Server accepts no Microsoft Entra tokens.",
+        remedy="Move it to Azure DevOps Services, or remove {path} from the list. The app sent no token."),
     row("devops_not_a_member", Match(DEVOPS, pattern=r"TF401444"),
-        seen="401 …TF401444: Please sign-in at least once as …",
-        cause="The token is valid, but the identity is not a member of organization {organization}.",
+        title="The identity is not in the organization",
+        seen="401 …TF401444",
+        cause="The identity is not a member of organization {organization}.",
         remedy=_GRANT_DEVOPS),
     row("devops_conditional_access", Match(DEVOPS, pattern=r"VS403463"),
-        seen="…VS403463: The conditional access policy … has failed.",
-        cause="A Conditional Access policy of the tenant blocks the identity.",
-        remedy="Ask a tenant administrator to exempt the identity with object id {object_id} from it."),
+        seen="…VS403463",
+        cause="A Conditional Access policy blocks the identity.",
+        remedy="Ask a tenant administrator to exempt the identity with object ID {object_id}."),
     row("devops_organization_deactivated", Match(DEVOPS, pattern=r"TF24668"),
-        seen="503 …TF24668: The following team project collection is stopped: …",
-        cause="Organization {organization} is stopped. Most often Azure DevOps has deactivated it because it was not used.",
-        remedy="Open https://dev.azure.com/{organization} in a browser, sign in as a member, and wait until it is active again. "
-        "The app cannot do this."),
+        title="The organization is stopped",
+        seen="503 …TF24668",
+        cause="Organization {organization} is stopped, usually for lack of use.",
+        remedy="Open https://dev.azure.com/{organization} as a member, and wait until it is active."),
     row("devops_project_not_found", Match(DEVOPS, pattern=r"VS800075|TF200016"),
-        seen="404 …VS800075: The project with id … does not exist…",
-        cause="Project {project} does not exist in {organization}, or this identity may not see it.",
-        remedy="Check the project's name in {url}. " + _GRANT_DEVOPS),
-    row("devops_repository_not_found", Match(DEVOPS, pattern=r"TF401019|TF401027|does not exist or you do not have permissions"),
-        seen="404 …TF401019: The Git repository … does not exist…",
-        cause="Repository {repository} does not exist in {organization}/{project}, is disabled, or this identity may not read it.",
-        remedy="Check the repository's name in {url}, and in Project settings, Repositories, that it is not disabled. "
-        + _GRANT_DEVOPS),
+        title="The project does not exist",
+        seen="404 …VS800075",
+        cause="Project {project} does not exist in {organization}, or the identity cannot read it.",
+        remedy="Check the name in {url}. " + _GRANT_DEVOPS),
+    row("devops_repository_not_found",
+        Match(DEVOPS, pattern=r"TF401019|TF401027|does not exist or you do not have permissions"),
+        title="The repository does not exist",
+        seen="404 …TF401019",
+        cause="Repository {repository} does not exist in {organization}/{project}, is disabled, or the identity cannot read "
+        "it.",
+        remedy="Check the name in {url}. " + _GRANT_DEVOPS),
     row("devops_no_access", Match(DEVOPS, pattern=r"TF400813"),
-        seen="401 …TF400813: The user '…' is not authorized…",
-        cause="Azure DevOps does not authorize the identity: organization {organization} does not know it, or a policy there blocks it.",
+        title="Azure DevOps does not authorize the identity",
+        seen="401 …TF400813",
+        cause="Organization {organization} does not know the identity, or a policy blocks it.",
         remedy=_GRANT_DEVOPS),
     row("devops_token_rejected",
         Match(DEVOPS, status={203}),
@@ -432,146 +467,153 @@ _AZURE_DEVOPS = (
         Match(DEVOPS, status={200, 401, 403}, pattern=SIGN_IN_PAGE),
         Match(DEVOPS, status={401, 403}, error_code=r".*Exception"),
         Match(DEVOPS, status={401, 403}, pattern=r"\b(?:TF|VS)\d{5,7}\b"),
-        seen="203 …<title>Azure DevOps Services | Sign In</title>…",
-        cause="Azure DevOps does not accept the token: it asks for a sign-in.",
-        remedy="Connect the organization to the identity's own Entra tenant (Organization settings, Microsoft Entra). "
-        + _GRANT_DEVOPS),
+        title="Azure DevOps rejected the token",
+        seen="203 …Sign In…",
+        cause="Azure DevOps rejected the token, usually because of another tenant.",
+        remedy="Check the organization's tenant. " + _GRANT_DEVOPS),
     row("devops_refusal_unexplained", Match(DEVOPS, status={401, 403}),
+        title="Azure DevOps denied access without a reason",
         seen="401",
-        cause="Azure DevOps refused the request without a reason: this identity lacks a permission in {organization}, or the token is not "
-        "accepted.",
-        remedy="No action needed if the next run succeeds. " + _GRANT_DEVOPS),
+        cause="The identity probably lacks a permission in {organization}.",
+        remedy="Wait for the next run. " + _GRANT_DEVOPS),
     row("devops_organization_not_found", Match(DEVOPS, status={404}, pattern=r"^\s*<"),
-        seen="404 …<title>Azure DevOps Services | 404: not found</title>…",
+        seen="404 …404: not found…",
         cause="Azure DevOps has no organization {organization}.",
-        remedy="Check the organization's name in {url}."),
+        remedy="Correct the organization in {url}."),
     row("devops_not_found", Match(DEVOPS, status={404}),
-        seen="404 The controller for path '…' was not found…",
-        cause="Azure DevOps did not find what was asked for in organization {organization}. The project or repository may be misspelled, "
-        "or this identity may not see it.",
-        remedy="Check the names of project and repository in {url}. " + _GRANT_DEVOPS),
+        title="The project or repository does not exist",
+        seen="404 The controller for path…",
+        cause="The project or repository does not exist in {organization}, or the identity cannot read it.",
+        remedy="Check the names in {url}. " + _GRANT_DEVOPS),
     row("devops_unreachable", Match(DEVOPS, NETWORK),
-        cause="The app could not reach Azure DevOps. The credential may be fine.",
-        remedy="Usually temporary. If it persists, let the app reach https://dev.azure.com, or see https://status.dev.azure.com.",
+        cause="The app could not connect to Azure DevOps.",
+        remedy="Usually temporary. If it persists, allow access to https://dev.azure.com, or check "
+        "https://status.dev.azure.com.",
         temporary=True),
 )
 
 _SIGN_IN = (
     row("workspace_private_link", Match(DATABRICKS, pattern=r"private-link-validation-error"),
-        seen="302 …/login.html?error=private-link-validation-error…",
-        cause="The workspace accepts connections only through Azure Private Link.",
-        remedy="Connect the app to a virtual network with a private endpoint and private DNS for {host}."),
+        seen="302 …private-link-validation-error…",
+        cause="The workspace accepts only Azure Private Link connections.",
+        remedy="Connect the app to a network with a private endpoint and private DNS for {host}."),
     row("workspace_ip_blocked", Match(DATABRICKS, pattern=r"blocked by Databricks IP ACL"),
-        seen="403 …Source IP address: … is blocked by Databricks IP ACL…",
-        cause="The workspace's IP access list blocks the app's outbound address.",
-        remedy="Give the app a fixed outbound address (virtual network with a NAT gateway), and let a workspace admin allow it: "
-        """`DATABRICKS_HOST={host} databricks ip-access-lists create --json '{"label": "git-refresh", "list_type": "ALLOW", """
-        """"ip_addresses": ["ADDRESS"]}'`"""),
+        title="An IP access list blocks the app",
+        seen="403 …blocked by Databricks IP ACL…",
+        cause="The workspace's IP access list blocks the app's address.",
+        remedy="Give the app a fixed address (NAT gateway). As a workspace admin, allow it: `DATABRICKS_HOST={host} "
+        "databricks ip-access-lists create --json '{\"label\": \"git-refresh\", \"list_type\": \"ALLOW\", \"ip_addresses\": "
+        "[\"ADDRESS\"]}'`"),
     row("workspace_network_denied", Match(DATABRICKS, pattern=r"(?i)unauthorized\s+network\s+access"),
-        seen="403 …Unauthorized network access to workspace: …",
-        cause="The workspace denies public network access, or a network policy of the account does not allow the app's network.",
-        remedy="Connect the app to a virtual network with a private endpoint for {host}. Or let an account admin allow the app's outbound "
-        "address: https://accounts.azuredatabricks.net, Security, Networking, Context-based ingress."),
+        title="The workspace blocks the app's network",
+        seen="403 …Unauthorized network access…",
+        cause="A network policy or disabled public access blocks the app.",
+        remedy="Use a private endpoint, or allow the app's address (account console > Security > Networking > Context-based "
+        "ingress)."),
     row("workspace_blocked", Match(DATABRICKS, status={401, 403}, pattern=_PAGE),
+        title="A proxy or firewall blocks the workspace",
         seen="403 <!DOCTYPE html>…",
-        cause="A proxy, a firewall or a network rule refused the request: it returned a web page, which the workspace's API never does.",
-        remedy="Let the network of the app reach {host}: check its proxy and firewall, and the workspace's network access in Azure."),
+        cause="A proxy, firewall, or network rule returned a web page instead.",
+        remedy="Allow access to {host} in proxy, firewall, and the workspace's Azure networking."),
     row("not_workspace_admin",
         Match(DATABRICKS, {FailureKind.NOT_ADMIN}),
         Match(DATABRICKS, {FailureKind.ANSWER}, {401, 403}, _UNTHROTTLED, known=(Known.AS_ADMIN,)),
-        seen="403 …Unauthorized access to Org: …",
-        cause="You are not an admin of {host}. Workspaces with auth federated are read as you: only the app's identity can be exchanged.",
-        remedy="Let a workspace admin run this command, or add you to the group admins: {host}, Settings, Identity and access, Groups. "
-        "The app needs no such permission."),
+        title="You are not a workspace admin",
+        seen="403 …Unauthorized access to Org…",
+        cause="Your account, which reads federated workspaces, is not an admin of {host}.",
+        remedy="Run the command as a workspace admin, or join the group admins of {host}."),
     row("not_in_workspace",
-        # Of an admin's own sign-in it is `oauth_secrets_forbidden`.
-        Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=frozenset(Operation).difference(_ADMIN_ASKS)),
-        # An OAuth server refuses a secret with 400 or 401.
+        # `oauth_secrets_forbidden` covers an admin's own account.
+        Match(DATABRICKS, pattern=r"Unauthorized access to Org", operation=frozenset(Operation).difference(_WORKSPACE_ADMIN)),
+        # An OAuth server rejects a secret with 400 or 401.
         Match(DATABRICKS, {FailureKind.ANSWER}, status={403}, error_code=_UNTHROTTLED, operation={Operation.SIGN_IN}),
         Match(DATABRICKS, {FailureKind.ANSWER}, {400, 401, 403, 404}, _UNTHROTTLED, rf"(?s)^(?!.*(?:{_POLICY_DIFFERS}))", _SIGN_INS,
               (Known.SIGNED_IN_ELSEWHERE,)),
-        seen="403 …Unauthorized access to Org: …",
-        cause="The service principal is not assigned to this workspace, or not active in it.",
+        Match(DATABRICKS, status={403}, pattern=rf"(?s)^(?!.*(?:{_POLICY_DIFFERS}|{_NO_POLICY}))", operation={Operation.EXCHANGE_TOKEN}),
+        title="The service principal is not in the workspace",
+        seen="403 …Unauthorized access to Org…",
+        cause="The service principal is not assigned to the workspace, or is inactive there.",
         remedy=_ADD_PRINCIPAL),
     row("federation_audience_mismatch", Match(DATABRICKS, pattern=r"TOKEN_AUDIENCE_INVALID"),
-        seen="400 invalid_grant TOKEN_AUDIENCE_INVALID (Token audience '…' invalid…",
-        cause="The federation policy of service principal {client_id} accepts another audience than {audience}.",
-        remedy="Delete that policy in https://accounts.azuredatabricks.net (User management, Service principals). "
-        + _POLICY),
+        title="The federation policy has another audience",
+        seen="400 invalid_grant TOKEN_AUDIENCE_INVALID…",
+        cause="The federation policy of service principal {client_id} does not accept audience {audience}.",
+        remedy="Delete it in the account console (User management > Service principals). " + _POLICY),
     row("federation_subject_mismatch", Match(DATABRICKS, pattern=r"TOKEN_SUBJECT_INVALID"),
+        title="The federation policy names another identity",
         seen="400 invalid_grant TOKEN_SUBJECT_INVALID…",
-        cause="The federation policy of service principal {client_id} is for another identity than the one with object id {subject}.",
+        cause="The federation policy of service principal {client_id} names an object ID other than {subject}.",
         remedy=_POLICY),
-    row("federation_policy_missing", Match(DATABRICKS, pattern=r"TOKEN_INVALID|valid federation policy"),
-        seen="400 …TOKEN_INVALID (Ensure a valid federation policy has been configured)",
-        cause="Service principal {client_id} has no federation policy that fits, or it was written less than two minutes ago.",
-        remedy="Check client_id: it must be the Application ID of a service principal of the account. "
-        + _POLICY),
-    row("federation_no_workspace_access", Match(DATABRICKS, status={403}, operation={Operation.EXCHANGE_TOKEN}),
-        seen="403",
-        cause="Service principal {client_id} has no access to this workspace.",
-        remedy=_ADD_PRINCIPAL),
+    row("federation_policy_missing", Match(DATABRICKS, pattern=_NO_POLICY),
+        title="The federation policy is missing",
+        seen="400 …TOKEN_INVALID…",
+        cause="Service principal {client_id} has no matching federation policy older than two minutes.",
+        remedy="Check that client_id is an application ID. " + _POLICY),
     row("federation_rejected",
         Match(DATABRICKS, {FailureKind.ANSWER}, status={400, 401, 404}, error_code=_UNTHROTTLED, operation={Operation.EXCHANGE_TOKEN}),
         seen="400 invalid_request",
-        cause="The workspace does not exchange the identity's token.",
-        remedy="Check client_id ({client_id}) and the service principal's federation policy. " + _POLICY),
+        cause="The workspace rejected the identity's token.",
+        remedy="Check client_id ({client_id}) and its federation policy. " + _POLICY),
     row("principal_not_in_workspace",
         Match(DATABRICKS, {FailureKind.NO_PRINCIPAL}),
         Match(DATABRICKS, status={404}, operation=_OAUTH_SECRETS),
-        seen="404 RESOURCE_DOES_NOT_EXIST …Service principal with id … not found.",
-        cause="{host} has no service principal with application id {client_id}.",
-        remedy="Correct client_id: {host}, Settings, Identity and access, Service principals lists the Application IDs. Or add the service "
-        "principal there."),
+        title="The workspace lacks the service principal",
+        seen="404 RESOURCE_DOES_NOT_EXIST…",
+        cause="{host} has no service principal with application ID {client_id}.",
+        remedy=f"Correct client_id, or add the service principal: {_PRINCIPALS}."),
     row("principal_ambiguous", Match(DATABRICKS, {FailureKind.PRINCIPAL_AMBIGUOUS}),
-        cause="{host} lists more than one service principal with application id {client_id}, so that none of them can be meant.",
-        remedy="Look for client_id ({client_id}) in {host}, Settings, Identity and access, Service principals, and remove one."),
+        title="The application ID is ambiguous",
+        cause="{host} has more than one service principal with application ID {client_id}.",
+        remedy=f"Delete the duplicate: {_PRINCIPALS}."),
     row("oauth_secret_limit_reached",
         Match(DATABRICKS, status={400, 403, 409, 429}, pattern=r"(?i)(?:limit|maximum|more than|exceed).{0,60}secrets",
               operation={Operation.CREATE_OAUTH_SECRET}),
         Match(DATABRICKS, error_code=r"RESOURCE_LIMIT_EXCEEDED|QUOTA_EXCEEDED|RESOURCE_EXHAUSTED",
               operation={Operation.CREATE_OAUTH_SECRET}),
+        title="The service principal has five OAuth secrets",
         seen="400 RESOURCE_LIMIT_EXCEEDED",
-        cause="Service principal {client_id} has five OAuth secrets, and may not have more.",
-        remedy="See which are there and when they end ({host}, Settings, Identity and access, Service principals, Secrets), and delete one "
-        "that nothing uses any more."),
+        cause="Service principal {client_id} has the maximum of five OAuth secrets.",
+        remedy=f"Delete an unused one: {_PRINCIPALS} > Secrets."),
     row("workspace_admin_token_rejected",
-        Match(DATABRICKS, status={401}, operation=_ADMIN_ASKS),
-        Match(DATABRICKS, pattern=r"(?i)\biss(?:uer)? claim|Invalid (?:access )?token", operation=_ADMIN_ASKS),
-        seen="401 …Expected iss claim to be: …",
-        cause="{host} does not accept your own sign-in: it is for another tenant, or has been withdrawn.",
+        Match(DATABRICKS, status={401}, operation=_WORKSPACE_ADMIN),
+        Match(DATABRICKS, pattern=r"(?i)\biss(?:uer)? claim|Invalid (?:access )?token", operation=_WORKSPACE_ADMIN),
+        title="The workspace rejected your account",
+        seen="401 …Expected iss claim to be…",
+        cause="Your account belongs to another tenant than {host}, or was revoked.",
         remedy=_OTHER_SIGN_IN),
-    row("oauth_secrets_forbidden", Match(DATABRICKS, status={403}, operation=_ADMIN_ASKS),
+    row("oauth_secrets_forbidden", Match(DATABRICKS, status={403}, operation=_WORKSPACE_ADMIN),
+        title="You cannot manage OAuth secrets",
         seen="403 PERMISSION_DENIED",
-        cause="Your own sign-in may not manage the OAuth secrets of {client_id}: account admins and workspace admins may.",
-        remedy="Let an account admin or a workspace admin of {host} run the command, or make you a workspace admin ({host}, Settings, "
-        "Identity and access, Groups, admins). To see whose sign-in it is: `az account show`"),
+        cause="The OAuth secrets of {client_id} require a workspace or account admin.",
+        remedy="Run the command as a workspace admin, or join the group admins of {host}. To see your account: `az account "
+        "show`"),
     row("oauth_secret_not_active", Match(DATABRICKS, {FailureKind.NOT_ACTIVE}),
-        seen="401 invalid_client Client authentication failed",
-        cause='The latest version of the secret "{secret}" has an activation date in the future. Key Vault returned it, but the workspace '
-        "does not accept it.",
-        remedy=f"Copy the OAuth secret of {{client_id}} that is valid now, and {_STORE_SECRET}"),
-    row("oauth_secret_rejected", Match(DATABRICKS, {FailureKind.ANSWER}, status={400, 401}, error_code=_UNTHROTTLED, operation=_SIGN_INS),
-        seen="401 invalid_client Client authentication failed",
-        cause="client_id is not that of a service principal in this workspace, or the OAuth secret is wrong, expired or deleted.",
-        remedy="If {client_id} is no Application ID in {host} (Settings, Identity and access, Service principals), correct client_id. "
-        f"{_ROTATE}"),
+        title="The OAuth secret is not active yet",
+        seen="401 invalid_client…",
+        cause='The latest version of "{secret}" has a future activation date.',
+        remedy="Copy the valid OAuth secret of {client_id}. " + _STORE_SECRET),
+    row("oauth_secret_rejected",
+        Match(DATABRICKS, {FailureKind.ANSWER}, status={400, 401}, error_code=_UNTHROTTLED, operation=_SIGN_INS),
+        title="The workspace rejected the OAuth secret",
+        seen="401 invalid_client…",
+        cause="The OAuth secret is wrong, expired, or deleted, or client_id is wrong.",
+        remedy="If {host} has no application ID {client_id}, correct it. " + _ROTATE),
     row("workspace_token_rejected",
         Match(DATABRICKS, status={401}),
         Match(DATABRICKS, pattern=r"Invalid access token|\(token expired\)"),
         seen="403 …Invalid access token.",
-        cause="The workspace does not accept the access token.",
-        remedy="Check that {principal} is active and assigned to {host} (Settings, Identity and access, Service principals)."),
-    row("workspace_connection_failed",
+        cause="The workspace rejected the access token.",
+        remedy=f"Check that {{principal}} is active: {_PRINCIPALS}."),
+    row("connection_lost",
+        Match((*DATABRICKS, *MANAGER, *LOGS), {FailureKind.RESET}),
         Match(DATABRICKS, _UNREACHED, known=(Known.REACHED,)),
-        cause="The connection to {host} failed, after others to it succeeded in this run.",
-        remedy="Usually temporary: the next run tries again.",
+        cause="The connection failed or was lost.",
+        remedy="Usually temporary. Wait for the next run, or try again.",
         temporary=True),
-    row("workspace_unreachable",
-        Match(DATABRICKS, _UNREACHED),
-        cause="The workspace's host name does not resolve, or no TLS connection to it can be made.",
-        remedy="Check host ({host}); behind Private Link, check the app's virtual network and private DNS zone; behind a proxy of your "
-        "own, HTTPS_PROXY and, for its certificate, REQUESTS_CA_BUNDLE.",
+    row("workspace_unreachable", Match(DATABRICKS, _UNREACHED),
+        title="The app cannot connect to the workspace",
+        cause="The workspace's host name does not resolve, or the TLS connection failed.",
+        remedy="Check host ({host}), private DNS, and, with a proxy, HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
         temporary=True),
 )
 
@@ -579,911 +621,1050 @@ _CREDENTIAL = (
     row("devops_refuses_workspace",
         Match(DATABRICKS, pattern=r"Invalid Git provider credentials|Remote repo not found",
               known=(Known.TOKEN_STORED, Known.TOKEN_ACCEPTED)),
-        seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
-        cause="In this run Azure DevOps accepted the same token from the app, and refused it from the workspace: a policy blocks the "
-        "addresses of Azure Databricks.",
-        remedy="Ask a tenant administrator to allow the outbound addresses of Azure Databricks, for the identity with object id "
-        "{object_id}, in the Conditional Access policies for Azure DevOps. Check the policies of organization {organization} too."),
-    row("stored_token_refused", Match(DATABRICKS, pattern=r"Invalid Git provider credentials", known=(Known.TOKEN_STORED,)),
-        seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
-        cause="Azure DevOps refused the token that this run stored: the identity may not read the repository, or a policy blocks the "
-        "addresses of Azure Databricks.",
+        title="A policy blocks Azure Databricks",
+        seen="403 …Invalid Git provider credentials…",
+        cause="A policy blocks Azure Databricks but not the app.",
+        remedy="Ask a tenant administrator to allow Azure Databricks for object ID {object_id}. Check the policies of "
+        "{organization} too."),
+    row("stored_token_refused",
+        Match(DATABRICKS, pattern=r"Invalid Git provider credentials", known=(Known.TOKEN_STORED,)),
+        title="Azure DevOps rejected the stored token",
+        seen="403 …Invalid Git provider credentials…",
+        cause="The identity cannot read the repository, or a policy blocks Azure Databricks.",
         remedy=_GRANT_DEVOPS),
-    row("credential_not_seen",
-        Match(DATABRICKS, pattern=_NO_CREDENTIAL, known=(Known.TOKEN_STORED,)),
-        seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
-        cause="This run stored the Git credential of {principal}, and the workspace does not use it yet.",
-        remedy="Usually temporary: the next run tries again. If it repeats, open a support ticket with Azure Databricks.",
+    row("credential_not_seen", Match(DATABRICKS, pattern=_NO_CREDENTIAL, known=(Known.TOKEN_STORED,)),
+        title="The Git credential is not active yet",
+        seen="403 …Missing Git provider credentials…",
+        cause="The workspace does not use the Git credential of {principal} yet.",
+        remedy="Usually temporary. If it persists, contact Azure Databricks support.",
         temporary=True),
     row("credential_expired_or_wrong", Match(DATABRICKS, pattern=r"Invalid Git provider credentials"),
-        seen="403 PERMISSION_DENIED Invalid Git provider credentials.…",
-        cause="Azure DevOps refused the stored Git credential: it has expired, or the identity may not read the repository.",
-        remedy="Resolve first what keeps the run from storing a valid token. If it repeats after that, the identity lacks a right. "
-        + _GRANT_DEVOPS),
+        title="Azure DevOps rejected the Git credential",
+        seen="403 …Invalid Git provider credentials…",
+        cause="The stored Git credential has expired, or the identity cannot read the repository.",
+        remedy="Resolve other failures first. " + _GRANT_DEVOPS),
     row("credential_missing", Match(DATABRICKS, pattern=_NO_CREDENTIAL),
-        seen="403 PERMISSION_DENIED Missing Git provider credentials.…",
-        cause="The principal has no Git credential for Azure DevOps in this workspace.",
-        remedy="This app stores one for {principal}; for another principal, add its numeric id to additional_principal_ids."),
+        title="The Git credential is missing",
+        seen="403 …Missing Git provider credentials…",
+        cause="The principal has no Git credential for Azure DevOps.",
+        remedy="If the principal is not {principal}, add its numeric ID to additional_principal_ids."),
     row("federated_credential_broken", Match(DATABRICKS, pattern=r"(?i)error with your [\w :\[\]-]{0,60}credentials"),
-        seen="403 PERMISSION_DENIED …error with your Azure Active Directory credentials.…",
-        cause="The workspace's federated credential (azureDevOpsServicesAad) does not work.",
-        remedy=f"Repair it in Entra. If this app's is to be used, look for that Git credential, {_DELETE_CREDENTIAL}"),
-    row("credential_limit", Match(DATABRICKS, pattern=r"Only one Git credential is supported|Only one credential per provider"),
-        seen="409 …Only one credential per provider is allowed…",
-        cause="The principal has another Git credential, and may have only one per provider.",
-        remedy=f"Look for the other one, {_DELETE_CREDENTIAL}"),
+        seen="403 …error with your Azure Active Directory credentials…",
+        cause="The federated Git credential (azureDevOpsServicesAad) does not work.",
+        remedy="Repair it in Microsoft Entra, or delete it. " + _DELETE_CREDENTIAL),
+    row("credential_limit",
+        Match(DATABRICKS, pattern=r"Only one Git credential is supported|Only one credential per provider"),
+        title="Another Git credential exists",
+        seen="409 …Only one credential per provider…",
+        cause="Databricks allows one Git credential per provider, and {principal} has another.",
+        remedy=_DELETE_CREDENTIAL),
     row("credential_gone", Match(DATABRICKS, pattern=r"(?i)Git credential with (?:the given )?ID\b"),
-        seen="404 RESOURCE_DOES_NOT_EXIST Git credential with the given ID could not be found.",
-        cause="The Git credential was deleted during the run, or belongs to a principal that the app's own does not manage.",
-        remedy="The next run looks again. For a principal in additional_principal_ids, give the one that signs in the role "
-        "Service principal: Manager on it ({host}, Settings, Identity and access, Service principals, Permissions)."),
+        title="The Git credential no longer exists",
+        seen="404 …Git credential with the given ID…",
+        cause="The Git credential was deleted, or the app does not manage its principal.",
+        remedy="Wait for the next run. For additional principals, grant the role Service principal: Manager."),
     row("additional_principal_not_found", Match(DATABRICKS, status={404}, operation=_CREDENTIALS),
-        cause=_PRINCIPAL_NOT_FOUND,
-        remedy=_CORRECT_PRINCIPAL),
+        title="The additional service principal does not exist",
+        cause="The workspace has no service principal with this numeric ID.",
+        remedy="Correct the ID, which is not the application ID. To list IDs: `DATABRICKS_HOST={host} databricks "
+        "service-principals list`"),
     row("credential_forbidden", Match(DATABRICKS, status={403}, operation=_CREDENTIALS),
+        title="The app cannot manage Git credentials",
         seen="403 PERMISSION_DENIED",
-        cause="The workspace does not let the app manage the Git credentials of {principal}.",
-        remedy="Grant the entitlement Workspace access (for a principal in additional_principal_ids, give the one that signs in the "
-        f"role Service principal: Manager on it, in {{host}}, Settings, Identity and access, Service principals, Permissions): {_ONBOARD}"),
+        cause="The app cannot manage the Git credentials of {principal}.",
+        remedy="Grant Workspace access, for additional principals also Service principal: Manager, or run: " + _ONBOARD),
 )
 
 _JOBS = (
     row("jobs_forbidden", Match(DATABRICKS, status={403}, operation={Operation.LIST_JOBS}),
+        title="The principal cannot list jobs",
         seen="403 PERMISSION_DENIED",
-        cause="{host} does not let {principal} list its jobs.",
-        remedy="Give {principal} workspace access ({host}, Settings, Identity and access). For check --jobs, sign in as an admin of the "
-        "workspace: `az login`"),
+        cause="The workspace does not allow {principal} to list jobs.",
+        remedy="Grant Workspace access. For check --jobs, sign in as a workspace admin: `az login`"),
 )
 
 _FOLDER = (
     row("branch_diverged",
         Match(DATABRICKS, error_code="GIT_CONFLICT", pattern=r"Conflicting files:\s*$|unrelated histories"),
         *(replace(match, known=(known,)) for known in (Known.DISCARDED, Known.DIVERGED) for match in _CONFLICT),
-        seen="400 GIT_CONFLICT Conflict pulling from remote…",
-        cause="The branch was rewritten in Azure DevOps (force push), or the Git folder has local commits that were never pushed.",
-        remedy="In the Git folder ({path}), push the local commits that are needed, then reset its branch to the remote's."),
-    row("git_conflict",
-        *_CONFLICT,
-        seen="400 GIT_CONFLICT Conflict pulling from remote. Conflicting files: …",
-        cause="The Git folder has uncommitted changes that block the update{files}.",
-        remedy="Commit or revert them in the workspace ({path}). For a read-only mirror, "
-        'write "on_conflict": "discard" in the folder\'s entry.'),
-    row("file_names_collide", Match(DATABRICKS, pattern=r"due to conflicting names|cannot contain a notebook with the same name"),
-        seen="…Cannot perform Git operation due to conflicting names…",
-        cause="Two files of {repository} have the same name in a workspace, which leaves out the extension of a notebook.",
-        remedy="Rename one of them in {repository}, and push it."),
+        title="The branch has diverged",
+        seen="400 GIT_CONFLICT…",
+        cause="The remote branch was rewritten, or the Git folder has unpushed commits.",
+        remedy="In {path}, push the commits that you need, then reset the branch to the remote's."),
+    row("git_conflict", *_CONFLICT,
+        title="Uncommitted changes block the update",
+        seen="400 GIT_CONFLICT…",
+        cause="The Git folder has uncommitted changes that conflict with the update{files}.",
+        remedy='Commit or revert them in {path}. For a read-only mirror, set "on_conflict": "discard".'),
+    row("file_names_collide",
+        Match(DATABRICKS, pattern=r"due to conflicting names|cannot contain a notebook with the same name"),
+        title="Two files have the same name",
+        seen="…due to conflicting names…",
+        cause="Two files of {repository} have the same name without the notebook extension.",
+        remedy="Rename one of them, and push."),
     row("folder_inconsistent", Match(DATABRICKS, pattern=r"(?i)could be in an inconsistent state"),
-        seen="…problem with deleting folders. The repo could be in an inconsistent state…",
-        cause="The workspace could not delete directories in {path}, so the Git folder may be incomplete.",
-        remedy="Save what is not pushed yet, delete {path} in the workspace, and clone it again. If its entry has url, the next run does."),
-    row("git_certificate_rejected", Match(DATABRICKS, pattern=r"(?i)because of SSL problems|SSL certificate problem|certificate verif"),
-        seen="…Secure connection to … could not be established because of SSL problems…",
-        cause="The workspace could not verify the certificate of the Git server, or a proxy between them replaces it.",
-        remedy="Check the url ({url}), and the workspace's Git proxy. If both are right, open a support ticket with Azure Databricks."),
-    row("repository_url_missing", Match(DATABRICKS, pattern=r"(?i)Git repository URL (?:is )?missing"),
+        title="The Git folder might be incomplete",
+        seen="…inconsistent state…",
+        cause="The workspace could not delete directories in {path}.",
+        remedy="Save unpushed changes, and delete {path}. If its entry has url, the next run clones it."),
+    row("git_certificate_rejected",
+        Match(DATABRICKS, pattern=r"(?i)because of SSL problems|SSL certificate problem|certificate verif"),
+        title="The Git server's certificate is not trusted",
+        seen="…SSL problems…",
+        cause="The workspace could not verify the Git server's certificate.",
+        remedy="Check the URL ({url}) and the workspace's Git proxy, or contact Azure Databricks support."),
+    row("no_remote_repository", Match(DATABRICKS, pattern=r"(?i)Git repository URL (?:is )?missing"),
+        title="The Git folder has no remote",
         seen="…Git repository URL missing…",
-        cause="The Git folder {path} has no remote repository, so there is nothing to pull from.",
-        remedy="Link it to its repository in the workspace, or remove it from the settings."),
+        cause="The Git folder was created without a remote, for example with git init.",
+        remedy="Remove {path} from the list, or add a remote: `git remote add origin {url}`"),
     row("ref_not_found_by_workspace",
         Match(DATABRICKS, error_code="GIT_UNKNOWN_REF", known=(Known.REF_SEEN,)),
         Match(DATABRICKS, pattern=r"Remote branch does not exist", known=(Known.REF_SEEN,)),
-        seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
-        cause="Azure DevOps showed {ref} to the app in this run: it was deleted or renamed since, or the workspace does not see it yet.",
-        remedy="Usually temporary: the next run looks again.",
+        title="The workspace did not find the ref",
+        seen="400 GIT_UNKNOWN_REF…",
+        cause="{ref} was deleted or renamed, or is not visible to the workspace yet.",
+        remedy="Usually temporary. Wait for the next run.",
         temporary=True),
     row("ref_not_found",
         Match(DATABRICKS, error_code="GIT_UNKNOWN_REF"),
         Match(DATABRICKS, pattern=r"Remote branch does not exist"),
-        seen="400 GIT_UNKNOWN_REF Remote branch does not exist",
-        cause=_REF_NOT_FOUND,
-        remedy=_CORRECT_REF),
+        seen="400 GIT_UNKNOWN_REF…",
+        cause="{repository} has no such branch or tag.",
+        remedy="Correct the branch (main, not origin/main) or tag in the list, or push it."),
     row("repository_not_found", Match(DATABRICKS, pattern=r"Remote repo not found"),
-        seen="400 BAD_REQUEST Remote repo not found.…",
-        cause="The workspace cannot find the repository: the url is wrong, the repository is disabled, or the identity may not read it.",
-        remedy="Check the url ({url}), and in Project settings, Repositories, that it is not disabled. "
-        + _GRANT_DEVOPS),
+        title="The workspace did not find the repository",
+        seen="400 …Remote repo not found…",
+        cause="The URL is wrong, the repository is disabled, or the identity cannot read it.",
+        remedy="Check the URL ({url}). " + _GRANT_DEVOPS),
     row("url_not_allowed",
         Match(DATABRICKS, error_code="GIT_URL_NOT_ON_ALLOW_LIST"),
         Match(DATABRICKS, pattern=r"is disallowed in your Workspace"),
+        title="The Git URL is not allowed",
         seen="…is disallowed in your Workspace…",
-        cause="The workspace's Git URL allow list does not contain this repository.",
-        remedy="Ask a workspace administrator to add {url} under {host}, Settings, Development, Git URL allow list."),
+        cause="The workspace's Git URL allow list does not contain it.",
+        remedy="Ask a workspace admin to add {url} (Settings > Development > Git URL allow list)."),
     row("git_remote_error", Match(DATABRICKS, error_code="GIT_REMOTE_ERROR"),
         seen="GIT_REMOTE_ERROR",
-        cause="The workspace could not reach Azure DevOps.",
-        remedy="Usually temporary. If it persists, look at https://status.dev.azure.com.",
+        cause="The workspace could not connect to Azure DevOps.",
+        remedy="Usually temporary. If it persists, check https://status.dev.azure.com.",
         temporary=True),
     row("path_protected",
         Match(DATABRICKS, error_code="DIRECTORY_PROTECTED"),
         Match(DATABRICKS, pattern=r"^Top-level folder can only contain repos"),
-        seen="400 DIRECTORY_PROTECTED Top-level folder can only contain repos",
-        cause="{path} is not at the depth that /Repos allows.",
-        remedy="Write the path as /Repos/FOLDER/NAME."),
+        seen="400 DIRECTORY_PROTECTED…",
+        cause="/Repos requires another path depth than {path}.",
+        remedy="Set the path in the form /Repos/FOLDER/NAME."),
     row("path_taken",
         Match(DATABRICKS, error_code="RESOURCE_ALREADY_EXISTS"),
-        # Of what Git itself says, `git_operation_failed` tells.
+        # `git_operation_failed` covers errors of Git itself.
         Match(DATABRICKS, pattern=r"(?s)^(?!There was an error performing the operation).*already exists"),
-        seen="400 RESOURCE_ALREADY_EXISTS Repo … already exists…",
-        cause="The path is taken by something else, or by something that {principal} may not see.",
-        remedy=f"Choose another path. If {{path}} is a Git folder that the app is to manage, {_GRANT_FOLDER}"),
+        title="Another object has this path",
+        seen="400 RESOURCE_ALREADY_EXISTS…",
+        cause="Another object, or a Git folder that {principal} cannot see, has this path.",
+        remedy="Choose another path, or use the Git folder. " + _GRANT_FOLDER),
     row("clone_incomplete", Match(DATABRICKS, pattern=r"Failed to clone repo"),
-        seen="Failed to clone repo. Repo may be incomplete…",
-        cause="The workspace could not finish cloning the repository.",
-        remedy="The next run takes the folder over if it is complete. A large repository needs sparse.",
+        seen="Failed to clone repo…",
+        cause="The workspace did not finish cloning the repository.",
+        remedy="Usually temporary. If it repeats, set sparse.",
         temporary=True),
     row("folder_not_found",
         Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
         Match(DATABRICKS, status={404}, operation=_FOLDERS),
         Match(DATABRICKS, pattern=r"^Path \(.*\) doesn't exist"),
-        seen="404 RESOURCE_DOES_NOT_EXIST Path (…) doesn't exist.",
-        cause="The Git folder does not exist, or {principal} may not see it.",
-        remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}"),
+        title="The Git folder does not exist",
+        seen="404 RESOURCE_DOES_NOT_EXIST…",
+        cause="The Git folder does not exist, or {principal} cannot see it.",
+        remedy="If it does not exist, set url. " + _GRANT_FOLDER),
     row("git_operation_timeout", Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),
         seen="PROJECTS_OPERATION_TIMEOUT",
-        cause="The Git operation took longer than the workspace allows.",
-        remedy="The next run tries again. If the repository is large, name the directories that you need in sparse.",
+        cause="The Git operation exceeded the workspace's time limit.",
+        remedy="Usually temporary. If it repeats, set sparse.",
         temporary=True),
     row("git_operation_failed", Match(DATABRICKS, pattern=r"^There was an error performing the operation"),
         seen="500 …There was an error performing the operation…",
-        cause="The workspace's own Git service failed. Settings and credential may be fine.",
-        remedy="If it repeats, open a support ticket with Azure Databricks and quote the request id.",
+        cause="The workspace's Git service failed.",
+        remedy="Usually temporary. If it repeats, contact Azure Databricks support with the request ID.",
         temporary=True),
     row("permission_denied",
         Match(DATABRICKS, status={403}),
         Match(DATABRICKS, error_code="PERMISSION_DENIED"),
+        title="The workspace denied the request",
         seen="403 PERMISSION_DENIED",
-        cause="The workspace does not allow {principal} to do this.",
-        remedy=f"Give {{principal}} Can Manage on {{path}}, or let onboard do it: {_ONBOARD}"),
+        cause="The workspace denied the request of {principal}.",
+        remedy=_GRANT_FOLDER),
 )
 
 _RESOURCE_MANAGER = (
     row("azure_wrong_tenant", Match(MANAGER, error_code="InvalidAuthenticationTokenTenant"),
-        seen="401 InvalidAuthenticationTokenTenant The access token is from the wrong issuer…",
-        cause="The Azure CLI is signed in to another tenant than that of the subscription.",
-        remedy="Sign in to the subscription's tenant, and run the command again: `az login --tenant {tenant}`"),
+        title="The subscription is in another tenant",
+        seen="401 InvalidAuthenticationTokenTenant…",
+        cause="The subscription belongs to another tenant than your Azure CLI session.",
+        remedy=_SUBSCRIPTION_SIGN_IN),
     row("azure_sign_in_rejected", Match(MANAGER, status={401}),
         seen="401 ExpiredAuthenticationToken",
-        cause="Azure Resource Manager does not accept the token of the Azure CLI's sign-in.",
+        cause="Azure Resource Manager rejected your Azure CLI session.",
         remedy="Sign in again: `az login --tenant {tenant}`"),
     row("azure_policy_violation", Match(MANAGER, error_code="RequestDisallowedByPolicy"),
         seen="403 RequestDisallowedByPolicy",
-        cause="An Azure Policy does not allow this change.",
-        remedy="Ask the owner of the subscription which policy it is (Policy, Compliance)."),
+        cause="An Azure Policy denies this change.",
+        remedy="Ask the subscription owner for the policy (Policy > Compliance)."),
     row("app_settings_forbidden",
         Match(MANAGER, status={403}, operation={Operation.READ_APP_SETTINGS, Operation.SET_APP_SETTINGS}),
         seen="403 AuthorizationFailed",
-        cause="Your sign-in may not read or set the app's settings. The role Reader is not enough.",
-        remedy="Ask an Owner of the app to assign you the role Website Contributor: `az role assignment create --assignee USER_NAME --role "
-        '"Website Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{app}`'),
+        cause="Your account cannot read or set app settings.",
+        remedy="Ask an Owner of the app to assign Website Contributor: `az role assignment create --assignee USER_NAME "
+        '--role "Website Contributor" --scope '
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{app}`"),
     row("alert_rules_forbidden",
         Match(MANAGER, status={403}, operation={Operation.LIST_ALERT_RULES, Operation.ENABLE_ALERT_RULE}),
         seen="403 AuthorizationFailed",
-        cause="Your sign-in may not read or enable the alert rules of the app's resource group.",
-        remedy="Ask an Owner of the resource group to assign you the role Monitoring Contributor: `az role assignment create --assignee "
+        cause="Your account cannot read or enable alert rules.",
+        remedy="Ask an Owner of the resource group to assign Monitoring Contributor: `az role assignment create --assignee "
         'USER_NAME --role "Monitoring Contributor" --scope /subscriptions/{subscription}/resourceGroups/{group}`'),
     row("azure_permission_missing", Match(MANAGER, status={403}),
         seen="403 AuthorizationFailed",
-        cause="Your sign-in has no role for this.",
-        remedy="Ask an Owner of the subscription to assign you the role Reader: `az role assignment create --assignee USER_NAME --role "
+        cause="Your account has no role for this request.",
+        remedy="Ask an Owner of the subscription to assign Reader: `az role assignment create --assignee USER_NAME --role "
         "Reader --scope /subscriptions/{subscription}`"),
-    row("subscription_not_found", Match(MANAGER, status={404, 400}, error_code="SubscriptionNotFound|InvalidSubscriptionId"),
+    row("subscription_not_found",
+        Match(MANAGER, status={404, 400}, error_code="SubscriptionNotFound|InvalidSubscriptionId"),
+        title="The subscription does not exist",
         seen="404 SubscriptionNotFound",
-        cause="There is no such subscription, or your sign-in has no role in it.",
-        remedy="Correct --subscription. https://portal.azure.com shows the IDs under Subscriptions."),
+        cause="The subscription does not exist, or your account has no role in it.",
+        remedy="Correct --subscription. The IDs are under https://portal.azure.com > Subscriptions."),
     row("azure_resource_locked", Match(MANAGER, status={409}, error_code="ScopeLocked"),
+        title="A lock prevents changes",
         seen="409 ScopeLocked",
-        cause="A lock on the app or its resource group allows no change.",
-        remedy="Ask the owner of the resource group to delete the lock. To list the locks: `az lock list --resource-group {group} --output "
+        cause="A lock on the app or its resource group prevents changes.",
+        remedy="Ask the resource group's owner to delete it. To list locks: `az lock list --resource-group {group} --output "
         "table`"),
     row("app_update_in_progress", Match(MANAGER, status={409}),
         seen="409 Conflict",
-        cause="Another change of the app is in progress, for example a deployment.",
+        cause="Another change of the app is in progress.",
         remedy="Usually temporary. Run the command again in a minute."),
-    row("azure_throttled", Match(MANAGER, status={429}),
-        seen="429 TooManyRequests",
-        cause="Azure Resource Manager limits requests.",
-        remedy="Usually temporary. Run the command again in some minutes."),
 )
 
 _LOGS = (
     row("logs_wrong_tenant",
         Match(LOGS, status={401}),
         Match(LOGS, status={403}, error_code=r"InvalidAuthenticationToken|InvalidTokenIssuer"),
+        title="The logs belong to another tenant",
         seen="401 AuthenticationFailed",
-        cause="Log Analytics does not accept your own sign-in. {app} probably belongs to another tenant.",
-        remedy="Sign in to the tenant of its subscription, and run the command again: `az login --tenant {tenant}`"),
+        cause="Log Analytics rejected your account, probably because of another tenant.",
+        remedy=_SUBSCRIPTION_SIGN_IN),
     row("logs_forbidden", Match(LOGS, status={403}),
         seen="403 InsufficientAccessError",
-        cause="Your own sign-in has no role that can read the logs of {app}.",
-        remedy="Let an Owner or User Access Administrator assign one, and wait some minutes: `az role assignment create --assignee "
+        cause="Your account cannot read the logs of {app}.",
+        remedy="Ask an Owner or User Access Administrator to assign a role: `az role assignment create --assignee "
         '{object_id} --role "Log Analytics Reader" --scope {component}`'),
     row("logs_not_found", Match(LOGS, status={404}),
+        title="The Application Insights component does not exist",
         seen="404 PathNotFoundError",
-        cause="The Application Insights component of {app} does not exist. Usually it was deleted or moved.",
-        remedy="Connect the app to a component (Function App, Application Insights). The missing one is {component}."),
+        cause="Application Insights component {component} was deleted or moved.",
+        remedy="Connect {app} to a component (Function App > Application Insights)."),
     row("logs_empty", Match(LOGS, status={400}, error_code="SemanticError|SEM0100"),
+        title="The app has no log lines yet",
         seen="400 SemanticError",
-        cause="The Application Insights component of {app} has no log line yet.",
-        remedy="Wait some minutes after the first run. If it persists, check Function App, Overview, and that the app was published."),
-    row("logs_throttled", Match(LOGS, status={429}),
-        seen="429 ThrottledError",
-        cause="Log Analytics limits queries.",
-        remedy="Usually temporary. Run the command again in a minute."),
+        cause="The Application Insights component of {app} has no log lines yet.",
+        remedy="Wait some minutes after the first run, or check Function App > Overview."),
     row("logs_too_large", Match(LOGS, {FailureKind.TOO_LARGE}),
-        cause="The log lines of this time are too many for one response.",
-        remedy="Choose a shorter time: `{program} runs --app {app} --since 6h`"),
+        title="The time range has too many log lines",
+        cause="The time range has more log lines than one query returns.",
+        remedy="Choose a shorter time range: `{program} runs --app {app} --since 6h`"),
 )
 
 _ANY = (
     row("proxy_sign_in", Match(kind={FailureKind.PROXY_AUTH}),
-        seen="Tunnel connection failed: 407 …",
-        cause="The proxy {proxy} does not accept the user name and password in {proxy_variable}, or they are missing. {service} was not "
-        "called.",
-        remedy="Set {proxy_variable} to http://USER:PASSWORD@PROXY:PORT, with special characters percent-encoded. If the proxy accepts "
-        "only Windows sign-ins (NTLM, Kerberos), ask its operator for another way."),
+        title="The proxy requires a user name and password",
+        seen="Tunnel connection failed: 407…",
+        cause="The proxy {proxy} rejected the credentials in {proxy_variable}, or they are missing.",
+        remedy="Set {proxy_variable} to http://USER:PASSWORD@PROXY:PORT, percent-encoded. If the proxy requires Windows "
+        "authentication, ask its operator."),
     row("proxy_unusable", Match(kind={FailureKind.PROXY_UNUSABLE}),
-        cause="The environment variable {proxy_variable} names a proxy that cannot be used. Nothing was sent.",
-        remedy="Correct {proxy_variable}: http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT with special characters percent-encoded."),
+        title="The proxy URL is invalid",
+        cause="{proxy_variable} contains an invalid URL, so the app sent nothing.",
+        remedy="Set {proxy_variable} to http://PROXY:PORT or http://USER:PASSWORD@PROXY:PORT, percent-encoded."),
     row("too_many_open_files", Match(kind={FailureKind.DESCRIPTORS}),
-        cause="{service} was not called: this process has reached its limit of open files and connections.",
-        remedy="In Azure, lower REFRESH_CONCURRENCY, and report it to us. On a laptop: `ulimit -n 1024`"),
+        cause="This process reached its limit of open files.",
+        remedy="In Azure, lower REFRESH_CONCURRENCY, and report it. On a laptop: `ulimit -n 1024`"),
     row("out_of_time", Match(kind={FailureKind.OUT_OF_TIME}),
-        cause="The run ran out of time before this was done.",
-        remedy="The next run continues. If it repeats, raise REFRESH_TIMEOUT_SECONDS (below host.json's functionTimeout) or "
+        title="The run ran out of time",
+        cause="The run ran out of time before this step.",
+        remedy="Usually temporary. If it repeats, raise REFRESH_TIMEOUT_SECONDS (below functionTimeout) or "
         "REFRESH_CONCURRENCY.",
         temporary=True),
     row("timeout", Match(kind={FailureKind.TIMEOUT, FailureKind.LOST}),
-        cause="{service} accepted the request but did not answer in time. It may have done what was asked.",
-        remedy="Usually temporary. If it repeats for a Git folder, the repository is large: use sparse. "
-        "If it repeats elsewhere, check that the service is up, and the app's network.",
-        temporary=True),
-    row("connection_lost", Match(kind={FailureKind.RESET}),
-        cause="{service} closed the connection before it answered.",
-        remedy="Usually temporary: the next run tries again.",
+        title="The service did not respond in time",
+        cause="{service} did not respond in time, and might have completed the request.",
+        remedy="Usually temporary. If it repeats, set sparse for a Git folder, or check the service and the network.",
         temporary=True),
     row("throttled",
         Match(status={429}),
         Match(error_code="REQUEST_LIMIT_EXCEEDED"),
-        seen="429 REQUEST_LIMIT_EXCEEDED",
-        cause="{service} limits requests, and asks for a longer wait than a run has time for.",
-        remedy="Usually temporary. If it persists, let REFRESH_SCHEDULE run less often or lower REFRESH_CONCURRENCY.",
+        title="The service throttled the requests",
+        seen="429",
+        cause="{service} throttled the requests for longer than the app waits.",
+        remedy="Usually temporary: try again in some minutes. If it persists, set a less frequent REFRESH_SCHEDULE or lower "
+        "REFRESH_CONCURRENCY.",
         temporary=True),
     row("service_unavailable", Match(status={500, 502, 503, 504}),
         seen="503",
-        cause="{service} has a problem of its own.",
-        remedy="Usually temporary. If it persists, open a support ticket there and quote the request id.",
+        cause="{service} reported an error of its own.",
+        remedy="Usually temporary. If it persists, contact its support with the request ID.",
         temporary=True),
     row("answer_too_large", Match(kind={FailureKind.TOO_LARGE}),
-        cause="{service} sent far more than expected; it was dropped.",
-        remedy="Check that {address} is the right address; a proxy may answer in its place."),
+        title="The response exceeded the size limit",
+        cause="{service} returned a response above the size limit.",
+        remedy="Check that {address} is correct, and that no proxy responds instead."),
     row("unexpected_answer",
         Match(kind={FailureKind.UNEXPECTED, FailureKind.NOT_SENT}),
         Match(status={203, 301, 302, 303, 307, 308}),
+        title="The response was unexpected",
         seen="200 <html>…",
-        cause="{service} did not send its documented answer; a proxy or a sign-in page may have answered in its place.",
-        remedy="Check that {address} is the right address. If it is, report this to us with the request id."),
+        cause="{service}, or a proxy or sign-in page, returned an undocumented response.",
+        remedy="Check that {address} is correct. If it is, report the request ID."),
 )
+
+# fmt: on
 
 CLOSED = frozenset(
     {"workspace_private_link", "workspace_ip_blocked", "workspace_network_denied", "workspace_blocked"}
 )
-"""The codes of workspaces that are closed to this network, whoever asks."""
+"""Codes of workspaces that block this network for every caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What OpenSSL says of a TLS connection, and what that means, for the row of each service that cannot be reached."""
+    """Cause and remedy of a TLS failure, in place of those of the row."""
 
     pattern: str
-    """Regular expression to be found in OpenSSL's reason, in any letter case."""
+    """Regular expression to search for in OpenSSL's reason, in any letter case."""
     cause: str
     remedy: str
     remedy_with_bundle: str = ""
-    """The remedy where an environment variable names the certificates to trust, if it differs."""
+    """Remedy if an environment variable names the trusted certificates; empty if it does not differ."""
 
 
 CERTIFICATES = (
     Certificate(
         r"wrong version number|http request|unknown protocol|packet length|record layer",
-        "The other end does not speak TLS. It might be a proxy that is written https:// and takes plain HTTP.",
-        "If a proxy is on the way, write it with http:// in {proxy_variable}. Otherwise check what answers at {address}.",
+        "The other end does not speak TLS, possibly because a proxy URL has https:// instead of http://.",
+        "With a proxy, use http:// in {proxy_variable}. Otherwise check the server at {address}.",
     ),
     Certificate(
         r"alert|eof|handshake|protocol|cipher|^certificate verify failed$",
-        "The TLS connection was ended before any request was sent. A firewall or a proxy on the way might do so.",
-        "Ask the operator of the network what ends TLS connections to {address}.",
+        "A firewall or proxy might have closed the TLS connection before the request.",
+        "Ask the network operator which device closes TLS connections to {address}.",
     ),
     Certificate(
         r"has expired",
-        "The certificate of {service}, or of a proxy in between, has expired, or this machine's clock is ahead.",
-        "Check this machine's clock. If it is right, ask the operator of {address}, or of the proxy, to renew the certificate.",
+        "The certificate of {service} or a proxy has expired, or this machine's clock is ahead.",
+        "Check this machine's clock. If it is right, ask the operator of {address} or the proxy to renew the certificate.",
     ),
     Certificate(
         r"not yet valid",
-        "The certificate of {service}, or of a proxy in between, is not valid yet, or this machine's clock is behind.",
-        "Check this machine's clock. If it is right, ask the operator of {address}, or of the proxy, to replace the certificate.",
+        "The certificate of {service} or a proxy is not yet valid, or this machine's clock is behind.",
+        "Check this machine's clock. If it is right, ask the operator of {address} or the proxy to replace the certificate.",
     ),
     Certificate(
         r"mismatch|not valid for",
-        "The certificate is for another host: a DNS record or a proxy leads to the wrong server.",
-        "Check which server the DNS record of {address} names, and the proxy if there is one.",
+        "The certificate is for another host, because a DNS record or proxy points to the wrong server.",
+        "Check the DNS record of {address}, and the proxy if you use one.",
     ),
     Certificate(
         r"unable to get .*issuer|self.signed|unable to verify",
-        "The issuer of the certificate is not trusted here. Usually an inspecting proxy has replaced the certificate of {service}.",
-        "Set REQUESTS_CA_BUNDLE to a file (PEM) with the public certificates and those of the issuer, root and intermediates.",
-        "Add the certificates of the issuer, root and intermediates, to the file (PEM) that {bundle} names.",
+        "The certificate's issuer is not trusted here, usually because a proxy replaced the certificate of {service}.",
+        "Set REQUESTS_CA_BUNDLE to a PEM file with the public certificates and the issuer's root and intermediate certificates.",
+        "Add the issuer's root and intermediate certificates to the PEM file in {bundle}.",
     ),
     Certificate(
         r"revoked",
-        "The certificate of {service}, or of a proxy in between, was revoked.",
-        "Ask the operator of {address}, or of the proxy, to replace the certificate.",
+        "The certificate of {service} or a proxy was revoked.",
+        "Ask the operator of {address} or the proxy to replace the certificate.",
     ),
     Certificate(
         r"",
-        "A certificate of the chain breaks a rule that Python 3.13 enforces (RFC 5280). Usually it is that of an inspecting proxy.",
-        "Ask the operator of the proxy to issue the certificate again without this fault. If the network allows it, exempt the host of "
-        "{address} from the proxy (NO_PROXY).",
+        "A certificate, usually a proxy's, breaks a rule that Python 3.13 enforces (RFC 5280).",
+        "Ask the proxy's operator to issue the certificate again. If the network allows it, add {address} to NO_PROXY.",
     ),
 )
 
-SECTIONS = {
-    "Identity": _IDENTITY,
-    "Another tenant": _OTHER_TENANT,
-    "Key Vault": _KEY_VAULT,
-    "Azure DevOps": _AZURE_DEVOPS,
-    "Signing in to a workspace": _SIGN_IN,
-    "Git credential": _CREDENTIAL,
-    "Jobs": _JOBS,
-    "Git folder": _FOLDER,
-    "Spread over many workers": _STORAGE,
-    "Azure Resource Manager": _RESOURCE_MANAGER,
-    "Logs of the deployed app": _LOGS,
-    "Any service": _ANY,
-}
-"""The rows by layer, in the order in which a run meets the layers, and in which the rows are tried."""
+TABLE = (
+    *_IDENTITY,
+    *_OTHER_TENANT,
+    *_KEY_VAULT,
+    *_AZURE_DEVOPS,
+    *_SIGN_IN,
+    *_CREDENTIAL,
+    *_JOBS,
+    *_FOLDER,
+    *_STORAGE,
+    *_RESOURCE_MANAGER,
+    *_LOGS,
+    *_ANY,
+)
+"""Failures of services, in the order in which they are tried."""
 
-TABLE = tuple(row for rows in SECTIONS.values() for row in rows)
+UNKNOWN = row(
+    "unknown",
+    title="The app does not know the reason",
+    cause="{service} returned a reason that the app does not know.",
+    remedy="Search for the error code in the service's documentation, and report it with the request ID.",
+)
 
-UNKNOWN = row("unknown",
-              cause="{service} gave a reason that this app does not know.",
-              remedy="Look the error code up in the service's documentation, and report it to us with the request id.")
 
-# What the app finds itself, without a failure of a service.
-OWN = (
+def _also_found(code: str, message: str) -> Row:
+    """Return the row of a failure that the app also finds without a service's response."""
+    return replace(next(row for row in TABLE if row.code == code), matches=(), seen="", message=message)
+
+
+# fmt: off
+_OWN_SETTINGS = (
     row("invalid_settings",
+        title="An app setting is invalid",
         message="{problem}",
-        cause="An app setting, or this workspace's entry in it, is wrong; nothing was done for it.",
-        remedy="Correct the app setting as the message says; saving it restarts the app."),
+        cause="An app setting, or this entry of it, is invalid.",
+        remedy="Correct it as the message says. Saving it restarts the app."),
     row("invalid_folder",
+        title="A folder's entry is invalid",
         message="{problem}",
-        cause="The folder's entry in WORKSPACES is wrong, so it was skipped.",
-        remedy="Correct the app setting as the message says; saving it restarts the app."),
-    row("folder_not_found",
-        message="{path} does not exist.",
-        cause="The Git folder does not exist, or {principal} may not see it.",
-        remedy=f"Write the folder's url so that it is created. If the folder exists, {_GRANT_FOLDER}"),
-    row("folder_misspelled",
-        message="{path} does not exist, but the Git folder {nearest} does.",
-        cause="The path in the settings is probably misspelled.",
-        remedy="In the folder's entry, write the path that exists. If {path} is right, give {principal} the permission CAN MANAGE on it."),
-    row("not_a_git_folder",
-        message="{path} is a {type}, not a Git folder.",
-        cause="Something other than a Git folder is at this path.",
-        remedy="Choose another path, or move what is at {path} away: this app deletes nothing."),
-    row("directory_of_git_folders",
-        message="{path} is a directory of Git folders, not a Git folder itself.",
-        cause="The path is that of the directory in which the Git folders are.",
-        remedy="Write {path}/* for all Git folders below it, without url, or the path of one of them."),
-    row("inside_git_folder",
-        message="{path} is inside the Git folder {folder}.",
-        cause="The path is longer than that of the Git folder: only a whole Git folder can be updated.",
-        remedy="In WORKSPACES, write as path the Git folder's own, which the message names."),
-    row("broken_git_folder",
-        message="{path} is a Git folder without a repository.",
-        cause="An attempt to create the Git folder failed and left it behind.",
-        remedy="In the workspace, delete {path} if nothing in it is needed: the next run creates it if the settings have its url. This "
-        "app deletes nothing."),
-    row("pattern_in_git_folder",
-        message="{path} is the Git folder {folder}, or inside it, so no Git folder is below.",
-        cause="A path ending in /* stands for the Git folders in a directory, and a Git folder contains none.",
-        remedy="In WORKSPACES, write as path the Git folder's own, which the message names, without /*."),
-    row("pattern_not_a_directory",
-        message="{path} is a {type}, so no Git folder is below.",
-        cause="A path ending in /* stands for the Git folders in a directory.",
-        remedy="In WORKSPACES, correct the path: write the directory of the Git folders, then /*."),
-    row("pattern_too_wide",
-        message="{path} was not searched for Git folders: the search ended after {bound}.",
-        cause="The path ending in /* is so far above the Git folders that the app reads too many other directories.",
-        remedy="In WORKSPACES, replace it by paths ending in /* that are nearer to the Git folders, or by the paths of the Git folders."),
-    row("pattern_wide",
-        message="The search for Git folders below {path} takes {count} requests.",
-        cause="The path ending in /* is far above the Git folders, and each run reads every directory below it.",
-        remedy="No action needed if the runs end in time. Otherwise write paths ending in /* that are nearer to the Git folders."),
-    row("wrong_repository",
-        message="{path} is a clone of {found}, not of {wanted}.",
-        cause="The Git folder is a clone of another repository than the settings say.",
-        remedy="Correct url or path, or delete {path} in the workspace so that it is created anew."),
-    row("not_azure_devops",
-        message="{path} is a clone of something outside Azure DevOps.",
-        cause="The repository is not in Azure DevOps, so this app has no credential for it.",
-        remedy="Remove {path} from the settings, or from --folder where a path ending in /* has found it: without that it is left alone."),
-    row("azure_devops_server",
-        message="{path} is a clone from Azure DevOps Server.",
-        cause="Azure DevOps Server accepts no token of Microsoft Entra, so the app has no credential for it and sent it none.",
-        remedy="Move the repository to Azure DevOps Services (https://dev.azure.com). Or remove {path} from the settings, or from "
-        "--folder."),
-    row("remote_not_https",
-        message="The remote address of {path} is not the HTTPS address of the repository.",
-        cause="It is an SSH address, or another tool's form of it. The stored Git credential works only with HTTPS addresses.",
-        remedy="Create the Git folder again from its HTTPS address, {https}. Or set its remote address to that, with git remote set-url."),
-    row("remote_password",
-        message="The remote address of {path} contains a password or a token.",
-        cause="Everyone who can view the Git folder can read it, and Git uses it in place of the stored credential.",
-        remedy="Revoke it in Azure DevOps. Then create the Git folder again from {url}, or set its remote address to that, with git remote "
-        "set-url."),
-    row("remote_password_rejected",
-        message="{happened}",
-        cause="The remote address of {path} contains a password or a token. Git used it in place of the stored credential, and Azure "
-        "DevOps refused it.",
-        remedy="Create the Git folder again from {url}. Or set its remote address to that, with git remote set-url."),
-    row("no_remote_repository",
-        message="{path} has no remote repository.",
-        cause="The Git folder was made in the workspace without one, as by git init, so there is nothing to pull from.",
-        remedy="Remove {path} from the settings; if they have its url, you can also move the folder away, and it is created from there. "
-        "One that was found only by a path ending in /* is left alone, unless --folder asks for it. To link it to its repository, with "
-        "the Git CLI: `git remote add origin {url}`"),
-    row("ref_not_found",
-        message="{ref} does not exist{nearest}.",
-        cause=_REF_NOT_FOUND,
-        remedy=_CORRECT_REF),
-    row("branch_gone",
-        message="{ref}, which {path} is on, does not exist in Azure DevOps{nearest}.",
-        cause="The Git folder is on a branch that was deleted, as after a pull request, or that was never pushed. The settings name none.",
-        remedy='Switch {path} to another branch in the workspace. Or name one in WORKSPACES, in its entry of folders: "path": "{path}", '
-        '"branch": "NAME". A Git folder that a path ending in /* found needs such an entry of its own.'),
-    row("commit_as_ref",
-        message="{ref} looks like a commit ID, and {repository} has no branch or tag of this name.",
-        cause="A Git folder follows a branch or stays on a tag. Databricks takes no commit ID.",
-        remedy='Tag commit {commit}, and push the tag. Then write its name as "tag" in its entry in WORKSPACES, without "branch".'),
-    row("repository_empty",
-        message="{repository} has no commit yet.",
-        cause="The repository {url} has no branch, so there is nothing to clone or to pull.",
-        remedy="Push a first commit to it. The next run continues from there."),
-    row("local_commits",
-        message="{path} is not at the latest commit of {ref} after the update.",
-        cause="The Git folder has local commits that were never pushed. Databricks keeps them, with on_conflict discard too.",
-        remedy="In the Git folder, push the commits, or reset its branch to the remote's. If the settings have its url, you can also "
-        "delete the Git folder: the next run creates it."),
-    row("token_expires_before_next_run",
-        message="The token {which} expires at {ends}, and {next_run}.",
-        cause="The token expires before the next run can store another: pulls will fail in between.",
-        remedy="Let REFRESH_SCHEDULE run more often."),
-    row("interrupted",
-        message="This was not finished when the command was interrupted.",
-        cause="Somebody pressed Ctrl-C; a request that was under way may still have been answered.",
-        remedy="Run it again: what is done already is found and left as it is."),
-    row("late_run",
-        message="This run started {minutes} minutes late.",
-        cause="{late_because} If the previous token expired before this run started, pulls failed in between.",
-        remedy="No action needed after a deployment or a saved app setting. If runs take too long, let REFRESH_SCHEDULE run less often. "
-        "Otherwise check Function App, Diagnose and solve problems."),
-    row("clock_skew",
-        message="This machine's clock is {minutes} minutes {direction}.",
-        cause="The expiry times of tokens given here are off by as much as the clock.",
-        remedy="Set this machine's clock."),
-    row("secret_expires_soon",
-        message="The secret {ends}.",
-        cause="Once the OAuth secret has expired, the app can no longer sign in with it.",
-        remedy=_ROTATE),
-    row("secret_not_yet_valid",
-        message="The activation date of the secret is {begins}.",
-        cause="Key Vault returns a secret before its activation date too, so the app uses it.",
-        remedy="No action needed if the app can sign in. Otherwise correct the activation date of the secret {secret} in {vault}."),
-    row("secret_shared_by_principals",
-        message='client_secret_name "{secret}" is used with several client_id: {client_ids}.',
-        cause="A secret is that of one service principal, so some of these workspaces cannot be signed in to. Nothing was made for it.",
-        remedy="Write to each client_id the name of its own secret."),
-    row("secret_of_another_principal",
-        message='The latest version of "{secret}" is the OAuth secret of service principal {other}, while the list says {client_id}.',
-        cause="Its tags say so. A new one would take it from whoever signs in as the other, so that none was made.",
-        remedy="Correct client_id, or client_secret_name, in WORKSPACES. If the name is this one's from now on, create an OAuth secret in "
-        f"{{host}} (Settings, Identity and access, Service principals, Secrets), and {_STORE_SECRET}"),
-    row("oauth_secret_limit_near",
-        message="Service principal {client_id} has {count} OAuth secrets already, so that no new one was made: {there}.",
-        cause="It may have five, those that have ended too, and the last is left for somebody in need.",
-        remedy=f"Delete one that has ended, or that nothing uses, with its id: {_DELETE_SECRET}"),
-    row("scopes_differ",
-        message="The OAuth secrets of {client_id} have different scopes ({scopes}), so that no new one was made.",
-        cause='No tag of "{secret}" in Key Vault tells which of them is in use, and so which scopes a new one is to have.',
-        remedy="Look up the id of the one in use, and write it, with the tags that are to stay (the others go): `az keyvault secret "
-        "set-attributes --vault-name {vault_name} --name {secret} --tags databricks-client-id={client_id} "
-        "databricks-secret-id={oauth_secret}`"),
-    row("unknown_oauth_secret",
-        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
-        cause="No version under this list's names in {vault} names it: it was made by hand, is stored elsewhere, or was made by a command "
-        "that was ended before it could store it.",
-        remedy=f"If it is older than a day and nothing uses it: {_DELETE_SECRET}"),
-    row("unproven_oauth_secret",
-        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
-        cause='A former version of "{secret}" in {vault} names it, but was not stored there by this command: it was tagged by hand, or is '
-        "a copy, and what it is a copy of may be in use.",
-        remedy=f"If nothing uses it, in other vaults and lists neither: {_DELETE_SECRET}"),
-    row("untagged_oauth_secret",
-        message="OAuth secret {oauth_secret} of {client_id}, made {made}, ends {ends}, is not known to be ours.",
-        cause='It may be the one in use: "{secret}" in Key Vault has no tag that tells.',
-        remedy="Leave it until the secret has been rotated, and for a day more. Then, if nothing uses it: "
-        f"{_DELETE_SECRET}"),
-    row("new_secret_rejected",
-        message="{places} did not accept the new OAuth secret {oauth_secret} within {seconds} seconds.",
-        cause="The former one is in use as before: nothing was stored, and the new one was deleted again, if that could be done.",
-        remedy="Run it again in a few minutes. If it repeats, see that {client_id} is active and added to {host} (Settings, Identity and "
-        "access, Service principals), or remove that workspace from WORKSPACES."),
-    row("new_secret_untried",
-        message="No new OAuth secret was stored: it could not be tried at {places}.",
-        cause="Every workspace that uses a new secret has to accept it first. At least one always has to.",
-        remedy="Check the connection to {host}, or remove a deleted workspace from WORKSPACES. To store it without the workspaces that "
-        "cannot be reached: `{program} rotate {secret}{options} --apply --allow-unreachable`"),
-    row("new_secret_unexpected",
-        message="{host} returned an unexpected OAuth secret as the new one: {oauth_secret}: {why}.",
-        cause="The response is that of another request, or the workspace does not work as documented. Nothing was stored.",
-        remedy="Run it again. If it repeats, move another workspace to the start of WORKSPACES, where the secret is created, or set how "
-        "long it is valid: `{program} rotate {secret}{options} --lifetime 180d --apply`"),
-    row("new_secret_not_visible",
-        message="Key Vault does not show that the new OAuth secret {oauth_secret} was stored.",
-        cause="The answer to storing it was lost, or the vault is late. One of the two secrets is in use; nothing was deleted.",
-        remedy="Run it again in a few minutes: it looks what is there, and goes on from there."),
-    row("secret_without_expiration",
-        message="The secret can be read, but it has no expiration date.",
-        cause="Without that date in Key Vault nobody is warned before the OAuth secret expires.",
-        remedy="Look up when the OAuth secret ends ({host}, Settings, Identity and access, Service principals, Secrets), and write that: "
-        "`az keyvault secret set-attributes --vault-name {vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`"),
-    row("federated_credential",
-        message="Git credential {id} of {principal} is federated.",
-        cause="With a federated Git credential the workspace gets its own tokens. This app leaves it alone, and stores its own as well.",
-        remedy="If it works, {principal} needs no other: remove the workspace from WORKSPACES, or keep it for its Git folders; one of "
-        "additional_principal_ids, remove from that. Otherwise delete it, signed in as {principal}: `DATABRICKS_HOST={host} databricks "
-        "git-credentials delete {id}`"),
-    row("foreign_credential",
-        message="Git credential {id} was not made by this app: {owner}.",
-        cause="Somebody else stored it for {principal}, which can have only one: a run stores the app's token in it, and leaves its names.",
-        remedy="If that is not intended, let the app have a service principal of its own; one of "
-        "additional_principal_ids, remove from that. If it is, delete it once, signed in as {principal}, "
-        "and the next run makes one with this app's name: `DATABRICKS_HOST={host} databricks "
-        "git-credentials delete {id}`"),
-    row("second_credential",
-        message="In addition to Git credential {id} there is {other}, also for Azure DevOps.",
-        cause="Databricks may use either Git credential, but only one is kept fresh.",
-        remedy=f"Look for the other one, {_DELETE_CREDENTIAL}"),
-    row("folder_permission",
-        message="{path} is not in the workspace's list of Git folders.",
-        cause="The workspace lists only what the caller may manage, so {principal} lacks Can Manage.",
-        remedy=f"To be sure that it can be updated, {_GRANT_FOLDER}"),
-    row("folder_detached",
-        message="{path} is on no branch, and the settings name neither branch nor tag for it.",
-        cause="Nothing brings the Git folder up to date: it stays at its commit. Mostly its entry had a tag, which was removed.",
-        remedy='In WORKSPACES, write in its entry of folders what it is to be on: "path": "{path}", "branch": "NAME", or a tag.'),
-    row("changes_discarded",
-        message="If {path} had uncommitted changes, they {done} lost.",
-        cause='Its entry has "on_conflict": "discard", and the workspace does not tell what is uncommitted.',
-        remedy='Nothing to do if nobody edits this Git folder. Else remove "on_conflict" from its entry: then a conflict is reported, and '
-        "nothing is lost."),
-    row("no_folder_matched",
-        message="There is no Git folder below {path} that {principal} can see.",
-        cause="There is no Git folder below, or {principal} lacks Can Manage on them.",
-        remedy=f"Correct the path. If a right is missing, {_GRANT_FOLDER}"),
-    row("folder_not_listed",
-        message="There is no Git folder at {path} that {principal} can see.",
-        cause="It does not exist, is something else, or {principal} lacks Can Manage.",
-        remedy=f"Correct --folder. If a right is missing, {_GRANT_FOLDER}"),
-    row("job_principal_not_refreshed",
-        message="It runs as {principal}, whose Git credential this app does not keep fresh{unseen}.",
-        cause="A job clones its Git source with the Git credential of whom it runs as. Without one it fails, and one that nobody renews "
-        "ends one day.",
-        remedy="{refreshing}"),
-    row("job_credential_missing",
-        message="It runs as {principal}, which has no Git credential for Azure DevOps yet.",
-        cause="This app keeps one for it, but no run has stored it so far.",
-        remedy="The next run creates it. If runs have been, see what this workspace's Git credentials' lines say, and the app's log."),
-    row("job_wrong_provider",
-        message='Its git_provider is "{found}", and its repository is in Azure DevOps.',
-        cause="The job looks for a Git credential of that provider, not for the one that this app keeps fresh.",
-        remedy='In the job\'s git_source write "git_provider": "azureDevOpsServices" (azureDevOpsServicesAad is not taken there), or '
-        "choose Azure DevOps Services in its settings, Git."),
-    row("job_bad_url",
-        message="Its git_url {found} {problem}.",
-        cause="A job clones its Git source from this address, with a Git credential for Azure DevOps.",
-        remedy="In the job's git_source, write as git_url the address that Azure DevOps shows (Repos, Clone, HTTPS). If the repository is "
-        "elsewhere, correct git_provider."),
-    row("job_secret_in_url",
-        message="Its git_url contains a password or a token.",
-        cause="Whoever may view the job can read it, and when it ends, the job fails.",
-        remedy="Revoke it in Azure DevOps, and write git_url without it: the job clones with the Git credential of whom it runs as."),
-    row("job_repository_not_readable",
-        message="{happened}",
-        cause="Of the jobs that clone it, none is known to do so with a Git credential that this app keeps fresh: it need not be let in.",
-        remedy="For this app there is nothing to do. Whether what these jobs clone exists in {url} was not looked at."),
-    row("job_ref_not_found",
-        message="{ref} does not exist in {repository}{nearest}.",
-        cause="The job's git_source names it, and the repository {url} has no such branch, tag or commit.",
-        remedy="Correct git_branch, git_tag or git_commit in the job's git_source (main, not origin/main), or push it."),
+        cause="The folder's entry is invalid, so the app skipped it.",
+        remedy="Correct it as the message says. Saving it restarts the app."),
     row("unused_secret_name",
+        title="client_secret_name has no effect",
         message="client_secret_name of {workspaces} is not used: auth is {auth}.",
-        cause="Only with auth oauth_secret is a secret read.",
-        remedy='Remove client_secret_name, or write "auth": "oauth_secret".'),
+        cause="The app reads a secret only with auth oauth_secret.",
+        remedy='Remove client_secret_name, or set "auth": "oauth_secret".'),
     row("misspelled_setting",
         message="This is not a setting of this app; did you mean {meant}?",
-        cause="A misspelled app setting is ignored.",
+        cause="The app ignores a misspelled app setting.",
         remedy="Correct its name, or remove it."),
     row("setting_renamed",
+        title="An app setting has a new name",
         message="This {understood}.",
-        cause="The old name does what it did.",
-        remedy="Write the new name."),
+        cause="The old name still has its previous effect.",
+        remedy="Use the new name."),
     row("setting_understood",
+        title="A value has an unusual form",
         message="This {understood}.",
-        cause="The value has another form than the setting's own, and its meaning is certain.",
-        remedy="No action needed. To remove this warning, write the value that is used."),
+        cause="The value has an unusual form with a certain meaning.",
+        remedy="No action needed. To remove this warning, set the value in use."),
     row("schedule_surprising",
+        title="The schedule might not mean what you expect",
         message="{found}; {advice}.",
-        cause="The Functions host accepts this schedule, but reads NCRONTAB and time spans in its own way.",
-        remedy="Write the schedule that you mean. No action needed if this is it."),
+        cause="The Functions host might read this schedule in another way than you expect.",
+        remedy="Correct the schedule, unless its times are the ones that you want."),
     row("time_zone_ignored",
-        message="The Functions host reads REFRESH_SCHEDULE in UTC, whatever this setting says.",
-        cause="A Flex Consumption plan does not support time zone settings.",
-        remedy="Remove the setting, and write the hours of REFRESH_SCHEDULE in UTC."),
+        title="The time zone setting has no effect",
+        message="The Functions host reads REFRESH_SCHEDULE in UTC and ignores this setting.",
+        cause="A Flex Consumption plan does not support time zones.",
+        remedy="Remove the setting, and use UTC in REFRESH_SCHEDULE."),
     row("function_disabled",
-        message="The function {function} is disabled, so no run takes place.",
+        title="The function is disabled",
+        message="The function {function} is disabled, so no run starts.",
         cause="The Functions host does not call a disabled function.",
-        remedy="To end the pause, delete this app setting. No action needed while the pause is meant."),
+        remedy="To end the pause, delete this app setting."),
     row("long_setting",
+        title="An app setting is too long",
         message="{setting} has {size} bytes, and at most {most} fit.",
-        cause="Linux hands a setting to the app as NAME=value, in 131,071 bytes at most; with a longer one the app does not start.",
-        remedy="Write what entries share once, in WORKSPACE_DEFAULTS; leave out name where the host's first label will do; and in place of "
-        "many Git folders below one, write its path with /* at the end."),
+        cause="As NAME=value, an app setting has at most 131,071 bytes, or the app fails.",
+        remedy="Move shared keys to WORKSPACE_DEFAULTS, remove optional name keys, and replace similar paths with one ending "
+        "in /*."),
     row("unknown_setting",
-        message="This is not a setting of this app, nor one of the platform that it runs on.",
-        cause="The setting has no effect on this app.",
-        remedy="Remove it, or correct its name: docs/configuration.md has them all."),
+        message="This is not a setting of this app or of its platform.",
+        cause="The setting has no effect on the app.",
+        remedy="Remove it, or correct its name (see docs/configuration.md)."),
     row("proxy_surprising",
+        title="The proxy URL might be wrong",
         message="{found}; {advice}.",
-        cause="Connections to Azure lead through the proxy that this environment variable names.",
-        remedy="Correct the variable before a command or the app calls a service from here."),
+        cause="Connections to Azure use the proxy in this environment variable.",
+        remedy="Correct the variable."),
     row("ignored_setting",
-        message="This is not taken from a file.",
-        cause="A file gives this command the app's settings alone. Proxies, certificates and all else come from the environment that it "
-        "runs in.",
-        remedy="No action needed for the deployed app, which has the setting in its environment."),
-    row("slice_too_late",
-        message="Slice {slice} of {slices} was not begun: its message was for before {until}.",
-        cause="The message waited on the queue until the next run was due, which puts its own there.",
-        remedy="Nothing, if it was once. If it repeats, too few workers get through too many slices: raise maximumInstanceCount, or let "
-        "REFRESH_SCHEDULE run less often."),
-    row("message_unreadable",
-        message="A message on the queue {why}.",
-        cause="Another version of this app wrote it, or somebody else did. It was dropped.",
-        remedy="Nothing, after an upgrade: the next run puts messages of its own there. Else see who may write to the queue."),
-    row("workspace_not_listed",
-        message="The message names {count} workspaces that are not in WORKSPACES.",
-        cause="The list was saved after the timer had put the message on the queue, or the message is not from this app.",
-        remedy="No action needed if you changed the list. Otherwise check who writes to the queue."),
-    row("slice_duplicate",
-        message="Slice {slice} of {slices} is another message's.",
-        cause="The same slice was put on the queue twice, as happens when an answer of the queue is lost. This one was dropped.",
-        remedy="Nothing."),
-    row("slice_already_completed",
-        message="Slice {slice} of {slices} has ended already.",
-        cause="The platform delivers a message again whose slice has failed. It is not done twice: the next run is its second attempt.",
-        remedy="Nothing: see the slice's own run line."),
-    row("slice_abandoned",
-        message="Slice {slice} of {slices} was given up: its worker has died {times} times.",
-        cause="The worker's process ended in the middle of the slice each time, perhaps for lack of memory.",
-        remedy="See what the log says of the worker at that time. More memory is instanceMemoryMB in infra/; the next run tries again."),
-    row("run_not_completed",
-        message="No log line shows how this run ended.",
-        cause="The platform stopped it. It took longer than functionTimeout, used up its memory, or the app was restarted.",
-        remedy="No action needed if a later run succeeded. If it repeats, check Function App, refresh_git, Invocations."),
-    row("slice_not_completed",
-        message="{count} workspaces have no log line from before the next run: {places}.",
-        cause="No worker refreshed them in time, or the worker stopped in the middle of the slice.",
-        remedy="No action needed if the next run succeeded. If it repeats, raise maximumInstanceCount or instanceMemoryMB in infra/."),
-    row("run_overdue",
-        message="No run ended between {last} and {until}. One was due at {due}.",
-        cause="The function was disabled, the app was stopped, or it could not reach its storage. A deployment also delays runs.",
-        remedy="Check Function App, Overview. To see whether the function is disabled: `az functionapp function list --name {app} "
-        '--resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
-    row("no_run_logged",
-        message="The logs show no run in the last {since}.",
-        cause="The function is paused, the app was never published, or its first lines have not arrived. That takes some minutes.",
-        remedy="Check Function App, Overview. To see whether the function is there and not disabled: `az functionapp function list --name "
-        '{app} --resource-group {group} --query "[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'),
-    row("component_not_found",
-        message="Function app {app} has no Application Insights component.",
-        cause="No tag of the app names one, and its resource group has none of the app's name. Or your sign-in may not read it.",
-        remedy="Connect the app to Application Insights (Function App, Monitoring, Application Insights). Or get the role Reader on its "
-        "resource group."),
-    row("logs_incomplete",
-        message="{what}",
-        cause="The logs of this time are too much for one query.",
-        remedy="Choose a shorter time: `{program} runs --app {app} --since 6h`"),
-    row("stored_token_expired",
-        message="{what}.",
-        cause="The logs show no later run that stored a token in {host}. Pulls and jobs fail there until a run does.",
-        remedy="Check what failed: `{program} runs --app {app} --failed`"),
-    row("grant_refused",
-        message="{happened}",
-        cause="It takes {who}, and whoever is signed in to the Azure CLI here is none, or is signed in to another tenant.",
-        remedy="Sign in as one and run onboard again. Or let one run: `{command}`"),
-    row("grant_not_visible",
-        message="It was granted, and is not to be seen half a minute later.",
-        cause="The service said that it was done. It shows it late, or somebody has taken it away meanwhile.",
-        remedy="Run onboard again in a few minutes: it grants only what is missing."),
+        title="A file cannot set this",
+        message="This cannot be set in a file.",
+        cause="A file sets only app settings, not proxies or certificates.",
+        remedy="No action needed for the deployed app. Set it in the environment of a command."),
+)
+
+_OWN_IDENTITY = (
     row("identity_not_in_tenant",
+        title="The tenant does not have the identity",
         message="Tenant {tenant} has no identity {id}.",
-        cause="The Azure CLI is signed in to another tenant than the app's, or the id is not that of a managed identity.",
-        remedy="Sign in to the app's tenant with az login, and compare the id with: `az functionapp identity show --name {app} "
-        "--resource-group {group}`"),
-    row("check_timed_out",
-        message="{host} was not looked at in time.",
-        cause="It has answered too late, or too many others have.",
-        remedy="Run the command again: what is granted stays."),
-    row("member_cannot_sign_in",
-        message="The access level of the identity in organization {organization} has the status {status}.",
-        cause="Somebody disabled the identity there, or its access has expired. Nothing was changed.",
-        remedy="If it is meant to have access, restore it in https://dev.azure.com/{organization}/_settings/users, and run onboard again."),
+        cause="The Azure CLI uses another tenant than the app, or the ID is wrong.",
+        remedy="Sign in to the app's tenant, or correct the ID. " + _IDENTITIES),
     row("not_a_managed_identity",
-        message="{id} is the id of an application in tenant {tenant}, not of a managed identity.",
-        cause="AZURE_CLIENT_ID, identity or --object-id names an app registration: the rights would go to that.",
-        remedy="Write the managed identity's: `az functionapp identity show --name {app} --resource-group {group}`"),
+        title="The ID belongs to an app registration",
+        message="In tenant {tenant}, {id} is an application, not a managed identity.",
+        cause="AZURE_CLIENT_ID, identity, or --object-id names an app registration.",
+        remedy="Use the ID of the managed identity. " + _IDENTITIES),
+    row("clock_skew",
+        title="This machine's clock is wrong",
+        message="This machine's clock is {minutes} minutes {direction}.",
+        cause="Expiration times are wrong by the same amount.",
+        remedy="Set this machine's clock."),
+)
+
+_OWN_OTHER_TENANT = (
     row("no_consent",
+        title="The app registration lacks admin consent",
         message="Tenant {tenant} has no service principal of app registration {registration}.",
-        cause="Nobody has consented to the app registration there, or devops.client_id is not its application id.",
-        remedy="Let {who} run: `{command}`"),
-    row("principal_not_in_account",
-        message="The Databricks account has no service principal with application id {client_id}.",
-        cause="client_id is misspelled, or is that of another account's service principal, or its object id.",
-        remedy=f"Write the application id of one that exists: `{IN_ACCOUNT} databricks account service-principals list` Or take client_id "
-        "out of the list, and make one: `{program} onboard{options} --new-principal git-refresh --apply`"),
+        cause="devops.client_id is wrong, or the app registration lacks admin consent there.",
+        remedy="Ask {who} to run: `{command}`"),
+)
+
+_OWN_KEY_VAULT = (
+    row("secret_expires_soon",
+        title="The OAuth secret expires soon",
+        message="The secret {ends}.",
+        cause="After it expires, the app cannot authenticate with it.",
+        remedy=_ROTATE),
+    row("secret_not_yet_valid",
+        title="The secret has a future activation date",
+        message="The activation date of the secret is {begins}.",
+        cause="Key Vault returns the secret before its activation date.",
+        remedy="No action needed if the app can sign in. Otherwise correct the date of {secret} in {vault}."),
+    row("secret_without_expiration",
+        title="The secret has no expiration date",
+        message="The secret is readable but has no expiration date.",
+        cause="Without it, no warning appears before the OAuth secret expires.",
+        remedy=f"Find the date ({_PRINCIPALS} > Secrets), and set it: `az keyvault secret set-attributes --vault-name "
+        "{vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`"),
+    row("secret_shared_by_principals",
+        title="Several service principals share a secret name",
+        message='Several client_id values use client_secret_name "{secret}": {client_ids}.',
+        cause="A secret belongs to only one service principal.",
+        remedy="Set a separate client_secret_name for each client_id."),
+    row("secret_of_another_principal",
+        title="The secret belongs to another service principal",
+        message='"{secret}" has tags of service principal {other}, but the list uses {client_id}.',
+        cause="A new secret would break the other one's authentication, so the app created none.",
+        remedy="Correct client_id or client_secret_name. Otherwise create an OAuth secret of {client_id} in {host}. " + _STORE_SECRET),
+    row("oauth_secret_limit_near",
+        title="The service principal has four OAuth secrets",
+        message="Service principal {client_id} already has {count} OAuth secrets: {there}.",
+        cause="The limit is five, and the app leaves one free for emergencies.",
+        remedy="Delete an unused one. " + _DELETE_SECRET),
+    row("scopes_differ",
+        title="The scopes of the secret are unknown",
+        message="The OAuth secrets of {client_id} have different scopes ({scopes}).",
+        cause='No tag of "{secret}" identifies the OAuth secret in use.',
+        remedy="Set its ID as a tag, with all other tags to keep: `az keyvault secret set-attributes --vault-name "
+        "{vault_name} --name {secret} --tags databricks-client-id={client_id} databricks-secret-id={oauth_secret}`"),
+    row("unknown_oauth_secret",
+        title="An OAuth secret is not in Key Vault",
+        message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) is not in {vault}.",
+        cause="It was created manually, is stored elsewhere, or was never stored.",
+        remedy="If it is unused and older than a day, delete it. " + _DELETE_SECRET),
+    row("unproven_oauth_secret",
+        title="An OAuth secret was tagged manually",
+        message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) was not stored by rotate.",
+        cause="Its tag was set manually or copied, so its value might be in use.",
+        remedy="If no vault or list uses it, delete it. " + _DELETE_SECRET),
+    row("untagged_oauth_secret",
+        title="An OAuth secret might be in use",
+        message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) might be in use.",
+        cause='"{secret}" has no tag that identifies its OAuth secret.',
+        remedy="Rotate the secret, and wait a day. If it is unused, delete it. " + _DELETE_SECRET),
+    row("new_secret_rejected",
+        title="A workspace rejected the new OAuth secret",
+        message="{places} did not accept new OAuth secret {oauth_secret} within {seconds} seconds.",
+        cause="The service principal might be inactive there. The previous secret remains in use.",
+        remedy="Run the command again in a few minutes, check {client_id} in {host}, or remove the workspace."),
+    row("new_secret_untried",
+        title="A workspace could not test the new secret",
+        message="Stored no new OAuth secret, because {places} could not test it.",
+        cause="Every workspace that uses a new secret must accept it first.",
+        remedy="Check {host}, or remove a deleted workspace. To skip unreachable ones: `{program} rotate {secret}{options} "
+        "--apply --allow-unreachable`"),
+    row("new_secret_unexpected",
+        title="The workspace returned an unexpected OAuth secret",
+        message="{host} returned unexpected OAuth secret {oauth_secret}: {why}.",
+        cause="The response is not that of the request, so the app stored nothing.",
+        remedy="Run the command again, put another workspace first, or set the lifetime: `{program} rotate {secret}{options} "
+        "--lifetime 180d --apply`"),
+    row("new_secret_not_visible",
+        title="Key Vault does not show the new secret",
+        message="Could not confirm that Key Vault stored OAuth secret {oauth_secret}.",
+        cause="The response was lost, or Key Vault is late. Nothing was deleted.",
+        remedy="Run the command again in a few minutes."),
+)
+
+_OWN_SIGN_IN = (
     row("read_as_admin",
-        message="Workspaces with auth federated were read as you, the person signed in to the Azure CLI.",
-        cause="Only the app's own identity can be exchanged for a token of the service principal.",
-        remedy="No action needed. Only a run of the app proves that its identity's token is exchanged, and that the service principal "
-        "itself can read the Git folders."),
+        title="A workspace was read with your account",
+        message="Workspaces with auth federated were read with your Azure CLI account.",
+        cause="Only the app's identity can use token federation.",
+        remedy="No action needed. Only a run of the app tests the app's own access."),
     row("run_needs_app",
+        title="Only the app can sign in",
         message="Only the deployed app can sign in to {names}.",
-        cause="A person's sign-in cannot be exchanged for a token of the service principal (auth federated).",
-        remedy="Start the app, in the portal (Function App, refresh_git, Code + Test, Test/Run) or here: "
-        '`curl --fail --request POST "https://$(az functionapp show --name {app} --resource-group {group} --query '
-        "'properties.defaultHostName || defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: "
-        '$(az functionapp keys list --name {app} --resource-group {group} --query masterKey --output tsv)" --header '
-        "'Content-Type: application/json' --data '{\"input\": \"\"}'`"),
+        cause="Token federation does not work for a user account.",
+        remedy="Start the app in the portal (Function App > refresh_git > Test/Run) or here: `curl --fail --request POST "
+        "\"https://$(az functionapp show --name {app} --resource-group {group} --query 'properties.defaultHostName || "
+        "defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: $(az functionapp keys list "
+        "--name {app} --resource-group {group} --query masterKey --output tsv)\" --header 'Content-Type: application/json' "
+        "--data '{\"input\": \"\"}'`"),
+)
+
+_OWN_CREDENTIAL = (
+    row("federated_credential",
+        title="The Git credential is federated",
+        message="Git credential {id} of {principal} is federated.",
+        cause="Databricks renews it, and the app stores a second one.",
+        remedy="If it works, remove the workspace or principal from the list. Otherwise, as {principal}, delete it: "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete {id}`"),
+    row("foreign_credential",
+        title="Another tool created the Git credential",
+        message="The app did not create Git credential {id}: {owner}.",
+        cause="Databricks allows only one for {principal}, so each run replaces its token.",
+        remedy="Use a separate service principal for the app. Otherwise, as {principal}, delete the credential once: "
+        "`DATABRICKS_HOST={host} databricks git-credentials delete {id}`"),
+    row("second_credential",
+        title="A second Git credential exists",
+        message="Git credential {other} is also for Azure DevOps, like {id}.",
+        cause="Databricks might use either credential, but the app refreshes only one.",
+        remedy=_DELETE_CREDENTIAL),
+)
+
+_OWN_FOLDER = (
+    row("folder_misspelled",
+        message="{path} does not exist, but the Git folder {nearest} does.",
+        cause="The path is probably misspelled.",
+        remedy="Correct the path. If {path} is right, grant {principal} CAN MANAGE on it."),
+    row("not_a_git_folder",
+        message="{path} is a {type}, not a Git folder.",
+        cause="Another object is at this path.",
+        remedy="Choose another path, or move the object. The app deletes nothing."),
+    row("directory_of_git_folders",
+        message="{path} is a directory of Git folders, not a Git folder itself.",
+        cause="The Git folders are below this path.",
+        remedy="Set the path to {path}/* without url, or to one Git folder."),
+    row("inside_git_folder",
+        message="{path} is inside the Git folder {folder}.",
+        cause="The app can update only whole Git folders.",
+        remedy="Set the Git folder's own path."),
+    row("broken_git_folder",
+        title="The Git folder has no repository",
+        message="{path} is a Git folder without a repository.",
+        cause="A failed attempt to create the Git folder left it behind.",
+        remedy="If {path} is not needed, delete it. The next run creates it if its entry has url."),
+    row("pattern_in_git_folder",
+        title="The path pattern is inside a Git folder",
+        message="{path} is in the Git folder {folder}, so it contains no Git folder.",
+        cause="A path ending in /* needs a directory of Git folders.",
+        remedy="Set the Git folder's own path, without /*."),
+    row("pattern_not_a_directory",
+        message="{path} is a {type}, so it contains no Git folder.",
+        cause="A path ending in /* needs a directory.",
+        remedy="Set the path of the directory, followed by /*."),
+    row("pattern_too_wide",
+        title="The path pattern is too broad",
+        message="{path} was not searched for Git folders: the search ended after {bound}.",
+        cause="The path is too far above the Git folders.",
+        remedy="Use paths nearer to the Git folders, or their own paths."),
+    row("pattern_wide",
+        message="The search for Git folders below {path} takes {count} requests.",
+        cause="Each run reads every directory below the path.",
+        remedy="No action needed if runs finish in time. Otherwise use paths nearer to the Git folders."),
+    row("wrong_repository",
+        title="The Git folder clones another repository",
+        message="{path} is a clone of {found}, not of {wanted}.",
+        cause="The list contains another URL.",
+        remedy="Correct url or path, or delete {path} so the next run clones it."),
+    row("not_azure_devops",
+        message="{path} is a clone of a repository outside Azure DevOps.",
+        cause="The app refreshes credentials only for Azure DevOps.",
+        remedy="Remove {path} from the list or --folder. A path ending in /* skips it."),
+    row("remote_not_https",
+        title="The remote URL is not HTTPS",
+        message="The remote URL of {path} is not the HTTPS URL of the repository.",
+        cause="The Git credential works only with an HTTPS URL.",
+        remedy=_REMOTE),
+    row("remote_password",
+        title="The remote URL contains a password",
+        message="The remote URL of {path} contains a password or a token.",
+        cause="Everyone who can view the Git folder can read it.",
+        remedy="Revoke it in Azure DevOps. " + _REMOTE),
+    row("remote_password_rejected",
+        title="Azure DevOps rejected the password in the URL",
+        message="{happened}",
+        cause="Azure DevOps rejected the password or token in the remote URL.",
+        remedy=_REMOTE),
+    row("branch_gone",
+        title="The Git folder's branch does not exist",
+        message="{ref}, which {path} is on, does not exist in Azure DevOps{nearest}.",
+        cause="The branch was deleted or was never pushed.",
+        remedy='Switch {path} to another branch, or add to its entry: "path": "{path}", "branch": "NAME".'),
+    row("commit_as_ref",
+        title="A commit ID is not a branch",
+        message="{repository} has no branch or tag of this name, and {ref} resembles a commit ID.",
+        cause="A Git folder takes a branch or tag, not a commit ID.",
+        remedy='Tag commit {commit}, push the tag, and set "tag" in place of "branch".'),
+    row("repository_empty",
+        title="The repository has no commit",
+        message="{repository} has no commit yet.",
+        cause="The repository has no branch to clone or pull.",
+        remedy="Push a first commit to {url}. The next run continues."),
+    row("local_commits",
+        title="The Git folder has unpushed commits",
+        message="{path} is not at the latest commit of {ref} after the update.",
+        cause="The Git folder has unpushed commits, which even on_conflict discard keeps.",
+        remedy="In {path}, push them, or reset the branch to the remote's."),
+    row("folder_permission",
+        title="The app might lack CAN MANAGE",
+        message="{path} is not in the workspace's list of Git folders.",
+        cause="The workspace lists only Git folders with CAN MANAGE.",
+        remedy=_GRANT_FOLDER),
+    row("folder_detached",
+        title="The Git folder has a detached HEAD",
+        message="{path} has a detached HEAD, and its entry has neither branch nor tag.",
+        cause="Usually a tag was removed from its entry.",
+        remedy='Set a branch or tag: "path": "{path}", "branch": "NAME".'),
+    row("changes_discarded",
+        title="Uncommitted changes might be lost",
+        message="If {path} had uncommitted changes, they {done} lost.",
+        cause='Its entry has "on_conflict": "discard".',
+        remedy='No action needed for a read-only mirror. Otherwise remove "on_conflict" from its entry.'),
+    row("no_folder_matched",
+        title="The path pattern matches no Git folder",
+        message="The app can see no Git folder below {path}.",
+        cause="The path is wrong, or {principal} lacks CAN MANAGE.",
+        remedy="Correct the path. " + _GRANT_FOLDER),
+    row("folder_not_listed",
+        title="The Git folder of --folder is not visible",
+        message="The app can see no Git folder at {path}.",
+        cause="The Git folder does not exist, or {principal} lacks CAN MANAGE.",
+        remedy="Correct --folder. " + _GRANT_FOLDER),
+)
+
+_OWN_JOBS = (
+    row("job_principal_not_refreshed",
+        title="The app does not refresh the job's credential",
+        message="The job runs as {principal}, whose Git credential the app does not refresh{unseen}.",
+        cause="A job clones with the Git credential of its Run as identity.",
+        remedy="{refreshing}"),
+    row("job_credential_missing",
+        title="The job's Git credential does not exist yet",
+        message="The job runs as {principal}, which has no Git credential for Azure DevOps yet.",
+        cause="No run has stored the Git credential yet.",
+        remedy="Wait for the next run. If it repeats, check the workspace's Git credential and the app's log."),
+    row("job_wrong_provider",
+        title="The job has another Git provider",
+        message="The job's git_provider is \"{found}\", and its repository is in Azure DevOps.",
+        cause="The job uses a Git credential of another provider.",
+        remedy='In git_source, set "git_provider": "azureDevOpsServices" (not azureDevOpsServicesAad).'),
+    row("job_bad_url",
+        title="The job's git_url is wrong",
+        message="The job's git_url {found} {problem}.",
+        cause="An Azure DevOps credential does not work with this URL.",
+        remedy="Set git_url to the HTTPS clone URL, or correct git_provider."),
+    row("job_secret_in_url",
+        title="The job's git_url contains a password",
+        message="The job's git_url contains a password or a token.",
+        cause="Everyone who can view the job can read it.",
+        remedy="Revoke it in Azure DevOps, and remove it from git_url."),
+    row("job_repository_not_readable",
+        title="The identity cannot read a job's repository",
+        message="{happened}",
+        cause="No job with the app's credential is known to clone it.",
+        remedy="No action needed. The jobs' branches, tags, and commits were not checked."),
+    row("job_ref_not_found",
+        title="The job's branch or tag does not exist",
+        message="{ref} does not exist in {repository}{nearest}.",
+        cause="{url} has no branch, tag, or commit of this name.",
+        remedy="Correct git_source (main, not origin/main), or push it."),
+)
+
+_OWN_RUNS = (
+    row("token_expires_before_next_run",
+        title="The token expires before the next run",
+        message="The token {which} expires at {ends}, and {next_run}.",
+        cause="Pulls fail between its expiration and the next run.",
+        remedy="Set a more frequent REFRESH_SCHEDULE."),
+    row("interrupted",
+        title="The command was interrupted",
+        message="The command was interrupted before this step finished.",
+        cause="You pressed Ctrl+C. A request in progress might still have succeeded.",
+        remedy="Run the command again. It skips completed work."),
+    row("late_run",
+        title="The run started late",
+        message="This run started {minutes} minutes late.",
+        cause="{late_because} If the previous token expired first, pulls failed.",
+        remedy="No action needed after a deployment. Otherwise set a less frequent REFRESH_SCHEDULE, or check Function App > "
+        "Diagnose and solve problems."),
+    row("internal_error",
+        message="{error}{place}.",
+        cause="This is a bug in the app.",
+        remedy="Report it with the message."),
+    row("run_not_completed",
+        title="The platform stopped the run",
+        message="No log line shows how this run ended.",
+        cause="The platform stopped it for its duration, its memory, or a restart.",
+        remedy="No action needed if a later run succeeded. Otherwise check Function App > refresh_git > Invocations."),
+    row("run_overdue",
+        title="A scheduled run is missing",
+        message="No run ended between {last} and {until}. One was due at {due}.",
+        cause="The function is disabled, the app is stopped, or its storage is unavailable.",
+        remedy="Check Function App > Overview. " + _FUNCTIONS),
+    row("no_run_logged",
+        title="The logs show no run",
+        message="The logs show no run in the last {since}.",
+        cause="The function is disabled, the app is not deployed, or log lines are delayed.",
+        remedy="Check Function App > Overview. " + _FUNCTIONS),
+    row("component_not_found",
+        title="The Application Insights component is not visible",
+        message="Function app {app} has no Application Insights component.",
+        cause="The component does not exist, or your account cannot read it.",
+        remedy="Connect the app (Function App > Application Insights), or get the role Reader."),
+    row("stored_token_expired",
+        title="The stored token has expired",
+        message="{what}.",
+        cause="No later run stored a token, so pulls and jobs fail until one does.",
+        remedy="Show the failures: `{program} runs --app {app} --failed`"),
+)
+
+_OWN_FAN_OUT = (
+    row("slice_too_late",
+        title="The slice's message has expired",
+        message="Skipped slice {slice} of {slices}: its message expired at {until}.",
+        cause="The message waited until the next run was due.",
+        remedy="No action needed once. If it repeats, raise maximumInstanceCount or set a less frequent REFRESH_SCHEDULE."),
+    row("message_unreadable",
+        title="The app cannot read a queue message",
+        message="A message on the queue {why}.",
+        cause="Another version of the app or another client wrote it.",
+        remedy="No action needed after an upgrade. Otherwise check the queue's clients."),
+    row("workspace_not_listed",
+        title="A message names unknown workspaces",
+        message="The message names {count} workspaces that are not in WORKSPACES.",
+        cause="The list changed after the app queued the message, or another client wrote it.",
+        remedy="No action needed after a change of the list. Otherwise check the queue's clients."),
+    row("slice_duplicate",
+        title="The slice was queued twice",
+        message="Another message contains slice {slice} of {slices}.",
+        cause="The queue contained the slice twice. The app discarded this message.",
+        remedy="No action needed."),
+    row("slice_already_completed",
+        title="The slice is already completed",
+        message="Slice {slice} of {slices} is already completed.",
+        cause="Azure Functions redelivered the message. The next run retries the slice.",
+        remedy="No action needed."),
+    row("slice_abandoned",
+        title="The slice was abandoned",
+        message="Slice {slice} of {slices} was abandoned: its worker exited {times} times.",
+        cause="The worker process exited each time, possibly for lack of memory.",
+        remedy="Check the log at that time. If memory is low, raise instanceMemoryMB in infra/."),
+    row("slice_not_completed",
+        title="A slice was not completed",
+        message="{count} workspaces have no log line from before the next run: {places}.",
+        cause="No worker refreshed them in time.",
+        remedy="No action needed if the next run succeeded. Otherwise raise maximumInstanceCount or instanceMemoryMB in "
+        "infra/."),
+)
+
+_OWN_PERMISSIONS = (
+    row("grant_refused",
+        title="You lack the required role",
+        message="{happened}",
+        cause="This requires {who}. Your account lacks the role or uses another tenant.",
+        remedy="Sign in with such an account, or ask an administrator to run: `{command}`"),
+    row("grant_not_visible",
+        title="The grant is not visible yet",
+        message="The grant is not visible 30 seconds after the request succeeded.",
+        cause="The service is late, or another administrator removed it.",
+        remedy="Run onboard again in a few minutes."),
+    row("check_timed_out",
+        title="The check timed out",
+        message="Timed out before {host} was checked.",
+        cause="The services responded too late.",
+        remedy="Run the command again. Completed grants remain."),
+    row("member_cannot_sign_in",
+        title="The identity's access is not active",
+        message="The identity's access level in organization {organization} has status {status}.",
+        cause="The identity's access was disabled or has expired.",
+        remedy="Restore it in https://dev.azure.com/{organization}/_settings/users, then run onboard again."),
+    row("principal_not_in_account",
+        title="The account lacks the service principal",
+        message="The Databricks account has no service principal with application ID {client_id}.",
+        cause="client_id is misspelled, or belongs to another account.",
+        remedy=f"Set one from the list: `{IN_ACCOUNT} databricks account service-principals list` Or remove client_id, and "
+        "create one: `{program} onboard{options} --new-principal git-refresh --apply`"),
     row("principal_inactive",
+        title="The service principal is inactive",
         message="Service principal {client_id} is not active in {host}.",
-        cause="Somebody has deactivated it there, and this command takes no such decision back.",
-        remedy="If it is meant to work, tick Active: {host}, Settings, Identity and access, Service principals."),
+        cause="A workspace admin deactivated it.",
+        remedy=f"Activate it: {_PRINCIPALS}."),
     row("no_account_id",
-        message="{host} does not tell which Databricks account it belongs to.",
-        cause="What it tells of itself has no account id, and without it nothing can be looked up or granted in the account.",
-        remedy="Add --account-id with the id that https://accounts.azuredatabricks.net shows behind your name, at the top right."),
+        title="The Databricks account is unknown",
+        message="Could not determine the Databricks account of {host}.",
+        cause="The workspace does not report its account ID.",
+        remedy="Add --account-id with the ID in the user menu of https://accounts.azuredatabricks.net."),
     row("accounts_differ",
-        message="The workspaces of the list say that they belong to different Databricks accounts: {ids}.",
-        cause="A list is for workspaces of one account; or one of them says something wrong of itself.",
-        remedy="Add --account-id with the id of the account that is meant, or move the others into a list of their own."),
+        title="The workspaces belong to different accounts",
+        message="The workspaces of the list report different Databricks accounts: {ids}.",
+        cause="All workspaces of a list must belong to one account.",
+        remedy="Add --account-id with the correct account, or split the list."),
     row("grant_too_broad",
-        message="Can Manage on {path} would be more than the list needs, so it is not given.",
-        cause="It is a directory of many teams, or a person's home.",
-        remedy="Write paths in a directory of their own, as /Workspace/Shared/etl/main, /Repos/etl/prod or /Repos/etl/*. Of Git folders "
-        "that are there already, write each by its own path."),
+        title="The directory is too broad for CAN MANAGE",
+        message="Did not grant CAN MANAGE on {path}, which is broader than the list needs.",
+        cause="It is a shared directory or a home directory.",
+        remedy="Use a separate directory such as /Workspace/Shared/etl/main or /Repos/etl/*. List existing Git folders by "
+        "their own paths."),
     row("no_workspace_id",
-        message="The address {host} does not tell the workspace's id.",
-        cause="Only an address of the form https://adb-1234567890123456.7.azuredatabricks.net has it, and it is needed to assign to it.",
-        remedy="An account admin assigns the service principal to the workspace: https://accounts.azuredatabricks.net, Workspaces, "
-        "Permissions."),
+        title="The URL does not contain the workspace ID",
+        message="The URL {host} does not contain the workspace ID.",
+        cause="Only URLs such as https://adb-1234567890123456.7.azuredatabricks.net contain it.",
+        remedy="Ask an account admin to assign the service principal (account console > Workspaces > Permissions)."),
     row("manager_missing",
-        message="Service principal {client_id} does not manage service principal {id} of additional_principal_ids, so it may not keep its "
-        "Git credential.",
-        cause="It lacks the role Service principal: Manager on it. Such roles are replaced all at once, so this command leaves them alone.",
-        remedy="An account admin, or who manages it, grants the role: {host}, Settings, Identity and access, Service principals, "
-        "{principal}, Permissions, Grant access."),
-    row("additional_principal_not_found",
-        message="{host} has no service principal with id {id}, which additional_principal_ids names.",
-        cause=_PRINCIPAL_NOT_FOUND,
-        remedy=_CORRECT_PRINCIPAL),
+        title="The role Service principal: Manager is missing",
+        message="Service principal {client_id} cannot refresh the Git credential of {id} (additional_principal_ids).",
+        cause="The app's service principal {client_id} lacks the role Service principal: Manager.",
+        remedy=f"Ask an account admin or manager to grant it ({_PRINCIPALS} > {{principal}} > Permissions)."),
     row("principal_name_taken",
-        message="{host} has {count} named {name} already: application id {ids}.",
-        cause="Names of service principals need not be unique, so it cannot be told whether this one is meant.",
-        remedy='Write its application id as "client_id" in WORKSPACE_DEFAULTS, or give the new one another name: --new-principal NAME.'),
+        title="The service principal's name already exists",
+        message="{host} already has {count} named {name}, application ID {ids}.",
+        cause="Names are not unique, so onboard cannot choose one.",
+        remedy="Set client_id in WORKSPACE_DEFAULTS, or use another name: --new-principal NAME."),
+)
+
+_OWN_DEPLOYMENT = (
     row("function_app_not_found",
+        title="The function app does not exist",
         message="Subscription {subscription} has no function app {app}.",
-        cause="The name or the subscription is wrong, or your sign-in has no role on the app.",
-        remedy="Correct --app, --resource-group or --subscription. https://portal.azure.com shows the names under Function App."),
+        cause="The name is wrong, or your account has no role on the app.",
+        remedy="Correct --app, --resource-group, or --subscription."),
     row("function_app_elsewhere",
         message="Function app {app} is in another subscription, {subscription}.",
         cause="The Azure CLI uses a different subscription.",
         remedy="Add --subscription {subscription}."),
     row("function_app_ambiguous",
-        message="Subscription {subscription} has more than one function app {app}, in the resource groups {groups}.",
+        title="The function app's name is ambiguous",
+        message="Subscription {subscription} has several function apps {app}, in resource groups {groups}.",
         cause="Apps with a unique default host name can have the same name.",
         remedy="Add --resource-group NAME."),
     row("subscription_not_chosen",
+        title="The Azure CLI uses no subscription",
         message="The Azure CLI uses no subscription.",
-        cause="Your sign-in has no role in any subscription of the tenant, or it is for another tenant.",
+        cause="Your account has no role in any subscription of the tenant.",
         remedy="Sign in to the app's tenant, and select the subscription: `az login --tenant {tenant}`"),
     row("not_a_git_refresh_app",
+        title="The function app is not this app",
         message="Function app {app} has no setting of this app.",
-        cause="--app names another function app, or all settings were deleted.",
+        cause="--app is wrong, or all app settings were deleted.",
         remedy="Correct --app. If the settings were deleted, deploy infra/ again."),
     row("no_previous_settings",
-        message="Function app {app} has no previous settings to put back.",
-        cause="Nothing was deployed since its first list, or not all of the app settings PREVIOUS_* exist.",
-        remedy="Deploy the list that you want, from the history of your repository."),
+        title="The app has no previous settings",
+        message="Function app {app} has no previous settings to restore.",
+        cause="The app has its first list, or app settings PREVIOUS_* are missing.",
+        remedy="Deploy a list from your repository's history."),
     row("defaults_removed",
-        message="The file has no WORKSPACE_DEFAULTS, so those of the app are removed.",
-        cause="They belong to the previous entries, and might be wrong for those of the file.",
-        remedy="No action needed if the entries need none. Otherwise write WORKSPACE_DEFAULTS into the file."),
+        title="deploy removes WORKSPACE_DEFAULTS",
+        message="The file has no WORKSPACE_DEFAULTS, so deploy removes the app's.",
+        cause="The app's defaults belong to its previous entries.",
+        remedy="No action needed if the entries need none. Otherwise add them to the file."),
     row("file_is_previous",
-        message="The file is what the app had before its last deployment.",
-        cause="The file might be an older list: app settings have no date.",
-        remedy="No action needed if you mean it. Otherwise get the latest list, and run the command again."),
+        message="The file is the list from before the app's last deployment.",
+        cause="The file might be an older list.",
+        remedy="No action needed if you want this list. Otherwise get the latest."),
     row("previous_too_long",
-        message="The previous settings cannot be kept.",
-        cause="One of them is too long for the longer name of its app setting PREVIOUS_*.",
-        remedy="Save the current settings, if you might need them: `az functionapp config appsettings list --name {app} "
+        title="Previous settings are too long",
+        message="Cannot keep the previous settings.",
+        cause="A setting is too long for the name PREVIOUS_*.",
+        remedy="If you might need the current ones, save them: `az functionapp config appsettings list --name {app} "
         "--resource-group {group} --output json`"),
     row("run_not_seen",
-        message="No run with the new settings was seen yet.",
-        cause="None was due, or its log lines have not arrived yet. The settings are set.",
-        remedy="Read the logs again in some minutes: `{program} runs --app {app} --since 3h`"),
+        title="The first run is not visible yet",
+        message="No run with the new settings is visible yet.",
+        cause="No run was due, or log lines are late.",
+        remedy="Read the logs in some minutes: `{program} runs --app {app} --since 3h`"),
     row("app_settings_changed",
-        message="The app settings of {app} are not the ones that were shown. Nothing was set.",
-        cause="Another admin or a deployment has changed them since.",
-        remedy="Run the command again: it shows what it would change now."),
+        title="The app settings changed before deploy",
+        message="The app settings of {app} changed after they were shown.",
+        cause="Another admin or a deployment changed them. deploy set nothing.",
+        remedy="Run the command again."),
     row("app_settings_not_kept",
-        message="The app settings of {app} are not the ones that were set.",
-        cause="Another admin or a deployment has changed them at the same time.",
-        remedy="Run the command again: it shows what differs now."),
+        title="The app settings changed during deploy",
+        message="The app settings of {app} differ from the deployed ones.",
+        cause="Another admin or a deployment changed them at the same time.",
+        remedy="Run the command again."),
     row("alert_rules_disabled",
+        title="Alert rules are disabled",
         message="Alert rules are disabled: {rules}.",
-        cause="Somebody has disabled them, or the app got its first list without deploy.",
-        remedy="Enable them, unless that is meant: https://portal.azure.com, Monitor, Alerts, Alert rules."),
+        cause="An admin disabled them, or deploy did not set the first list.",
+        remedy="Enable them, unless the pause is intended (https://portal.azure.com > Monitor > Alerts > Alert rules)."),
     row("alert_rules_missing",
+        title="Alert rules are not visible",
         message="No alert rule of infra/ is visible in resource group {group}.",
-        cause="There is none, or your sign-in may not read them.",
-        remedy="If infra/ has created some, let a person with the role Monitoring Reader check that they are enabled: "
-        "https://portal.azure.com, Monitor, Alerts, Alert rules."),
-    row("internal_error",
-        message="{error}{place}.",
-        cause="This is a bug in the app.",
-        remedy="Report it to us with the message."),
+        cause="The alert rules do not exist, or your account cannot read them.",
+        remedy="If infra/ created some, ask a Monitoring Reader to check them (Monitor > Alerts > Alert rules)."),
     row("workspace_removed",
+        title="A workspace is not in the list",
         message="{host} is no longer in the list.",
-        cause="The app deletes nothing: the Git credential and the Git folders stay in the workspace. Jobs that use them fail when the "
-        "stored token expires, within 90 minutes.",
-        remedy="If they are still needed, put the entry back. Otherwise delete the Git folders in the workspace, and the Git credential, "
-        f"{_DELETE_CREDENTIAL}"),
+        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
+        remedy="Restore the entry, or delete folders and credential. " + _DELETE_CREDENTIAL),
     row("folder_removed",
+        title="A Git folder is not in the list",
         message="{path} is no longer in the list.",
-        cause="The app deletes nothing: the Git folder stays in the workspace at its commit. Jobs that use it get no new commits.",
-        remedy="If it is still needed, put the entry back. Otherwise delete it: `DATABRICKS_HOST={host} databricks repos delete {path}`"),
+        cause="The app deletes nothing. The Git folder stays at its commit.",
+        remedy="Restore the entry, or delete the Git folder: `DATABRICKS_HOST={host} databricks repos delete {path}`"),
     row("pattern_removed",
+        title="A path pattern is not in the list",
         message="{path}/* is no longer in the list.",
-        cause="The app deletes nothing: the Git folders below stay in the workspace at their commits. Jobs that use them get no new "
-        "commits.",
-        remedy="If they are still needed, put the entry back. Otherwise delete them in the workspace. To list them: "
-        "`DATABRICKS_HOST={host} databricks workspace list {path}`"),
+        cause="The app deletes nothing. The Git folders stay at their commits.",
+        remedy="Restore the entry, or list and delete the Git folders: `DATABRICKS_HOST={host} databricks workspace list "
+        "{path}`"),
     row("principal_removed",
+        title="An additional principal is not in the list",
         message="Service principal {principal_id} is no longer in additional_principal_ids.",
-        cause="The app deletes nothing: its Git credential stays in the workspace. Jobs that run as it fail when the stored token expires, "
-        "within 90 minutes.",
-        remedy="If it is still needed, put the ID back. Otherwise find the Git credential: "
-        "`DATABRICKS_HOST={host} databricks git-credentials list --principal-id {principal_id}` Then delete it by its id: "
-        "`DATABRICKS_HOST={host} databricks git-credentials delete ID --principal-id {principal_id}`"),
+        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
+        remedy="Restore the ID, or find its Git credential: `DATABRICKS_HOST={host} databricks git-credentials list "
+        "--principal-id {principal_id}` Then delete it by its ID: `DATABRICKS_HOST={host} databricks git-credentials delete "
+        "ID --principal-id {principal_id}`"),
+)
+
+_ALSO_FOUND = (
+    _also_found("devops_server", "{path} is a clone from Azure DevOps Server."),
+    _also_found("no_remote_repository", "{path} has no remote repository."),
+    _also_found("ref_not_found", "{ref} does not exist{nearest}."),
+    _also_found("folder_not_found", "{path} does not exist."),
+    _also_found("additional_principal_not_found", "{host} has no service principal with ID {id}, which additional_principal_ids contains."),
+    _also_found("logs_too_large", "{what}"),
 )
 
 # fmt: on
 
+OWN = (
+    *_OWN_SETTINGS,
+    *_OWN_IDENTITY,
+    *_OWN_OTHER_TENANT,
+    *_OWN_KEY_VAULT,
+    *_OWN_SIGN_IN,
+    *_OWN_CREDENTIAL,
+    *_OWN_FOLDER,
+    *_OWN_JOBS,
+    *_OWN_RUNS,
+    *_OWN_FAN_OUT,
+    *_OWN_PERMISSIONS,
+    *_OWN_DEPLOYMENT,
+    *_ALSO_FOUND,
+)
+"""Findings of the app itself, without a failure of a service."""
+
 PAGE = {
-    **SECTIONS,
-    "Any service": (*SECTIONS["Any service"], UNKNOWN),
-    "Found by the app itself": tuple(row for row in OWN if row.code not in {other.code for other in TABLE}),
+    "Settings": _OWN_SETTINGS,
+    "Identity": (*_IDENTITY, *_OWN_IDENTITY),
+    "Another tenant": (*_OTHER_TENANT, *_OWN_OTHER_TENANT),
+    "Key Vault": (*_KEY_VAULT, *_OWN_KEY_VAULT),
+    "Azure DevOps": _AZURE_DEVOPS,
+    "Workspace sign-in": (*_SIGN_IN, *_OWN_SIGN_IN),
+    "Git credential": (*_CREDENTIAL, *_OWN_CREDENTIAL),
+    "Git folder": (*_FOLDER, *_OWN_FOLDER),
+    "Jobs": (*_JOBS, *_OWN_JOBS),
+    "Any service": (*_ANY, UNKNOWN),
+    "Runs and logs": (*_LOGS, *_OWN_RUNS),
+    "Fan-out": (*_STORAGE, *_OWN_FAN_OUT),
+    "Permissions": _OWN_PERMISSIONS,
+    "Deployment": (*_RESOURCE_MANAGER, *_OWN_DEPLOYMENT),
 }
-"""Every code once, as people look them up. Rows of one code have one cause and one remedy."""
+"""Every code once, by section, in the order of the layers."""

@@ -205,7 +205,7 @@ def not_azure_devops(remote: Remote) -> Refuse:
         case RemoteKind.NONE:
             return Refuse("no_remote_repository")
         case RemoteKind.SERVER:
-            return Refuse("azure_devops_server")
+            return Refuse("devops_server")
         case RemoteKind.NO_HTTPS:
             return Refuse("remote_not_https", {"https": remote.https})
         case _:

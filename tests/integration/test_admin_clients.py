@@ -106,7 +106,7 @@ def test_a_reader_gets_the_name_of_the_missing_role(cloud: Cloud, vault: AdminVa
         vault.store(SECRET_NAME, VALUE, None, TAGS)
     found = explain(symptom_of(caught), DiagnosisContext(vault=fleet.vault.url))
     assert found.code == "key_vault_admin_forbidden"
-    assert found.message.startswith(f'Could not store the secret "{SECRET_NAME}": Key Vault answered 403')
+    assert found.message.startswith(f'Could not store the secret "{SECRET_NAME}": Key Vault returned 403')
     assert '--role "Key Vault Secrets Officer"' in found.remedy
 
 

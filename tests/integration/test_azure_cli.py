@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.cli.ask import NO_TERMINAL
 from git_refresh.failures.diagnosis import Diagnosis
 from localcloud import Cloud, Fleet
 from tests.support import warm
@@ -56,7 +57,7 @@ def test_a_sign_in_that_has_run_out_says_az_login(fleet: Fleet, laptop: Path) ->
     error = run_app({**os.environ, **fleet.settings}).workspaces[0].error
     assert error
     assert error.code == "azure_cli_not_signed_in"
-    assert error.message == "Could not get a token for Azure DevOps: Azure CLI: nobody is signed in."
+    assert error.message == "Could not get a token for Azure DevOps: Azure CLI: not signed in."
     assert "az login" in error.remedy
 
 
@@ -150,14 +151,14 @@ SAID = {
         "PermissionError",
     ),
     "/usr/bin/env: 'python3': No such file or directory": ("azure_cli_broken", "it exited with code 1"),
-    "ERROR: Please run 'az login' to setup account.": ("azure_cli_not_signed_in", "nobody is signed in"),
+    "ERROR: Please run 'az login' to setup account.": ("azure_cli_not_signed_in", "not signed in"),
     "ERROR: User 'me' does not exist in MSAL token cache. Run `az login`.": (
         "azure_cli_not_signed_in",
-        "nobody is signed in",
+        "not signed in",
     ),
     "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login": (
         "azure_cli_not_signed_in",
-        "nobody is signed in",
+        "not signed in",
     ),
 }
 
@@ -191,10 +192,10 @@ def test_a_certificate_that_az_rejects_goes_into_the_bundle_it_reads(
     fleet: Fleet, laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(laptop, f"sys.exit({NOT_VERIFIED.format('unable to get local issuer certificate')!r})")
-    assert "to the file (PEM) that REQUESTS_CA_BUNDLE names" in failure(fleet).remedy
+    assert "to the PEM file in REQUESTS_CA_BUNDLE" in failure(fleet).remedy
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    assert "Set REQUESTS_CA_BUNDLE to a file" in failure(fleet).remedy
+    assert "Set REQUESTS_CA_BUNDLE to a PEM file" in failure(fleet).remedy
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_an_az_that_takes_too_long_is_slow(
     laptop.chmod(0o755)
     error = failure(fleet)
     assert error.code == "azure_cli_slow"
-    assert error.message.endswith("Azure CLI: no answer came within 1 second.")
+    assert error.message.endswith("Azure CLI: no response within 1 second.")
     assert error.remedy.endswith(
         f"az account get-access-token --resource {DEVOPS} --query expiresOn --output json"
     )
@@ -278,8 +279,8 @@ def test_a_personal_token_is_not_stored_without_a_confirmation(cloud: Cloud, fle
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
         "Settings: the environment.\n"
-        "✗ run: there is no managed identity here, so this would store your own token (that of your sign-in with az login) as the "
-        "Git credential of 3 workspaces; add --yes if that is meant\nNothing was run.\n"
+        "✗ run: found no managed identity, so it would store your own Azure DevOps token (az login) as the "
+        f"Git credential of 3 workspaces. It {NO_TERMINAL}\nNothing was run.\n"
     )
     done = run(fleet, "--json")
     report = json.loads(done.stdout)
@@ -328,7 +329,7 @@ def test_a_person_at_a_terminal_is_asked(
     done = warm.on_terminal("run", environ=environ, columns=200, keys={"[y/N]": answer})
     shown = done.stdout.decode()
     assert (done.returncode, stored(fleet)) == (code, credentials), shown
-    assert "as the Git credential of 3 workspaces, until the app's next run. Go on? [y/N]" in shown
+    assert "as the Git credential of 3 workspaces, until the app's next run. Continue? [y/N]" in shown
     assert said in shown
 
 

@@ -128,7 +128,7 @@ def test_an_issuer_that_is_not_trusted_is_added_to_the_file_that_is_used(
     assert refused.detail == "unable to get local issuer certificate"
     remedy = explain(refused, DiagnosisContext()).remedy
     assert bool(re.match(r"Set REQUESTS_CA_BUNDLE", remedy)) == (variable == "")
-    assert (f"that {variable} names" in remedy) == (variable != "")
+    assert (f"in {variable}" in remedy) == (variable != "")
 
 
 def test_what_speaks_no_tls_is_no_matter_of_certificates(serve: Serve) -> None:

@@ -148,7 +148,7 @@ def test_an_oauth_secret_is_reported_thirty_days_before_it_expires(
     assert check.status == status
     assert check.error is None or check.error.code == {29: "secret_expires_soon", -1: "secret_expired"}[days]
     if status == "failed":
-        assert f"it ended on {ends:%Y-%m-%d at %H:%M} UTC." in check.message
+        assert f"it expired on {ends:%Y-%m-%d at %H:%M} UTC." in check.message
 
 
 def test_a_secret_without_an_expiry_is_a_warning(fleet: Fleet, look: Look) -> None:
@@ -157,7 +157,7 @@ def test_a_secret_without_an_expiry_is_a_warning(fleet: Fleet, look: Look) -> No
     assert not_ok(checks) == [("key_vault", "warning", "secret_without_expiration")]
     (line,) = layer(checks, "key_vault")
     assert line.error is not None
-    assert "nobody is warned" in line.error.cause
+    assert "no warning appears" in line.error.cause
     assert f"--vault-name contoso --name {SECRET_NAME} --expires YYYY-MM-DDT00:00:00Z" in line.error.remedy
 
 

@@ -282,7 +282,7 @@ def test_the_command_says_how_to_look_and_looks(scene: Scene) -> None:
     assert done.returncode == 1
     assert "\nJobs\n  ✓ data-1: 2 jobs with a Git source in Azure DevOps, 1 of them in order;" in shown
     assert (
-        f'  ✗ data-1, job {job.id} "nightly" (WORKSPACES[0]): It runs as service principal {STRANGER}'
+        f'  ✗ data-1, job {job.id} "nightly" (WORKSPACES[0]): The job runs as service principal {STRANGER}'
         in shown
     )
     assert "not looked at" not in shown

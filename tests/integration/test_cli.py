@@ -120,7 +120,7 @@ def test_a_missing_slice_is_reported_and_nothing_runs(
 ) -> None:
     done = cli("run", "--slice", number, **fleet.settings)
     assert done.returncode == 2
-    assert f'--slice: "{number}" does not exist: there is only slice 1' in done.stderr
+    assert f'--slice: "{number}" does not exist: the list has only slice 1' in done.stderr
     assert cloud.requests == []
 
 
@@ -372,8 +372,10 @@ def test_check_says_under_each_failure_what_to_do(cli: Cli, cloud: Cloud, fleet:
     lines = done.stdout.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("  ✗ "))
     assert lines[at].endswith("(key_vault_forbidden)")
-    assert lines[at + 1].startswith("      The app's identity may not read secrets")
-    assert lines[at + 2].startswith("      → Grant it, and wait some minutes: az role assignment create")
+    assert lines[at + 1].startswith("      The identity lacks the role Key Vault Secrets User")
+    assert lines[at + 2].startswith(
+        "      → Assign the role, and wait some minutes: az role assignment create"
+    )
     because = 'skipped, because the secret "databricks-oauth-secret" cannot be used'
     assert f"  – data-1, data-2, data-3: {because}" in lines  # noqa: RUF001  # as it is printed
     assert lines[-1] == "13 checks: 3 ok, 1 failed, 9 skipped."
@@ -538,7 +540,7 @@ def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
     assert sorted(told) == [
         "  ! CONCURRENCY: This is not a setting of this app; did you mean REFRESH_CONCURRENCY?",
         "  ! REFRESH_TIMEOUT: This is not a setting of this app; did you mean REFRESH_TIMEOUT_SECONDS?",
-        "  ! SLACK: This is not a setting of this app, nor one of the platform that it runs on.",
+        "  ! SLACK: This is not a setting of this app or of its platform.",
     ]
 
 

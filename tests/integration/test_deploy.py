@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from git_refresh.admin import resource_manager
 from git_refresh.cli import deploy as deploy_command
+from git_refresh.cli.ask import ADD_APPLY, NO_TERMINAL
 from git_refresh.cli.main import main
 from git_refresh.clients import rest
 from git_refresh.model.clock import SystemClock
@@ -128,8 +129,8 @@ def test_without_apply_it_shows_the_changes_and_sets_nothing(stage: Stage) -> No
     assert done.returncode == 0, done.stderr
     assert f"- {second}: " in shown
     assert "(workspace_removed)" in shown
-    assert "The next run is at " in shown
-    assert shown.splitlines()[-1] == "Nothing was set: to do it, add --apply."
+    assert "The next run starts at " in shown
+    assert shown.splitlines()[-1] == ADD_APPLY
     assert (stage.written, stage.app.settings) == ([], before)
     assert stage.deploy("--exit-code").returncode == 3
 
@@ -272,7 +273,7 @@ def test_at_a_terminal_a_new_host_is_asked_about_first(
         "--apply",
         environ={**trusting.environ, "TERM": "dumb"},
         columns=200,
-        keys={"Trust them? [y/N]": keys, "restarts it? [y/N]": "y\n"},
+        keys={"git.contoso.com. Continue? [y/N]": keys, "restarts it. Continue? [y/N]": "y\n"},
     )
     shown = done.stdout.decode()
     assert (done.returncode, bool(trusting.written)) == (code, set_), shown
@@ -282,7 +283,7 @@ def test_at_a_terminal_a_new_host_is_asked_about_first(
 def test_without_a_terminal_nothing_is_set_without_yes(stage: Stage) -> None:
     done = stage.deploy("--apply")
     assert (done.returncode, stage.written) == (2, [])
-    assert "--yes" in done.stderr.decode()
+    assert NO_TERMINAL in done.stderr.decode()
 
 
 # Concurrent and repeated
@@ -323,7 +324,7 @@ def test_a_request_that_was_lost_before_is_reported(stage: Stage) -> None:
 
 
 REFUSED: dict[str, tuple[faults.Action, str]] = {
-    "429": (faults.status(429, throttled().body, {"Retry-After": "3600"}), "azure_throttled"),
+    "429": (faults.status(429, throttled().body, {"Retry-After": "3600"}), "throttled"),
     "403": (
         faults.status(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}),
         "app_settings_forbidden",

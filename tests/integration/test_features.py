@@ -533,7 +533,7 @@ def test_a_folder_without_can_manage_is_found_and_names_the_permission(
     etl.commit({"new": "1"})
     report = run(**settings)
     assert codes(report) == ["permission_denied"]
-    assert "Can Manage on /Shared/team/a" in told(report)
+    assert "CAN MANAGE on /Shared/team/a" in told(report)
     assert list(tokens(workspace)) == [CLIENT_ID]
     folder.can_manage = True
     assert actions(run(**settings)) == [("/Shared/team/a", "updated")]
@@ -689,7 +689,7 @@ def test_a_missing_tag_is_named_and_nothing_is_done_for_it(
     entries = [{"path": path, "url": etl.url, "tag": "v1"} for path in (PROD, "/Shared/new")]
     report = run(**one(fleet, *entries))
     assert codes(report) == ["ref_not_found", "ref_not_found"]
-    assert told(report).count("etl has no branch or tag of this name.") == 2
+    assert told(report).count("etl has no such branch or tag.") == 2
     assert (prod.branch, prod.head) == before
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
@@ -992,7 +992,7 @@ def test_a_plain_directory_is_not_taken_for_a_git_cli_folder(
     workspace.add_folder("/Shared/team/a", etl)
     report = run(**one(fleet, {"path": "/Shared/team", **entry}))
     assert codes(report) == ["directory_of_git_folders"]
-    assert "Write /Shared/team/* for all Git folders below it" in told(report)
+    assert "Set the path to /Shared/team/* without url" in told(report)
     assert [seen.path for seen in traffic.writes()] == ["/api/2.0/git-credentials"]
 
 

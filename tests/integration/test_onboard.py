@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from git_refresh.cli.ask import NO_TERMINAL, after_interrupt
 from localcloud import Cloud, Fault, Variant, faults
 from localcloud.authority import OTHER_TENANT, TENANT
 from localcloud.databricks.account import MANAGER, RuleSet
@@ -326,7 +327,7 @@ def test_a_list_with_a_client_id_needs_no_new_principal(environ: dict[str, str])
     environ["WORKSPACE_DEFAULTS"] = json.dumps({"client_id": CLIENT_ID})
     done = warm.run("onboard", "--new-principal", "x", environ=environ)
     assert done.returncode == 2
-    assert b"--new-principal: is for a list without client_id" in done.stderr
+    assert b"--new-principal: needs a list without client_id" in done.stderr
 
 
 def test_a_list_that_would_not_use_it_gets_no_new_principal(environ: dict[str, str]) -> None:
@@ -578,7 +579,7 @@ def test_a_list_that_an_offline_check_rejects_is_not_looked_at(cloud: Cloud, env
 def test_without_anybody_to_ask_nothing_is_granted(cloud: Cloud, environ: dict[str, str]) -> None:
     done = warm.run("onboard", "--apply", environ=environ)
     assert done.returncode == 2
-    assert b"add --yes if that is meant" in done.stderr
+    assert NO_TERMINAL.encode() in done.stderr
     assert not writes(cloud)
 
 
@@ -605,8 +606,8 @@ def test_interrupted_it_says_that_what_was_granted_stays(
     running[0].join(60)
     cloud.on_request = None
     assert running[0].exitcode == 130
-    assert "What was granted stays" in shown.read_text()
-    assert "is not to be seen" not in shown.read_text()
+    assert after_interrupt(changed=True) in shown.read_text()
+    assert "grant_not_visible" not in shown.read_text()
     cloud.clear_faults()
     assert apply(environ)[0] == 0
     green(fleet)

@@ -336,7 +336,7 @@ def test_an_address_that_is_not_let_in_is_no_missing_right(
 def test_what_is_said_to_be_granted_and_is_not_to_be_seen_has_failed(cloud: Cloud, look: Look) -> None:
     cloud.inject(Fault(faults.status(200, {}), method="PATCH", route="/permissions/directories/"))
     desk = look().give()
-    desk.onboarding.see()
+    desk.onboarding.wait_until_visible()
     assert set(desk.codes()) == {"grant_not_visible"}
     assert len(desk.codes()) == 3
 
@@ -432,7 +432,7 @@ def test_a_refusal_elsewhere_does_not_hide_what_was_granted(fleet: UngrantedFlee
     for at, grant in enumerate(desk.found):
         if grant.kind == "organization" and "second-zone" in grant.description:
             desk.found[at] = grant.skipped("as one that was refused")
-    desk.give().onboarding.see()
+    desk.give().onboarding.wait_until_visible()
     assert "grant_not_visible" not in desk.codes()
     assert [grant.status for grant in desk.of("organization", "contoso")] == ["granted", "skipped", "skipped"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from git_refresh.cli.ask import after_interrupt
 from localcloud import Cloud, Fleet
 from localcloud.fleet import UngrantedFleet, seed_ungranted
 from tests.support import warm
@@ -14,7 +15,7 @@ from tests.support.terminal import screen
 CTRL_C, CTRL_D = "\x03", "\x04"
 ADDRESS = "https://adb-1.1.azuredatabricks.net\n"
 REPOSITORY = "https://dev.azure.com/contoso/Data/_git/etl\n"
-QUESTIONS = ("workspace's address:", "repository's address:", "[federated]:", "makes one):")
+QUESTIONS = ("Workspace URL:", "Clone URL of the repository:", "[federated]:", "creates one):")
 ANSWERS = (ADDRESS, REPOSITORY, "\n", "\n")
 """The replies to the prompts of `init`, in sequence."""
 
@@ -45,7 +46,7 @@ def test_the_question_of_onboard_that_is_interrupted_ends_it_with_130(
     environ = {**laptop_of(fleet.admin, cloud, tmp_path), **fleet.settings}
     done = warm.on_terminal("onboard", "--apply", environ=environ, columns=80, keys={"[y/N]:": key})
     assert done.returncode == 130, done.stdout
-    assert b"Nothing was granted." in done.stdout
+    assert after_interrupt(changed=False).encode() in done.stdout
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
@@ -61,7 +62,7 @@ def test_the_question_of_run_that_is_interrupted_ends_it_with_130(
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
 def test_no_word_of_a_question_is_broken_and_no_command_after_it(tmp_path: Path, columns: int) -> None:
-    keys = {"address:": ADDRESS, "repository's address:": REPOSITORY, "[federated]:": "\n", "one):": "\n"}
+    keys = {"Workspace URL:": ADDRESS, "repository:": REPOSITORY, "[federated]:": "\n", "one):": "\n"}
     done = warm.on_terminal("init", environ={}, columns=columns, keys=keys, folder=tmp_path)
     lines = screen(done.stdout)
     assert done.returncode == 0, lines

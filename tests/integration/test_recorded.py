@@ -225,9 +225,9 @@ READ = {
         lambda clients: clients.organization().project_id("Data Platform"),
         "5a1e0000-0000-4000-8000-0000000000a1",
     ),
-    "devops_entitlement_changed": Replay(lambda clients: clients.organization().raise_to_basic(MEMBER), None),
+    "devops_entitlement_changed": Replay(lambda clients: clients.organization().set_basic(MEMBER), None),
     "devops_membership_added": Replay(
-        lambda clients: clients.organization().put_into(MEMBER, "vssgp.NWEx", "Data Platform"), None
+        lambda clients: clients.organization().add_to_group(MEMBER, "vssgp.NWEx", "Data Platform"), None
     ),
     "keyvault_secret": Replay(latest, "dose00112233445566778899aabbccddeeff"),
     "keyvault_secret_stored": Replay(
@@ -287,7 +287,7 @@ REFUSED = {
     "resourcemanager_wrong_tenant": Replay(settings_of, "azure_wrong_tenant"),
     "resourcemanager_expired": Replay(settings_of, "azure_sign_in_rejected"),
     "resourcemanager_busy": Replay(saved, "app_update_in_progress"),
-    "resourcemanager_throttled": Replay(settings_of, "azure_throttled"),
+    "resourcemanager_throttled": Replay(settings_of, "throttled"),
     "logs_forbidden": Replay(last_run, "logs_forbidden", "/query$"),
     "logs_not_found": Replay(last_run, "logs_not_found", "/query$"),
     "logs_path_not_found": Replay(last_run, "logs_not_found", "/query$"),

@@ -333,4 +333,4 @@ def test_on_the_screen_each_command_stands_whole_on_a_line(environ: dict[str, st
     shown = done.stdout.decode().replace("\r\n", "\n")
     places = [shown.index(command) for command in report["commands"]]
     assert places == sorted(places)
-    assert "Nothing was removed" in shown
+    assert "No changes made." in shown

@@ -20,6 +20,7 @@ from git_refresh.admin import services
 from git_refresh.admin.rotation import work
 from git_refresh.admin.values import place_of, tags_of
 from git_refresh.cli import rotate as rotate_command
+from git_refresh.cli.ask import NO_TERMINAL, NOT_WITH_JSON, after_interrupt
 from git_refresh.cli.main import main
 from git_refresh.model.clock import Deadline
 from git_refresh.output.redact import silence_sdk_logs
@@ -117,7 +118,7 @@ def test_without_apply_it_shows_what_it_would_do_and_changes_nothing(stage: Stag
     done = stage.rotate()
     shown = done.stdout.decode()
     (planned,) = [line for line in shown.splitlines() if line.startswith("  + ")]
-    assert f"ends on {stage.old.ends:%Y-%m-%d}, in 19 days" in planned
+    assert f"expires on {stage.old.ends:%Y-%m-%d}, in 19 days" in planned
     assert "(untagged_oauth_secret)" in shown
     assert (
         f"DATABRICKS_HOST={stage.fleet.workspaces[0].url} "
@@ -135,13 +136,13 @@ def test_it_makes_tries_stores_and_says_each_thing(stage: Stage) -> None:
     assert new is not stage.old
     _, *said = [line.partition(": ")[2] for line in done.stderr.decode().splitlines()]
     assert said == [
-        f"created OAuth secret {new.id}, which ends on {new.ends:%Y-%m-%d}",
+        f"created OAuth secret {new.id}, which expires on {new.ends:%Y-%m-%d}",
         "signed in with it to 2 of 2 workspaces",
         f"stored it in Key Vault as version {stage.latest.version}",
         "read it back",
     ]
     assert (
-        f"  + OAuth secret {new.id} was made and stored, and ends on {new.ends:%Y-%m-%d}"
+        f"  + created and stored OAuth secret {new.id}, which expires on {new.ends:%Y-%m-%d}"
         in done.stdout.decode()
     )
     assert "(unknown_oauth_secret)" in done.stdout.decode()
@@ -169,9 +170,9 @@ def test_a_later_call_deletes_the_previous_secret_after_a_day(
     done = stage.apply()
     assert (
         done.stderr.decode()
-        == f"Settings: the environment.\n{SECRET_NAME}: deleted the former OAuth secret {first}\n"
+        == f"Settings: the environment.\n{SECRET_NAME}: deleted the previous OAuth secret {first}\n"
     )
-    assert f"  - former OAuth secret {first} of " in done.stdout.decode()
+    assert f"  - deleted previous OAuth secret {first} of " in done.stdout.decode()
     assert [each.id for each in stage.principal.secrets if each is not stage.old] == [second]
     report = stage.report("--apply", "--yes")
     assert (report["result"], report["applied"]) == ("ok", True)
@@ -194,7 +195,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
         "host": stage.fleet.workspaces[0].url,
         "workspaces": ["data-1", "data-2"],
         "action": "rotated",
-        "reason": f"the previous one ends on {stage.old.ends:%Y-%m-%d}, in 19 days",
+        "reason": f"the previous one expires on {stage.old.ends:%Y-%m-%d}, in 19 days",
         "expires_at": f"{datetime.fromisoformat(secret['expires_at']):%Y-%m-%dT%H:%M:%SZ}",
         "new_id": new.id,
         "previous": [],
@@ -206,7 +207,7 @@ def test_json_has_all_of_it(stage: Stage) -> None:
 def test_what_ends_later_is_left_alone(stage: Stage) -> None:
     done = stage.apply("--within", "10d")
     assert (done.returncode, stage.written) == (0, [])
-    assert "  = stays: it ends on " in done.stdout.decode()
+    assert "  = unchanged: it expires on " in done.stdout.decode()
 
 
 def test_a_secret_that_has_leaked_is_rotated_at_once_by_its_name(stage: Stage) -> None:
@@ -260,10 +261,7 @@ def test_two_admins_at_once_both_end_with_a_secret_that_works(stage: Stage, tmp_
 def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
     done = stage.rotate("--apply")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode() == (
-        "Settings: the environment.\n"
-        "✗ --apply: there is no terminal to ask on; add --yes to do what rotate shows without --apply\n"
-    )
+    assert done.stderr.decode() == f"Settings: the environment.\n✗ --apply: {NO_TERMINAL}\n"
     assert stage.written == []
     assert stage.apply("--within", "10d").returncode == 0, "nobody is asked where there is nothing to do"
     assert stage.rotate("--apply", "--within", "10d").returncode == 0
@@ -277,16 +275,16 @@ def test_a_person_at_a_terminal_is_asked(stage: Stage, keys: str, code: int, wri
     done = warm.on_terminal("rotate", "--apply", environ=environ, columns=200, keys={"[y/N]": keys})
     shown = done.stdout.decode()
     assert (done.returncode, len(stage.written)) == (code, written), shown
-    assert "This makes and stores 1 OAuth secret. Go on? [y/N]" in shown
-    assert "  + a new OAuth secret is made and stored: the previous one ends on" in shown
+    assert "This creates and stores 1 OAuth secret. Continue? [y/N]" in shown
+    assert "  + create and store a new OAuth secret: the previous one expires on" in shown
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("databricks-oauth-secrt", f'is no secret of the list; did you mean "{SECRET_NAME}"?'),
+        ("databricks-oauth-secrt", f'is not a secret of the list; did you mean "{SECRET_NAME}"?'),
         ("data-2", f"is a workspace; write the name of its secret: {SECRET_NAME}"),
-        ("x", f"is no secret of the list; write one of {SECRET_NAME}"),
+        ("x", f"is not a secret of the list; write one of {SECRET_NAME}"),
     ],
 )
 def test_an_unknown_name_is_reported_and_nothing_is_read(stage: Stage, name: str, said: str) -> None:
@@ -331,7 +329,7 @@ def test_a_list_without_secrets_has_nothing_to_rotate(stage: Stage) -> None:
     done = stage.apply(WORKSPACES=json.dumps([{"host": host, "auth": "managed_identity"}]))
     assert (done.returncode, stage.cloud.requests) == (0, [])
     assert done.stdout.decode() == (
-        "No workspace of the list signs in with an OAuth secret: there is nothing to rotate.\n"
+        "Nothing to rotate: no workspace of the list signs in with an OAuth secret.\n"
     )
 
 
@@ -377,7 +375,7 @@ def test_while_an_entry_of_the_list_is_wrong_nothing_is_deleted(stage: Stage) ->
     stage.pass_days(2)
     done = stage.apply(SECRET_NAME, WORKSPACES=json.dumps(entries))
     assert done.returncode == 1
-    assert "stays: an entry of the list is wrong, and may use it" in done.stdout.decode()
+    assert ": an entry of the list is invalid, and might use it" in done.stdout.decode()
     assert first in {each.id for each in stage.principal.secrets}
 
 
@@ -476,7 +474,7 @@ def test_a_previous_secret_that_cannot_be_deleted_is_deleted_later(stage: Stage)
     stage.cloud.inject(Fault(REFUSED["databricks"], method="DELETE"))
     done = stage.apply()
     assert done.returncode == 1
-    assert "is still there: it could not be deleted" in done.stdout.decode()
+    assert "✗ could not delete previous OAuth secret" in done.stdout.decode()
     stage.cloud.clear_faults()
     stage.cloud.inject(Fault(faults.act_then(faults.reset()), method="DELETE", nth=1))
     assert stage.apply().returncode == 0
@@ -595,17 +593,18 @@ def test_at_a_terminal_a_question_decides_about_what_cannot_be_reached(
 ) -> None:
     trouble = faults.status(500, {"error_code": "INTERNAL_ERROR", "message": "oops"})
     stage.cloud.inject(Fault(trouble, host=stage.fleet.workspaces[1].host, route=TOKEN, nth=1, times=3))
+    unreachable = stage.fleet.workspaces[1].url
     environ = {**stage.environ, "TERM": "dumb"}
     done = warm.on_terminal(
         "rotate",
         "--apply",
         environ=environ,
         columns=200,
-        keys=dict.fromkeys(("there? [y/N]", "Go on? [y/N]"), keys),
+        keys=dict.fromkeys((f"{unreachable}. Continue? [y/N]", "secret. Continue? [y/N]"), keys),
     )
     shown = done.stdout.decode()
     assert (done.returncode, len(stage.written)) == (code, written), shown
-    assert f"{stage.fleet.workspaces[1].url} cannot be reached." in shown
+    assert f"cannot be tried at {unreachable}." in shown
 
 
 def test_many_that_hang_are_tried_together_and_not_for_long(
@@ -741,7 +740,7 @@ def test_ctrl_c_while_it_looks_says_that_nothing_was_done(
         told = {each["name"]: [error["code"] for error in each["errors"]] for each in report["secrets"]}
         assert told == {SECRET_NAME: ["interrupted"], SECOND: ["interrupted"]}
     else:
-        assert said.endswith("Interrupted; nothing was done.\n")
+        assert said.endswith(f"{after_interrupt(changed=False)}\n")
         assert "Done" not in said
         assert said.count("(interrupted)") == 2
 
@@ -749,7 +748,7 @@ def test_ctrl_c_while_it_looks_says_that_nothing_was_done(
 def test_json_output_asks_no_question(stage: Stage) -> None:
     done = warm.on_terminal("rotate", "--apply", "--json", environ=stage.environ, columns=200)
     assert (done.returncode, stage.written) == (2, [])
-    assert "add --yes to do what rotate --json shows without --apply" in done.stdout.decode()
+    assert NOT_WITH_JSON in done.stdout.decode()
 
 
 def test_who_has_taken_long_can_still_take_back_what_cannot_be_stored(

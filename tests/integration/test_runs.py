@@ -176,7 +176,7 @@ def test_a_part_of_the_rows_is_said_and_makes_no_run_failed(stage: Stage) -> Non
     stage.logs.most = 2
     code, found = stage.runs()
     assert (code, found["complete"], len(found["runs"])) == (0, False, 2)
-    assert [each["code"] for each in found["findings"]] == ["logs_incomplete"]
+    assert [each["code"] for each in found["findings"]] == ["logs_too_large"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_throttled_query_is_sent_again_and_at_last_told(stage: Stage) -> None:
     assert stage.runs()[0] == 0
     stage.fail(faults.status(429, throttled(900).body, {"Retry-After": "900"}))
     code, found = stage.runs()
-    assert (code, found["error"]["code"]) == (1, "logs_throttled")
+    assert (code, found["error"]["code"]) == (1, "throttled")
 
 
 def test_a_new_component_without_tables_is_told_as_such(stage: Stage) -> None:

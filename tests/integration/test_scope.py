@@ -81,7 +81,7 @@ def test_only_the_folder_of_a_pattern_is_moved(cli: Cli, fleet: Fleet) -> None:
     assert (folder["path"], folder["to"], mirror.head) == (ETL, head, before)
     there_is_none = cli("run", "--folder", "/Repos/etl/none", WORKSPACES=json.dumps(listed))
     assert there_is_none.returncode == 1
-    assert "There is no Git folder at /Repos/etl/none that" in there_is_none.stdout
+    assert "The app can see no Git folder at /Repos/etl/none" in there_is_none.stdout
     assert "(folder_not_listed)" in there_is_none.stdout
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from git_refresh.cli.files import read_settings
 from git_refresh.failures.diagnosis import in_general
-from git_refresh.failures.table import OWN, SECTIONS, SHARED, TABLE, UNKNOWN, Row
+from git_refresh.failures.table import OWN, PAGE, SHARED, TABLE, UNKNOWN, Row
 from git_refresh.settings.load import load
 from git_refresh.settings.models import Folder, Workspace
 from git_refresh.settings.names import SETTINGS
@@ -58,18 +58,19 @@ def test_every_code_that_a_page_links_to_is_in_the_table() -> None:
             assert found <= codes
 
 
-def test_the_page_on_failures_has_every_row_of_the_table() -> None:
+def test_the_page_on_failures_lists_its_sections_and_has_every_row_once() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     for row in (*TABLE, UNKNOWN, *OWN):
-        assert f"### `{row.code}`\n" in page
-    for title in (*SECTIONS, "Found by the app itself"):
+        assert page.count(f"### `{row.code}`\n") == 1
+    for title in PAGE:
         assert f"\n## {title}\n" in page
+        assert f"[{title}](#{_anchor(title)})" in page.partition("\n## Settings\n")[0]
 
 
 def test_a_shared_remedy_is_on_the_page_once_and_linked_from_each() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     for title, remedy in SHARED.items():
-        rows = [row for row in (*TABLE, *OWN) if remedy in row.remedy]
+        rows = {row.code for row in (*TABLE, *OWN) if remedy in row.remedy}
         assert len(rows) > 1
         assert page.count(in_general(Row("", remedy=remedy), "`").remedy) == 1
         assert page.count(f"[{title}](#{_anchor(title)})") == len(rows)

@@ -131,15 +131,18 @@ def _templates(row: Row) -> list[str]:
 
 def for_others() -> Iterator[tuple[str, str]]:
     """Yield the commands that `onboard` prints for another admin."""
-    yield "let_into_organization", commands.let_into_organization("contoso", GUID, ["p"], looked_up="it's")
-    yield "put_into_group", commands.put_into_group("contoso", "aadsp.x", "vssgp.y")
+    yield "add_to_organization", commands.add_to_organization("contoso", GUID, ["p"], looked_up="it's")
+    yield "add_to_group", commands.add_to_group("contoso", "aadsp.x", "vssgp.y")
     yield "assign", commands.assign(GUID, "1", GUID)
     yield "add_principal", commands.add_principal(HOST, GUID, "it's")
     yield "add_principal of Databricks", commands.add_principal(HOST, None, "it's")
     yield "entitle", commands.entitle(HOST, 7)
     yield "show_principal", commands.show_principal(HOST, 7)
-    yield "write_policy", commands.write_policy(GUID, GUID, "https://login.microsoftonline.com/x/v2.0", GUID)
-    yield "let_manage", commands.let_manage(HOST, "repos", "/Repos/it's", GUID, made=True)
+    yield (
+        "create_policy",
+        commands.create_policy(GUID, GUID, "https://login.microsoftonline.com/x/v2.0", GUID),
+    )
+    yield "grant_can_manage", commands.grant_can_manage(HOST, "repos", "/Repos/it's", GUID, creates=True)
     yield "look_up_identity", commands.look_up_identity(GUID)
     yield "consent", commands.consent(GUID, GUID)
     yield "onboard", commands.onboard(FACTS.invocation)
@@ -148,7 +151,7 @@ def for_others() -> Iterator[tuple[str, str]]:
 def removals() -> Iterator[tuple[str, str]]:
     """Yield the commands that `onboard --remove` prints."""
     yield "delete_credential", commands.delete_credential(HOST, 9, 7)
-    yield "take_permission", commands.take_permission(HOST, "repos", 8, GUID)
+    yield "remove_permission", commands.remove_permission(HOST, "repos", 8, GUID)
     yield "delete_oauth_secret", commands.delete_oauth_secret(HOST, 7, "0a1b")
     yield "delete_policy", commands.delete_policy(GUID, 7, "git-refresh-x")
     yield "unassign", commands.unassign(GUID, "1", 7)

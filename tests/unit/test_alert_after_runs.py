@@ -96,9 +96,7 @@ def test_the_credential_of_an_additional_principal_counts_as_its_own(
 
 NO_FAILURE_OF_A_WORKSPACE = {
     "app_update_in_progress",
-    "azure_throttled",
     "claim_not_made",
-    "logs_throttled",
     "secret_name_busy",
 }
 

@@ -229,7 +229,7 @@ def test_a_principal_that_is_not_refreshed_fails_with_the_line_to_add() -> None:
     first, second = [check for check in of_jobs(checks) if check.error]
     assert first.subject == 'data-1, job 1 "nightly"'
     assert first.message == (
-        f"It runs as service principal {ROBOT}, whose Git credential this app does not keep fresh."
+        f"The job runs as service principal {ROBOT}, whose Git credential the app does not refresh."
     )
     assert first.error
     assert second.error
@@ -256,7 +256,7 @@ def test_one_with_a_credential_of_its_own_is_a_warning(others: list[StoredCreden
     line = only(look(doors=doors))
     assert line.error
     assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
-    assert line.message.endswith("does not keep fresh.")
+    assert line.message.endswith("does not refresh.")
     doors.jobs.stored[71] = [StoredCredential(7, "gitHub", "x")]
     assert findings(look(doors=doors)) == [("failed", "job_principal_not_refreshed")]
 
@@ -284,7 +284,7 @@ def test_credentials_that_could_not_be_looked_at_may_be_there(error: Exception) 
     assert line.error
     assert (line.status, line.error.code) == ("warning", "job_principal_not_refreshed")
     assert line.message == (
-        f"It runs as service principal {ROBOT}, whose Git credential this app does not keep fresh; "
+        f"The job runs as service principal {ROBOT}, whose Git credential the app does not refresh; "
         "whether it has one could not be looked at."
     )
     assert line.error.remedy.endswith('write "additional_principal_ids": [71].')
@@ -489,7 +489,7 @@ def test_a_malformed_azure_devops_url_is_reported(url: str, provider: str, statu
     (line,) = [check for check in of_jobs(checks) if check.error and check.error.code == "job_bad_url"]
     assert line.status == status
     assert line.message.startswith(
-        f"Its git_url {url.removeprefix('git@').replace('git@', '').split('?')[0]} "
+        f"The job's git_url {url.removeprefix('git@').replace('git@', '').split('?')[0]} "
     )
     assert said in line.message
     assert "this folder" not in line.message
@@ -621,7 +621,7 @@ def test_of_what_only_others_jobs_clone_the_app_need_not_be_let_in() -> None:
     (line,) = [check for check in told if check.layer == "azure_devops"]
     assert line.error
     assert (line.status, line.error.code) == ("warning", "job_repository_not_readable")
-    assert "nothing to do" in line.error.remedy
+    assert line.error.remedy.startswith("No action needed.")
     assert CheckReport(tuple(told)).result == "ok"
 
     def azure_devops(checks: list[Check]) -> list[tuple[str, str]]:

@@ -231,7 +231,7 @@ def test_a_directory_of_git_folders_is_recognized() -> None:
     assert isinstance(step, Refuse)
     told = finding(step.code, DiagnosisContext(path=folder.path), **step.values)
     assert told.code == "directory_of_git_folders"
-    assert "Write /Repos/etl/prod/* " in told.remedy
+    assert " /Repos/etl/prod/* " in told.remedy
 
 
 @pytest.mark.parametrize(("given", "code", "said"), REFUSED.values(), ids=REFUSED)

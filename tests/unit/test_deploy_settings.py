@@ -4,14 +4,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from git_refresh.admin.deployment import PAUSE, Deployment, deploy, is_ours, is_paused, restore
+from git_refresh.cli import render
+from git_refresh.cli.deploy import DeployReport, show_deployment
+from git_refresh.cli.main import main
 from git_refresh.settings.names import MOST_BYTES, PREVIOUS, SET_BY_DEPLOY, near_misses, unknown_names
 
 HOST = "https://adb-1.1.azuredatabricks.net"
+A, B = "5a1e0000-0000-4000-8000-00000000000a", "5a1e0000-0000-4000-8000-00000000000b"
 OTHER = "https://adb-2.2.azuredatabricks.net"
 URL = "https://dev.azure.com/contoso/Data%20Platform/_git/etl"
 FOLDER = {"path": "/Repos/etl/prod", "url": URL, "branch": "main"}
@@ -60,6 +65,34 @@ SAME: dict[str, tuple[object, object]] = {
     "/Workspace in front": ([with_(folders=["/a/b"])], [with_(folders=["/Workspace/a/b"])]),
     "keys in another order": ([ENTRY], [dict(reversed(ENTRY.items()))]),
 }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({"client_id": A}, {"client_id": B}, ["adb-1"]),
+        ({"client_id": A}, {}, ["adb-1"]),
+        ({}, {"client_id": B}, []),
+        ({"client_id": A}, {"client_id": A.upper()}, []),
+    ],
+)
+def test_a_workspace_with_another_service_principal_is_named(
+    old: dict[str, str], new: dict[str, str], replaced: list[str]
+) -> None:
+    """Wherever the ID stands: in the entry or in the defaults."""
+    host = {"host": HOST}
+    in_entry = settings(WORKSPACES=[host | old])
+    in_defaults = settings(WORKSPACES=[host], WORKSPACE_DEFAULTS=new)
+    assert Deployment(in_entry, in_defaults).replaced_principals() == replaced
+
+
+def test_a_plan_that_replaces_a_principal_names_the_command_that_lists_its_credential(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with click.Context(main):
+        show_deployment(DeployReport("different", replaced_principals=("adb-1",)), render.console())
+    words = " ".join(capsys.readouterr().out.split())
+    assert words.count("onboard --remove --settings FILE") == 1
 
 
 def test_no_folders_instead_of_those_of_the_defaults_is_a_change() -> None:

@@ -15,6 +15,7 @@ import pytest
 import requests
 import urllib3
 
+from git_refresh.cli.explain import title_of
 from git_refresh.clients import connections, session
 from git_refresh.clients.retry import call
 from git_refresh.clients.session import LastResponse
@@ -325,13 +326,13 @@ CASES = (
     manager("an unknown subscription", "subscription_not_found", 404, "SubscriptionNotFound"),
     manager("a locked app", "azure_resource_locked", 409, "ScopeLocked", Operation.SET_APP_SETTINGS),
     manager("another change at once", "app_update_in_progress", 409, "Conflict", Operation.SET_APP_SETTINGS),
-    manager("too many requests to Azure", "azure_throttled", 429, "TooManyRequests"),
+    manager("too many requests to Azure", "throttled", 429, "TooManyRequests"),
     logs("a token of another tenant for the logs", "logs_wrong_tenant", 401, "AuthenticationFailed"),
     logs("a token that the logs do not take", "logs_wrong_tenant", 403, "InvalidAuthenticationToken"),
     logs("a person without a role on the logs", "logs_forbidden", 403, "InsufficientAccessError"),
     logs("a component that was deleted", "logs_not_found", 404, "PathNotFoundError"),
     logs("a component without a line", "logs_empty", 400, "SemanticError"),
-    logs("too many queries", "logs_throttled", 429, "ThrottledError"),
+    logs("too many queries", "throttled", 429, "ThrottledError"),
     network(
         "more log lines than fit",
         "logs_too_large",
@@ -686,7 +687,7 @@ CASES = (
     ),
     exchanged(
         "a federated principal without rights",
-        "federation_no_workspace_access",
+        "not_in_workspace",
         403,
         "access_denied",
         "No access",
@@ -917,7 +918,7 @@ CASES = (
     ),
     Case(
         "a workspace whose host name resolved before",
-        "workspace_connection_failed",
+        "connection_lost",
         Service.DATABRICKS,
         error=DNS,
         known=proved(Known.REACHED),
@@ -1134,7 +1135,7 @@ CASES = (
     ),
     databricks(
         "a folder without a remote repository",
-        "repository_url_missing",
+        "no_remote_repository",
         400,
         "BAD_REQUEST",
         "Git repository URL missing.",
@@ -1374,9 +1375,21 @@ def test_no_brace_is_left_and_what_is_known_is_filled_in(row: Row) -> None:
     assert not re.search(rf"\b({'|'.join([*unknown, 'VAULT'])})\b", known.cause + known.remedy)
 
 
+@pytest.mark.parametrize("row", [*TABLE, UNKNOWN, *OWN], ids=lambda row: row.code)
+def test_the_texts_of_a_row_are_short(row: Row) -> None:
+    def words(text: str) -> int:
+        return len(re.sub(r"`[^`]*`| >", "", text).split())
+
+    assert words(row.message) <= 15
+    assert words(row.cause) <= 15
+    assert words(row.remedy) <= 20
+    assert words(title_of(row)) <= 8
+    assert not title_of(row).endswith(".")
+
+
 def test_an_unknown_failure_says_who_what_and_under_which_id() -> None:
     found = explain(symptom_of(next(case for case in CASES if case.code == "unknown")), FACTS)
-    assert found.happened == "Databricks answered 418 TEAPOT (request id req-1)."
+    assert found.happened == "Databricks returned 418 TEAPOT (request ID req-1)."
     assert "read the job" in found.message
     assert "Databricks" in found.cause
     assert "teapot" not in words(found)
@@ -1386,12 +1399,12 @@ SAID = {
     "no time": ((FailureKind.OUT_OF_TIME,), "Databricks: the run ran out of time."),
     "an answer": (
         (FailureKind.ANSWER, 403, "DENIED", "", "req-1"),
-        "Databricks answered 403 DENIED (request id req-1).",
+        "Databricks returned 403 DENIED (request ID req-1).",
     ),
-    "an answer without words": ((FailureKind.ANSWER, 503), "Databricks answered 503."),
+    "an answer without words": ((FailureKind.ANSWER, 503), "Databricks returned 503."),
     "no answer in time, though a status came": (
         (FailureKind.TIMEOUT, 200),
-        "Databricks: no answer came in time.",
+        "Databricks: no response in time.",
     ),
     "no connection": ((FailureKind.REFUSED,), "Databricks: the connection was refused."),
 }
@@ -1537,7 +1550,7 @@ def test_the_files_of_a_conflict_are_named_and_nothing_after_them() -> None:
         ),
         (
             "a principal that is not in the workspace",
-            "https://adb-1.1.azuredatabricks.net, Settings, Identity and access, Service principals",
+            "https://adb-1.1.azuredatabricks.net > Settings > Identity and access > Service principals",
         ),
         ("uncommitted changes", "/Repos/etl/prod"),
         ("uncommitted changes", '"on_conflict": "discard"'),
@@ -1550,7 +1563,7 @@ def test_a_remedy_is_what_to_type_or_where_to_click(name: str, exact: str) -> No
 def test_a_refusal_with_its_status_as_code_shows_it_once() -> None:
     for code in ("403", 403):
         case = databricks("", "", 403, code, "Unauthorized network access to workspace: 1")
-        assert how_it_failed(symptom_of(case)) == "Databricks answered 403 (request id req-1)."
+        assert how_it_failed(symptom_of(case)) == "Databricks returned 403 (request ID req-1)."
 
 
 REFUTES: dict[Known, tuple[str, ...]] = {
@@ -1558,7 +1571,7 @@ REFUTES: dict[Known, tuple[str, ...]] = {
     Known.AS_ADMIN: ("service principal is not assigned", r"\bonboard\b"),
     Known.REACHED: ("does not resolve", r"Check host\b"),
     Known.TOKEN_STORED: ("has expired", "no Git credential", "store a valid token"),
-    Known.TOKEN_ACCEPTED: ("may not read", "Basic", "url is wrong", "disabled"),
+    Known.TOKEN_ACCEPTED: ("cannot read", "Basic", "URL is wrong", "disabled"),
     Known.REF_SEEN: ("Branch main does not exist", "Correct branch"),
     Known.DISCARDED: ("has uncommitted changes", "on_conflict"),
     Known.DIVERGED: ("has uncommitted changes", "on_conflict"),
@@ -1604,7 +1617,6 @@ GRANTED = {
     "not_in_workspace",
     "federation_policy_missing",
     "federation_subject_mismatch",
-    "federation_no_workspace_access",
     "credential_forbidden",
     "permission_denied",
     "folder_not_found",

@@ -63,7 +63,7 @@ def test_a_code_is_known_as_it_is_copied(typed: str) -> None:
     [
         ("key_vault_forbiden", 'Error: "key_vault_forbiden" is not a code; did you mean key_vault_forbidden'),
         ("conflict", "did you mean git_conflict?"),
-        ("qqqqqq", "explain alone lists all of them"),
+        ("qqqqqq", "run explain without a code"),
         ("\x1b[31m", r'"\x1b[31m" is not a code'),
     ],
 )

@@ -248,7 +248,7 @@ def test_a_slice_that_kills_its_worker_is_given_up_red_and_never_poison(stage: S
     dies(stage, stage.deliver)
     dies(stage, lambda: stage.deliver(count=2))
     raised, (line,) = stage.deliver(count=3)
-    assert "slice_abandoned: Slice 1 of 3 was given up: its worker has died 2 times." in raised
+    assert "slice_abandoned: Slice 1 of 3 was abandoned: its worker exited 2 times." in raised
     assert (line["event"], line["result"], line["code"]) == (
         "git_refresh.message_skipped",
         "failed",
@@ -280,7 +280,7 @@ def test_without_a_claim_the_slice_is_refreshed_all_the_same_and_says_so(stage: 
     ((_, given),) = stage.ran
     (told,) = given["notes"]
     assert str(told).startswith(
-        "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage answered 403 AuthorizationFailure."
+        "FAN_OUT: claim_denied: Could not claim slice 1 of 3: Azure Storage returned 403 AuthorizationFailure."
     )
 
 

@@ -66,7 +66,7 @@ def after(call: list[str], option: str) -> str:
 
 
 def test_an_organization_gets_a_member_with_basic_access_as_reader(typed: Typed) -> None:
-    (call,) = typed(commands.let_into_organization("O'Neill & Co", OBJECT_ID, ["p-1", "p-2"]))
+    (call,) = typed(commands.add_to_organization("O'Neill & Co", OBJECT_ID, ["p-1", "p-2"]))
     body = json.loads(after(call, "--body"))
     assert body["accessLevel"] == {"accountLicenseType": "express"}
     assert body["servicePrincipal"]["originId"] == OBJECT_ID
@@ -77,7 +77,7 @@ def test_an_organization_gets_a_member_with_basic_access_as_reader(typed: Typed)
 
 
 def test_a_command_looks_up_a_project_id_that_onboard_could_not(typed: Typed) -> None:
-    command = commands.let_into_organization("contoso", OBJECT_ID, [], looked_up='It\'s "a" $(x)/ü')
+    command = commands.add_to_organization("contoso", OBJECT_ID, [], looked_up='It\'s "a" $(x)/ü')
     look_up, call = typed(command)
     assert after(look_up, "--url").startswith(
         "https://dev.azure.com/contoso/_apis/projects/It%27s%20%22a%22%20%24%28x%29%2F%C3%BC?api-version="
@@ -87,12 +87,12 @@ def test_a_command_looks_up_a_project_id_that_onboard_could_not(typed: Typed) ->
 
 
 def test_an_empty_list_grants_no_access(typed: Typed) -> None:
-    (call,) = typed(commands.let_into_organization("contoso", OBJECT_ID, []))
+    (call,) = typed(commands.add_to_organization("contoso", OBJECT_ID, []))
     assert "projectEntitlements" not in json.loads(after(call, "--body"))
 
 
 def test_a_member_is_put_into_a_group_by_their_descriptors(typed: Typed) -> None:
-    (call,) = typed(commands.put_into_group("contoso", "aadsp.x", "vssgp.y"))
+    (call,) = typed(commands.add_to_group("contoso", "aadsp.x", "vssgp.y"))
     assert after(call, "--url").startswith(
         "https://vssps.dev.azure.com/contoso/_apis/graph/memberships/aadsp.x/vssgp.y?api-version="
     )
@@ -101,7 +101,9 @@ def test_a_member_is_put_into_a_group_by_their_descriptors(typed: Typed) -> None
 
 @pytest.mark.parametrize("path", ["/Repos/etl", "/Workspace/a b/$(rm -rf x)", '/It\'s "here"', "/ä/`x`;y"])
 def test_can_manage_is_given_on_the_very_path_and_nothing_in_it_is_run(typed: Typed, path: str) -> None:
-    make, status, update = typed(commands.let_manage(HOST, "directories", path, CLIENT_ID, made=True))
+    make, status, update = typed(
+        commands.grant_can_manage(HOST, "directories", path, CLIENT_ID, creates=True)
+    )
     assert make[:4] == ["databricks", "workspace", "mkdirs", path]
     assert status[:4] == ["databricks", "workspace", "get-status", path]
     assert update[:5] == ["databricks", "permissions", "update", "directories", "42"]
@@ -111,7 +113,7 @@ def test_can_manage_is_given_on_the_very_path_and_nothing_in_it_is_run(typed: Ty
 
 
 def test_of_a_folder_that_is_there_nothing_is_made(typed: Typed) -> None:
-    calls = typed(commands.let_manage(HOST, "repos", "/Repos/etl/prod", CLIENT_ID, made=False))
+    calls = typed(commands.grant_can_manage(HOST, "repos", "/Repos/etl/prod", CLIENT_ID, creates=False))
     assert [call[2] for call in calls] == ["get-status", "update"]
 
 
@@ -125,7 +127,7 @@ def test_the_account_assigns_a_principal_and_never_with_an_empty_list(typed: Typ
 
 def test_a_policy_trusts_this_issuer_and_subject_alone(typed: Typed) -> None:
     issuer = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/v2.0"
-    look, create = typed(commands.write_policy(ACCOUNT, CLIENT_ID, issuer, OBJECT_ID))
+    look, create = typed(commands.create_policy(ACCOUNT, CLIENT_ID, issuer, OBJECT_ID))
     assert look[-1] == create[-1] == "HOST=https://accounts.azuredatabricks.net"
     assert after(create, "--policy-id") == f"git-refresh-{OBJECT_ID}"
     assert json.loads(after(create, "--json")) == {
@@ -164,7 +166,7 @@ def test_permissions_are_set_again_without_one_principal_s(tmp_path: Path) -> No
     (tmp_path / "databricks").chmod(0o755)
     environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     subprocess.run(
-        ["/bin/sh", "-c", commands.take_permission(HOST, "repos", 8, CLIENT_ID)], env=environ, check=True
+        ["/bin/sh", "-c", commands.remove_permission(HOST, "repos", 8, CLIENT_ID)], env=environ, check=True
     )
     assert json.loads((tmp_path / "set.json").read_text()) == {
         "access_control_list": [{"user_name": "bob@contoso.com", "permission_level": "CAN_RUN"}]

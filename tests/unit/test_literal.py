@@ -199,7 +199,7 @@ def an_onboarding(text: str) -> None:
     display = OnboardView(RedactingLogger(), {text: text}, NO_COMMAND, as_json=False)
     display.plan(grants)
     for grant in grants:
-        display.given(grant)
+        display.granted(grant)
     checked = CheckReport((Check("folder", text, "failed", text, diagnosis(text)),))
     display.end(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from git_refresh.admin.grants import Grant
+from git_refresh.cli.ask import ADD_APPLY
 from git_refresh.cli.checks import Check, CheckReport
 from git_refresh.cli.main import main
 from git_refresh.cli.onboard import OnboardResult, OnboardView
@@ -77,20 +78,20 @@ def grant(*, is_there: bool, code: str = "") -> Grant:
     return made.lacks(code) if code else made.existing(is_=is_there)
 
 
-GRANTED = "All is granted. Next, deploy the list: deploy"
+GRANTED = "All permissions are granted. Next, deploy the list: deploy"
 ENDS: dict[str, tuple[list[Grant], bool, str]] = {
-    "all there, looked at": ([grant(is_there=True)], False, "Nothing is missing."),
-    "something to grant": ([grant(is_there=False)], False, "Nothing was granted yet: add --apply."),
+    "all there, looked at": ([grant(is_there=True)], False, "No permission is missing."),
+    "something to grant": ([grant(is_there=False)], False, ADD_APPLY),
     "all there": ([grant(is_there=True)], True, GRANTED),
     "one refused": (
         [grant(is_there=True), grant(is_there=False, code="grant_refused")],
         True,
-        "Not all is granted: 1 takes somebody else or failed, see ✗ above; then type it again.",
+        "1 permission is missing. Resolve the lines marked ✗, then run onboard again.",
     ),
     "two failed": (
         [grant(is_there=False, code=code) for code in ("grant_refused", "check_timed_out")],
         True,
-        "Not all is granted: 2 take somebody else or failed, see ✗ above; then type it again.",
+        "2 permissions are missing. Resolve the lines marked ✗, then run onboard again.",
     ),
 }
 
@@ -109,8 +110,8 @@ def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--remove", "--apply"], "--remove goes with neither"),
-        (["--remove", "--new-principal", "git-refresh"], "--remove goes with neither"),
+        (["--remove", "--apply"], "--remove cannot be combined"),
+        (["--remove", "--new-principal", "git-refresh"], "--remove cannot be combined"),
         (["--only", "adb-1"], "need --remove"),
         (["--app", "contoso-git-refresh"], "need --remove"),
     ],

@@ -365,7 +365,9 @@ def test_a_foreign_credential_is_updated_and_reported_once() -> None:
     report = run(FakeServices({host(1): fake}, {"main": OLD}), {"additional_principal_ids": [4711]})
     assert report.result == "ok"
     (problem,) = report.problems
-    said = 'adb-1: foreign_credential: Git credential 9 was not made by this app: its name is "nightly jobs", not '
+    said = (
+        'adb-1: foreign_credential: The app did not create Git credential 9: its name is "nightly jobs", not '
+    )
     assert str(problem).startswith(said)
     assert (None, theirs.id) in fake.tokens
     for name, username in (("databricks-git-refresh", "before"), ("", "git-refresh")):
@@ -388,7 +390,7 @@ def test_a_foreign_credential_is_reported_in_every_run(name: str, principal: int
         assert (problem.location, problem.message.split(":")[0]) == (where, "foreign_credential")
         assert problem.about == "adb-1"
         assert (
-            f"Somebody else stored it for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
+            f"only one for service principal {principal or '5a1e0000-0000-4000-8000-000000000001'}"
             in problem.message
         )
     assert kept == [theirs], "neither of its names is touched"
@@ -428,7 +430,7 @@ def test_a_pattern_that_finds_nothing_is_reported_and_is_no_failure() -> None:
     assert report.result == "ok"
     (problem,) = report.problems
     assert str(problem).startswith(
-        "adb-1 /Repos/none/*: no_folder_matched: There is no Git folder below /Repos/none"
+        "adb-1 /Repos/none/*: no_folder_matched: The app can see no Git folder below /Repos/none"
     )
 
 
@@ -441,7 +443,9 @@ def test_a_folder_that_no_entry_updates_is_a_warning_with_the_line_to_add(
     report = run(FakeServices({host(1): fake}, {"main": NEW}), {"folders": [folder]}, dry_run=dry_run)
     assert (report.result, report.workspaces[0].folders[0].action) == ("ok", "unchanged")
     (problem,) = report.problems
-    assert str(problem).startswith("adb-1 /Repos/etl/prod: folder_detached: /Repos/etl/prod is on no branch")
+    assert str(problem).startswith(
+        "adb-1 /Repos/etl/prod: folder_detached: /Repos/etl/prod has a detached HEAD"
+    )
     assert '"path": "/Repos/etl/prod", "branch": "NAME"' in problem.message
     assert "note" not in report.as_dict()["workspaces"][0]["folders"][0], "its keys are a contract"
 

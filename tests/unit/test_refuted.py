@@ -213,7 +213,7 @@ def test_a_missing_branch_names_the_source_of_the_ref(missing: Missing) -> None:
     report = run(services, {"folders": [{"path": missing.path, **missing.wanted}]})
     error = folder_error(report)
     assert error.code == missing.code
-    assert ("the settings" in error.remedy) == (missing.code == "ref_not_found")
+    assert ("in the list" in error.remedy) == (missing.code == "ref_not_found")
 
 
 def test_a_folder_on_a_deleted_branch_has_a_remedy_with_a_branch() -> None:
@@ -321,14 +321,14 @@ def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     assert codes(report) == ["workspace_unreachable", None]
     error = report.workspaces[1].folders[0].error
     assert error is not None
-    assert error.code == "workspace_connection_failed"
+    assert error.code == "connection_lost"
 
 
 @pytest.mark.parametrize(
     ("way", "code"),
     [
-        ("oauth_secret", "workspace_connection_failed"),
-        ("federated", "workspace_connection_failed"),
+        ("oauth_secret", "connection_lost"),
+        ("federated", "connection_lost"),
         ("managed_identity", "workspace_unreachable"),
     ],
 )

@@ -54,8 +54,8 @@ def test_a_refused_password_in_a_url_does_not_blame_the_stored_credential(wanted
 @pytest.mark.parametrize(
     ("url", "code"),
     [
-        (SERVER, "azure_devops_server"),
-        ("http://devops.fabrikam.com:8080/Contoso/Data/_git/etl", "azure_devops_server"),
+        (SERVER, "devops_server"),
+        ("http://devops.fabrikam.com:8080/Contoso/Data/_git/etl", "devops_server"),
         ("git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl", "remote_not_https"),
         ("contoso@vs-ssh.visualstudio.com:v3/contoso/Data%20Platform/etl", "remote_not_https"),
         ("https://github.com/a/b", "not_azure_devops"),
@@ -76,7 +76,7 @@ def test_a_folder_that_no_credential_is_for_is_left_alone_with_the_reason(url: s
 def test_an_ssh_address_comes_with_the_https_address_to_set() -> None:
     _, folder, _ = refreshed("git@ssh.dev.azure.com:v3/contoso/Data%20Platform/etl", PATH)
     assert folder.error is not None
-    assert f"address, {URL}. " in folder.error.remedy
+    assert f" {URL}, " in folder.error.remedy
 
 
 @pytest.mark.parametrize("url", [f"{URL}.git", URL.replace("%20", "%2520")])
@@ -89,4 +89,4 @@ def test_an_address_that_azure_devops_does_not_find_is_put_right(url: str) -> No
     folder = run(NotFound({host(1): fake}, {})).workspaces[0].folders[0]
     assert folder.error is not None
     assert folder.error.code == "remote_not_https"
-    assert f"address, {URL}. " in folder.error.remedy
+    assert f" {URL}, " in folder.error.remedy

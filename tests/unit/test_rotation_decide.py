@@ -80,12 +80,12 @@ REJECTED = {HOST: SignIn.REJECTED}
 @pytest.mark.parametrize(
     ("of", "told", "within", "create", "why"),
     [
-        ({"ends": 59.9}, {"ends": 59.9}, 60, True, "the previous one ends on 2027-01-22, in 59 days"),
-        ({"ends": 61}, {"ends": 61}, 60, False, "it ends on 2027-01-23, in 61 days"),
+        ({"ends": 59.9}, {"ends": 59.9}, 60, True, "the previous one expires on 2027-01-22, in 59 days"),
+        ({"ends": 61}, {"ends": 61}, 60, False, "it expires on 2027-01-23, in 61 days"),
         ({"ends": 61}, {"ends": 20}, 60, True, "in 20 days"),
         ({"ends": 20}, {"ends": 61}, 60, True, "in 20 days"),
         ({"ends": None}, {"ends": 20}, 60, True, "in 20 days"),
-        ({"ends": -1}, {"ends": -1}, 60, True, "the previous one ended on 2026-11-22"),
+        ({"ends": -1}, {"ends": -1}, 60, True, "the previous one expired on 2026-11-22"),
         ({"ends": 20, "life": 90}, {"ends": 20}, 60, True, "in 20 days"),
         ({"ends": 50, "life": 90}, {"ends": 50}, 60, False, "in 50 days"),
         ({"ends": 1, "life": 1.5}, {"ends": 1}, 60, False, "in 1 day"),
@@ -114,7 +114,7 @@ def test_one_that_does_not_work_is_made_anew() -> None:
 def test_what_is_forced_is_made_whenever_the_previous_one_ends(ends: float | None) -> None:
     it = seen(version("a", 10, ends=ends), has=[secret("a", ends=ends)])
     found = decide(it, NOW, timedelta(days=60), force=True)
-    assert (found.create, found.stop, found.why) == (True, "", "--force asks for one")
+    assert (found.create, found.stop, found.why) == (True, "", "--force was set")
 
 
 def test_what_is_forced_is_still_held_by_what_stops_any_other() -> None:

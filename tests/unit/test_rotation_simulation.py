@@ -79,8 +79,8 @@ def settle(world: World) -> None:
     if [error.code for error in report.errors] != ["oauth_secret_limit_near"]:
         assert report.errors == ()
         assert world.works(world.latest.value)
-        assert decision.ends is not None
-        assert decision.ends - world.clock.now() > timedelta(days=60)
+        assert decision.expires_at is not None
+        assert decision.expires_at - world.clock.now() > timedelta(days=60)
         second = world.latest.version.created_on
         latest = {each.version.names(CLIENT_ID) for each in world.stored if each.version.created_on == second}
         assert named & world.secrets.keys() <= latest, (
@@ -446,9 +446,9 @@ def test_what_cannot_be_compared_stays() -> None:
     renewed(it, first)
     it.put(second, {}, "other")
     it.unreadable = {"other"}
-    assert kept(rotate(it)) == {first: 'it may be in use as "other", which cannot be read'}
+    assert kept(rotate(it)) == {first: 'it might be in use as "other", which cannot be read'}
     it.unreadable = {next(each.version.id for each in it.stored if each.version.names(CLIENT_ID) == first)}
-    assert kept(rotate(it)) == {first: "it may be in use: the version that names it cannot be read"}
+    assert kept(rotate(it)) == {first: "it might be in use: the version that names it cannot be read"}
     it.unreadable = set()
     assert [each.action for each in rotate(it).previous] == ["deleted"]
 
@@ -759,7 +759,7 @@ def test_a_new_secret_that_is_rejected_has_the_reason_and_the_wait() -> None:
     it = world(delay=200)
     (error,) = rotate(it).errors
     assert error.code == "new_secret_rejected"
-    assert "answered 401 invalid_client" in error.cause
+    assert "returned 401 invalid_client" in error.cause
     waited = re.search(r"within (\d+) seconds", error.message)
     assert waited is not None
     assert 80 <= int(waited[1]) <= 100
@@ -792,7 +792,7 @@ def test_where_no_room_is_all_are_named_and_one_that_has_ended_goes_first() -> N
     assert error.code == "oauth_secret_limit_near"
     for each in it.secrets.values():
         assert (
-            f"{each.id} (end{'ed' if each.id == ended else 's'} on {each.expires_at:%Y-%m-%d})"
+            f"{each.id} (expire{'d' if each.id == ended else 's'} on {each.expires_at:%Y-%m-%d})"
             in error.message
         )
     assert error.remedy.endswith(f"delete {PRINCIPAL} {ended}")
@@ -806,7 +806,7 @@ def test_without_an_end_it_says_that_nothing_was_done() -> None:
     (error,) = rotate(it).errors
     assert (error.code, error.message) == (
         "secret_without_expiration",
-        "The secret has no expiration date, so that it was not rotated.",
+        "The secret was not rotated: it has no expiration date.",
     )
 
 
@@ -820,7 +820,7 @@ def test_a_secret_that_an_untagged_name_might_hold_is_not_called_unclaimed() -> 
     report = rotate(it)
     notes = {each.id: each.note for each in report.unmanaged}
     assert {note.code for note in notes.values()} == {"untagged_oauth_secret"}
-    assert '"other" in Key Vault has no tag' in notes[hand].cause
+    assert '"other" has no tag' in notes[hand].cause
     it.put(hand, named(hand), "other")
     report = rotate(it)
     assert hand not in {each.id for each in report.unmanaged}

@@ -219,7 +219,7 @@ def test_a_part_of_the_lines_is_said(stored: StoredLines, ran: Ran) -> None:
     stored.complete = False
     found = as_json()
     assert found["complete"] is False
-    assert [each["code"] for each in found["findings"]] == ["logs_incomplete"]
+    assert [each["code"] for each in found["findings"]] == ["logs_too_large"]
     assert found["result"] == "ok"
 
 

@@ -203,7 +203,9 @@ def test_a_grant_s_command_has_the_path_and_the_names_that_are_meant(
     (read,) = load({"WORKSPACES": json.dumps([entry])}).entries
     if isinstance(read, Entry) and read.workspace.folders:
         (accepted,) = read.workspace.folders
-        found = calls(commands.let_manage(HOST, "directories", accepted.path, GUID, made=True), folder=folder)
+        found = calls(
+            commands.grant_can_manage(HOST, "directories", accepted.path, GUID, creates=True), folder=folder
+        )
         at = f"HOST={HOST}"
         assert [call[:-1] for call in found[:2]] == [
             ["databricks", "workspace", "mkdirs", accepted.path],
@@ -214,7 +216,7 @@ def test_a_grant_s_command_has_the_path_and_the_names_that_are_meant(
     (added,) = calls(commands.add_principal(HOST, GUID, name), folder=folder)
     assert json.loads(added[4])["displayName"] == name
     look, let = calls(
-        commands.let_into_organization("contoso", GUID, [], looked_up=f"x{project}"), folder=folder
+        commands.add_to_organization("contoso", GUID, [], looked_up=f"x{project}"), folder=folder
     )
     assert (look[:2], let[:2]) == (["az", "rest"], ["az", "rest"])
     body = json.loads(let[let.index("--body") + 1])

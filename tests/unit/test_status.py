@@ -142,7 +142,7 @@ def test_workspaces_that_differ_only_in_host_and_request_id_are_shown_once() -> 
                 path, "failed", message, error=Diagnosis("permission_denied", message, cause, f"Open {path}.")
             )
             for path in (f"/Repos/{folder}" for folder in range(60))
-            for message in (f"Databricks answered 403 for {path} (request id {number}-{path}).",)
+            for message in (f"Databricks returned 403 for {path} (request ID {number}-{path}).",)
         )
         return WorkspaceStatus(f"data-{number}", host(number), "ok", "signed in", folders=folders)
 

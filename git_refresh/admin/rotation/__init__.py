@@ -1,1 +1,1 @@
-"""Rotating the OAuth secrets of the list: what is to be done, doing it, and what was done."""
+"""Rotates the OAuth secrets of a list: decision, steps, report."""

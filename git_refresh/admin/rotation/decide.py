@@ -1,4 +1,4 @@
-"""Decides what to do about one OAuth secret: pure, over a snapshot."""
+"""Decides what to do about one OAuth secret. Pure functions over a snapshot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,74 +7,72 @@ from datetime import UTC, datetime, timedelta
 from git_refresh.admin.rotation.report import PreviousSecretReport
 from git_refresh.admin.values import OAuthSecret, SignIn, Version
 from git_refresh.output.redact import redact
-from git_refresh.output.text import closest, first_of
+from git_refresh.output.text import closest, count, first_of
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 MAX_OAUTH_SECRETS = 5
-"""OAuth secrets that a service principal may have. The fifth is left for an emergency."""
+"""Databricks' limit for a service principal. The app leaves the last one free for an emergency."""
 
 PREVIOUS_SECRET_GRACE = timedelta(days=1)
-"""How long the previous secret is kept after a new one was stored. A run that has read the previous one takes less."""
+"""Time to keep the previous secret after a new one was stored. No run that has read it takes longer."""
 
 MAX_LIFETIME = timedelta(days=730)
-"""The longest lifetime of an OAuth secret in Databricks, and its default."""
+"""Databricks' limit for an OAuth secret, and its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationTarget:
-    """A secret in Key Vault that workspaces of the list sign in with."""
+    """A secret in Key Vault, with the workspaces of the list that use it."""
 
     name: str
     client_id: str
-    """Of the service principal whose OAuth secret it is."""
     hosts: tuple[str, ...]
-    """Of the workspaces, each once."""
+    """URLs of the workspaces, each once."""
     workspaces: tuple[str, ...]
-    """Their names."""
+    """Names of the workspaces."""
     siblings: tuple[str, ...] = ()
-    """Other secrets of the list with the same service principal."""
+    """Names of the list's other secrets of the same service principal."""
     shared_by: tuple[str, ...] = ()
-    """Application IDs, if the list has several service principals for this secret. Such a secret is not rotated."""
+    """Application IDs, if several service principals use this secret. Such a secret is not rotated."""
 
     @property
     def host(self) -> str:
-        """The workspace that makes and deletes its OAuth secrets: the first."""
+        """The workspace whose API creates and deletes the OAuth secrets."""
         return self.hosts[0]
 
 
 @dataclass(frozen=True, slots=True)
 class SecretSnapshot:
-    """The state of a secret in Key Vault, in Databricks and at the workspaces."""
+    """The state of a secret in Key Vault and in Databricks."""
 
     target: RotationTarget
     place: str
-    """Where it is stored, as our tags write it."""
+    """Vault and name, as in the tag `STORED_AS`."""
     current: Version
     sign_ins: Mapping[str, SignIn]
-    """The response of each workspace to the value of that version, by host."""
+    """Results of signing in with the current version, by host."""
     versions: Sequence[Version]
-    """All of this name."""
+    """All versions of this name."""
     siblings: Mapping[str, Sequence[Version]]
     """The versions of the target's siblings, by name."""
     principal: int
     secrets: Sequence[OAuthSecret]
-    """All of the service principal."""
+    """All OAuth secrets of the service principal."""
     held: Mapping[str, str] = field(default_factory=dict)
-    """IDs of replaced ones whose value is in use all the same, or might be, with the reason."""
+    """Reasons to keep replaced secrets whose values are or might be in use, by ID."""
     vault_time: datetime | None = None
     databricks_time: datetime | None = None
-    """The time by each service's own clock; None if its responses have none."""
+    """The service's own time; None if its responses have none."""
 
     @property
     def now(self) -> datetime | None:
-        """The earlier of the two times, so neither service can make time pass; None if one of them is not known."""
+        """The earlier time of both services, so one wrong clock ends no grace period; None if unknown."""
         if self.vault_time is None or self.databricks_time is None:
             return None
         return min(self.vault_time, self.databricks_time)
 
     def hosts(self, result: SignIn) -> list[str]:
-        """Return the workspaces with this result."""
         return [host for host, found in self.sign_ins.items() if found is result]
 
     def names(self, version: Version) -> str | None:
@@ -82,7 +80,7 @@ class SecretSnapshot:
         return version.names(self.target.client_id)
 
     def stored_by_us(self, version: Version) -> str | None:
-        """Return the same ID, if a command of ours has stored the version at this place."""
+        """Return that ID only if a command of this product stored the version under this name."""
         return version.stored_by_us(self.target.client_id, self.place)
 
     @property
@@ -93,11 +91,11 @@ class SecretSnapshot:
 
     @property
     def named_by_siblings(self) -> set[str | None]:
-        """The IDs that versions of other names have."""
+        """IDs of OAuth secrets that the versions of the siblings name."""
         return {self.names(version) for versions in self.siblings.values() for version in versions}
 
     def unclaimed(self, now: datetime) -> tuple[OAuthSecret, ...]:
-        """Return live secrets that no version proves to be ours, and no version that is in use names. Their owner is unknown."""
+        """Return unexpired OAuth secrets that no tag identifies as created by this product or as in use."""
         known = {self.names(self.current)} | self.named_by_siblings
         for version in self.versions:
             if not _is_older(version, self.current):
@@ -111,9 +109,9 @@ class SecretSnapshot:
 
     @property
     def replaced(self) -> tuple[OAuthSecret, ...]:
-        """Those that the current one has replaced, by all tags: it is ours and exists, and an older version of ours names them.
+        """Secrets that the current one has replaced according to the tags.
 
-        Tags are not enough: only the values show which are in use, and only the workspaces whether the current one works.
+        Tags are not proof: only values show which secret is in use, and only a sign-in shows whether the current one works.
         """
         current_id = self.stored_by_us(self.current)
         if all(each.id != current_id for each in self.secrets):
@@ -122,7 +120,7 @@ class SecretSnapshot:
 
     @property
     def expired(self) -> tuple[OAuthSecret, ...]:
-        """Previous ones that have expired by both services: each has an expiration date and a clock."""
+        """Previous secrets that have expired by the dates and clocks of both services."""
         now = self.now
         if now is None:
             return ()
@@ -139,7 +137,7 @@ class SecretSnapshot:
 
     @property
     def _previous(self) -> list[OAuthSecret]:
-        """Those that only older versions than the current one name, and one of ours among them."""
+        """Secrets that only older versions name, at least one of them stored by this product."""
         older: set[str | None] = set()
         in_use = {self.names(self.current)}
         for version in self.versions:
@@ -151,9 +149,9 @@ class SecretSnapshot:
 
     @property
     def why_kept(self) -> str:
-        """Why previous ones might still be needed after the grace period, whatever their values; empty if they are not."""
+        """The reason to keep all previous secrets after the grace period; empty if none exists."""
         if not self._ages:
-            return "the time at Key Vault or at Databricks is not known"
+            return "the time of Key Vault or Databricks is unknown"
         if rejecting := self.hosts(SignIn.REJECTED):
             return f"{places(rejecting)} {_verb(rejecting)} not accept the current one"
         untried = [host for host in self.target.hosts if self.sign_ins.get(host) is not SignIn.ACCEPTED]
@@ -161,7 +159,7 @@ class SecretSnapshot:
 
     @property
     def kept_until(self) -> datetime | None:
-        """The end of the grace period; None if that is over, or not known."""
+        """The end of the grace period; None if it is over or unknown."""
         ages = self._ages
         if all(now - since >= PREVIOUS_SECRET_GRACE for since, now in ages):
             return None
@@ -169,7 +167,7 @@ class SecretSnapshot:
 
     @property
     def _ages(self) -> list[tuple[datetime, datetime]]:
-        """When the current one was created, and the time now, by each service; empty if not known of both."""
+        """Creation time of the current secret and time now, by each service. Empty if one service has none."""
         vault = self.current.created_on, self.vault_time
         current = self.current_secret
         databricks = current.created_at if current else None, self.databricks_time
@@ -178,7 +176,7 @@ class SecretSnapshot:
 
     @property
     def untagged_sibling(self) -> str | None:
-        """Another name whose latest version has no tags: its value might be any secret that no version names."""
+        """A sibling whose latest version has no tags, or None. Its value could be any untagged OAuth secret."""
         return next((name for name, versions in self.siblings.items() if not _is_tagged(versions)), None)
 
 
@@ -187,34 +185,27 @@ _LAST = datetime.max.replace(tzinfo=UTC) - PREVIOUS_SECRET_GRACE
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and why.
+    """The steps for one secret, with the reason."""
 
-    Attributes:
-        ends: when the current secret expires, as far as that is known.
-        why: why a new one is made, or why none is.
-        create: whether one is.
-        lifetime: of the new one; None: as long as Databricks allows.
-        scopes: of the new one.
-        stop: what prevents a new one that might be due: there is no `room`, the old `scopes` or the `end` are not known, what is
-            stored is that of another `principal`.
-        delete: previous ones whose grace period is over.
-        kept: the other previous ones.
-        known: whether it is known which of them is the current one.
-    """
-
-    ends: datetime | None
+    expires_at: datetime | None
+    """Expiration of the current secret; None if unknown."""
     why: str
+    """The reason to create a secret, or to create none."""
     create: bool = False
     lifetime: timedelta | None = None
+    """Lifetime of the new secret; None for the longest that Databricks allows."""
     scopes: tuple[str, ...] = ()
     stop: str = ""
+    """The obstacle to a new secret: the limit (`room`), unknown `scopes` or `end`, another `principal`."""
     delete: tuple[OAuthSecret, ...] = ()
+    """Previous secrets whose grace period is over."""
     kept: tuple[PreviousSecretReport, ...] = ()
+    """The other previous secrets."""
     known: bool = True
+    """False if no tag identifies the current OAuth secret."""
 
     @property
     def acts(self) -> bool:
-        """Whether there is anything to do."""
         return self.create or bool(self.delete)
 
 
@@ -226,12 +217,12 @@ def decide(
     *,
     force: bool = False,
 ) -> Decision:
-    """Decide what to do, if secrets that expire within this time, or all (`force`), are replaced.
+    """Decide what to do. A secret is due if it expires `within` this time, or always with `force`.
 
-    New ones are valid for `lifetime`; None: for as long as the old one.
+    `lifetime` is that of a new secret; None for the lifetime of the current one.
     """
-    current, ended = seen.current_secret, seen.expired
-    ends = min(
+    current, expired = seen.current_secret, seen.expired
+    expires_at = min(
         (
             end
             for end in (seen.current.expires_on, current.expires_at if current else None)
@@ -239,18 +230,18 @@ def decide(
         ),
         default=None,
     )
-    previous = tuple(each for each in seen.replaced if each not in ended)
+    previous = tuple(each for each in seen.replaced if each not in expired)
     until, why_not = seen.kept_until, seen.why_kept
     later, over = (previous, ()) if until else ((), previous)
     reasons = {each.id: why_not for each in over if why_not} | dict(seen.held)
     kept = [PreviousSecretReport(each.id, each.created_at, "kept", until) for each in later]
     kept += [
         PreviousSecretReport(each.id, each.created_at, "kept", reason=reasons[each.id])
-        for each in (*ended, *over)
+        for each in (*expired, *over)
         if each.id in reasons
     ]
-    delete = tuple(each for each in (*ended, *over) if each.id not in reasons)
-    due, why = (True, "--force asks for one") if force else _due(seen, current, ends, now, within)
+    delete = tuple(each for each in (*expired, *over) if each.id not in reasons)
+    due, why = (True, "--force was set") if force else _due(seen, current, expires_at, now, within)
     stop, scopes = "", current.scopes if current else ()
     if due and current is None:
         stop, scopes = _common_scopes(seen.secrets)
@@ -258,10 +249,10 @@ def decide(
         stop = "room"
     if due and seen.current.owner not in {None, seen.target.client_id.lower()}:
         stop = "principal"
-    if not due and ends is None:
+    if not due and expires_at is None:
         stop = "end"
     return Decision(
-        ends,
+        expires_at,
         why,
         create=due and not stop,
         lifetime=lifetime or _lifetime(seen.current, current),
@@ -274,14 +265,14 @@ def decide(
 
 
 def _is_older(version: Version, current: Version) -> bool:
-    """For certain: Key Vault's times are whole seconds."""
+    """Return whether a version is certainly older. Key Vault's times are whole seconds."""
     if version.created_on is None or current.created_on is None:
         return False
     return version.created_on < current.created_on
 
 
 def _is_tagged(versions: Sequence[Version]) -> bool:
-    """Whether the latest version's tags name its OAuth secret. Each version of the same second might be the latest."""
+    """Return whether the latest version has tags. Each version of the last second might be the latest."""
     created = [version.created_on for version in versions if version.created_on]
     if len(created) < len(versions):
         return False
@@ -289,23 +280,26 @@ def _is_tagged(versions: Sequence[Version]) -> bool:
 
 
 def _due(
-    seen: SecretSnapshot, current: OAuthSecret | None, ends: datetime | None, now: datetime, within: timedelta
+    seen: SecretSnapshot,
+    current: OAuthSecret | None,
+    expires_at: datetime | None,
+    now: datetime,
+    within: timedelta,
 ) -> tuple[bool, str]:
-    if ends is not None and ends <= now:
-        return True, f"the previous one ended on {_day(ends)}"
+    if expires_at is not None and expires_at <= now:
+        return True, f"the previous one expired on {_day(expires_at)}"
     if rejecting := seen.hosts(SignIn.REJECTED):
         return True, f"{places(rejecting)} {_verb(rejecting)} not accept the previous one"
-    if ends is None:
-        return False, "nobody knows when it ends"
+    if expires_at is None:
+        return False, "its expiration date is unknown"
     if (lifetime := _lifetime(seen.current, current)) is not None:
-        within = min(within, lifetime / 2)  # or a new one would be due at once
-    due, days = ends - now <= within, (ends - now).days
-    left = f"{days} day{'' if days == 1 else 's'}"
-    return due, f"{'the previous one' if due else 'it'} ends on {_day(ends)}, in {left}"
+        within = min(within, lifetime / 2)  # or a new secret would be due at once
+    due, left = expires_at - now <= within, count((expires_at - now).days, "day")
+    return due, f"{'the previous one' if due else 'it'} expires on {_day(expires_at)}, in {left}"
 
 
 def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
-    """The longer of what Databricks and Key Vault say: neither can let a new one expire early. None if one of them does not say."""
+    """Return the longer lifetime of Databricks and Key Vault; None if one is unknown."""
     if secret is None or secret.created_at is None or secret.expires_at is None:
         return None
     if version.created_on is None or version.expires_on is None:
@@ -316,7 +310,7 @@ def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
 
 
 def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]]:
-    """The scopes that all have, if the current one is not known; or why none is made."""
+    """Return the reason to stop, or "" and the scopes that all OAuth secrets have."""
     found = {tuple(sorted(each.scopes)) for each in secrets}
     if len(found) == 1:
         return "", found.pop()
@@ -324,11 +318,10 @@ def _common_scopes(secrets: Sequence[OAuthSecret]) -> tuple[str, tuple[str, ...]
 
 
 _EVERYTHING: set[tuple[str, ...]] = {(), ("all-apis",)}
-"""Two ways to write the same scopes."""
+"""Both grant all scopes."""
 
 
 def places(hosts: Sequence[str]) -> str:
-    """Many workspaces in a few words."""
     return first_of(hosts, 1, "workspace")
 
 
@@ -370,8 +363,8 @@ def targets_of(settings: Settings) -> list[RotationTarget]:
     return sorted(targets, key=lambda target: not target.shared_by)
 
 
-def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:
-    """What to write instead of a name that no secret of the list has."""
+def why_not_listed(name: str, listed: Sequence[str], settings: Settings) -> str:
+    """Return the message for a name that no secret of the list has."""
     given = f'"{redact(name)}"'
     for entry in settings.entries:
         if isinstance(entry, Entry) and entry.name == name:
@@ -379,8 +372,8 @@ def why_not_there(name: str, there: Sequence[str], settings: Settings) -> str:
             if oauth is not None:
                 return f"{given} is a workspace; write the name of its secret: {oauth.secret_name}"
             return f"{given} is a workspace that signs in without an OAuth secret (auth is {entry.workspace.auth})"
-    if not there:
-        return f"{given} is no secret of the list: no workspace in it signs in with one"
-    if near := closest(name, there):
-        return f'{given} is no secret of the list; did you mean "{near[0]}"?'
-    return f"{given} is no secret of the list; write one of {first_of(there, _MAX_NAMES)}"
+    if not listed:
+        return f"{given} is not a secret of the list: no workspace in it signs in with one"
+    if near := closest(name, listed):
+        return f'{given} is not a secret of the list; did you mean "{near[0]}"?'
+    return f"{given} is not a secret of the list; write one of {first_of(listed, _MAX_NAMES)}"

@@ -1,4 +1,4 @@
-"""What a rotation would do, or has done: of each secret, as people and programs read it."""
+"""The report of a rotation, planned or done."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,25 +9,24 @@ from git_refresh.failures.diagnosis import Diagnosis
 from git_refresh.model.values import Problem, json_of
 
 RotationAction = Literal["rotate", "rotated", "unchanged", "failed"]
-"""`rotate`: would be rotated."""
+"""`rotate`: planned."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousSecretReport:
-    """A former OAuth secret, which a version of ours names."""
+    """A previous OAuth secret that this product created."""
 
     id: str
     created_at: datetime | None
     action: Literal["delete", "deleted", "kept", "failed"]
-    """`delete`: would be. `kept`: until the time in `kept_until` has come, or for the reason in `why`."""
+    """`delete`: planned. `kept`: until `kept_until`, or for `reason`."""
     kept_until: datetime | None = None
     reason: str = ""
-    """Why it is kept, where that is not for its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnmanagedSecretReport:
-    """A live OAuth secret of the service principal that is not known to be ours."""
+    """An unexpired OAuth secret of the service principal that this product is not known to manage."""
 
     id: str
     created_at: datetime | None
@@ -37,7 +36,7 @@ class UnmanagedSecretReport:
 
 @dataclass(frozen=True, slots=True)
 class NotSignedIn:
-    """A workspace that the secret could not sign in to: the new one if one was made, else the stored one."""
+    """A workspace that did not accept the new secret or, if none was created, the stored one."""
 
     host: str
     result: SignIn
@@ -46,13 +45,7 @@ class NotSignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SecretReport:
-    """One secret of Key Vault.
-
-    Attributes:
-        expires_at: when the one that is stored ends.
-        new_id: the id of the OAuth secret that was made and stored.
-        steps: each thing that was done, in order.
-    """
+    """One secret of Key Vault."""
 
     name: str
     client_id: str
@@ -61,23 +54,23 @@ class SecretReport:
     action: RotationAction
     reason: str = ""
     expires_at: datetime | None = None
+    """Expiration of the stored secret."""
     new_id: str | None = None
+    """ID of the new OAuth secret, if it was stored."""
     previous: tuple[PreviousSecretReport, ...] = ()
     unmanaged: tuple[UnmanagedSecretReport, ...] = ()
     not_signed_in: tuple[NotSignedIn, ...] = ()
     steps: tuple[str, ...] = ()
+    """Completed steps."""
     errors: tuple[Diagnosis, ...] = ()
 
     @property
     def acts(self) -> bool:
-        """Whether anything is to be done."""
         return self.action == "rotate" or any(each.action == "delete" for each in self.previous)
 
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """All of them, and what is wrong with the list."""
-
     secrets: tuple[SecretReport, ...]
     problems: tuple[Problem, ...] = ()
     applied: bool = False
@@ -85,18 +78,18 @@ class RotationReport:
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """`failed` as soon as anything failed or needs another person."""
+        """`failed` if anything failed, was interrupted, or needs another administrator."""
         failed = self.problems or self.interrupted or any(secret.errors for secret in self.secrets)
         return "failed" if failed else "ok"
 
     def summary(self) -> str:
-        """How much of each, in one line."""
+        """Return the counts in one line."""
         actions = [secret.action for secret in self.secrets]
-        former = [each.action for secret in self.secrets for each in secret.previous]
+        previous = [each.action for secret in self.secrets for each in secret.previous]
         counts = (
-            {"rotated": actions.count("rotated"), "deleted": former.count("deleted")}
+            {"rotated": actions.count("rotated"), "deleted": previous.count("deleted")}
             if self.applied
-            else {"to rotate": actions.count("rotate"), "to delete": former.count("delete")}
+            else {"to rotate": actions.count("rotate"), "to delete": previous.count("delete")}
         )
         counts |= {
             "unchanged": actions.count("unchanged"),
@@ -106,7 +99,6 @@ class RotationReport:
         return f"{'Done' if self.applied else 'Plan'}: OAuth secrets: {', '.join(counted)}."
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it."""
         return {
             "version": 1,
             "result": self.result,

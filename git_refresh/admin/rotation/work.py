@@ -1,4 +1,4 @@
-"""Rotates one OAuth secret, step by step. A kill between two steps leaves at most a secret that the next call reports."""
+"""Rotates one OAuth secret. A kill leaves at most a secret that the next rotation reports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -47,31 +47,31 @@ from git_refresh.failures.diagnosis import (
 from git_refresh.failures.failure import FailureKind, Operation, Service, ServiceError, ServiceFailure
 from git_refresh.failures.table import Known
 from git_refresh.model.clock import Deadline, poll
+from git_refresh.output.text import count
 from git_refresh.run.pool import Executor
 
 SIGN_IN_S = 90.0
-"""Seconds in which a new OAuth secret must work if it is rejected at first. Databricks has been seen to take some."""
+"""Time to retry a rejected new secret. Databricks was observed to accept it after some seconds."""
 
 REACH_S = 20.0
-"""Seconds after which a workspace that cannot be reached is not tried again."""
+"""Time to retry a workspace that cannot be reached."""
 
 TRY_S = 60.0
-"""Seconds for trying a secret once at all workspaces."""
+"""Time to try a secret once at all workspaces."""
 
 ONE_TRY_S = 10.0
-"""Seconds for trying it at one of them."""
+"""Time to try a secret at one workspace."""
 
 EARLY = timedelta(days=1)
-"""How much earlier than requested a new one may expire: clocks differ."""
+"""A new secret can expire this much earlier than requested, because clocks differ."""
 
 MAX_PARALLEL_WORKSPACES = 64
-"""Workspaces that a secret is tried at together."""
 
 READ_BACK_S = 30.0
-"""Seconds in which Key Vault must show the stored version."""
+"""Time in which Key Vault must show the stored version."""
 
 NEEDED_S = SIGN_IN_S + READ_BACK_S + 30.0
-"""Seconds that must be left to make a new one: it must be stored, or deleted again, in time."""
+"""Least time to start with: a new secret must be stored, or deleted again, before the deadline."""
 
 _LONGEST_PAUSE_S = 8.0
 
@@ -111,12 +111,11 @@ class Rotation:
     """The rotation of one secret.
 
     Attributes:
-        _context: what is known around it.
-        _steps: each thing that was done, as it is shown.
-        _made: OAuth secrets that were made here, or appeared while a response was lost.
-        _deleted: IDs of those that were deleted.
-        _maybe_stored: IDs of those that are stored, or might be.
-        _failures: why the secret that was tried last was not accepted, by host.
+        _steps: completed steps, as they are shown.
+        _created: OAuth secrets that were created here, or appeared while a response was lost.
+        _deleted: IDs of deleted OAuth secrets.
+        _maybe_stored: IDs of OAuth secrets that are stored or might be.
+        _failures: results of the last sign-ins that were not accepted, by host.
     """
 
     def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
@@ -135,10 +134,10 @@ class Rotation:
         allowed: frozenset[str] = frozenset(),
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Prepare the rotation of a secret that expires `within` this time, or whenever it expires (`force`).
+        """Prepare the rotation of a secret that expires `within` this time, or of any secret with `force`.
 
-        A new one is valid for `lifetime`; None: for as long as the old one. While there is a reason to `hold` previous ones, only
-        expired ones are deleted. A new one may be stored without the `allowed` hosts, if they cannot be reached.
+        `lifetime` is that of a new secret; None for the lifetime of the current one. A reason to `hold` keeps previous secrets until they
+        expire. A new secret need not be tried at the `allowed` hosts if they cannot be reached.
         """
         self.target = target
         self._vault = vault
@@ -155,7 +154,7 @@ class Rotation:
         self._context = replace(context, host=target.host, secret=target.name, client_id=target.client_id)
         self._errors: list[Diagnosis] = []
         self._steps: list[str] = []
-        self._made: list[OAuthSecret] = []
+        self._created: list[OAuthSecret] = []
         self._deleted: set[str] = set()
         self._maybe_stored: set[str] = set()
         self._failures: dict[str, ServiceFailure] = {}
@@ -171,10 +170,10 @@ class Rotation:
         return self._report("rotate" if decision.create else "unchanged", seen, decision, previous), decision
 
     def apply(self, approved: Decision) -> SecretReport:
-        """Look again, and do what is due then, as far as it was approved.
+        """Read the state again, and do what is due and was approved.
 
         Raises:
-            KeyboardInterrupt: the command was interrupted. A secret that was made and not yet stored was deleted again, if possible.
+            KeyboardInterrupt: the command was interrupted. A new secret that was not stored was deleted, if possible.
         """
         try:
             seen = self._look()
@@ -196,7 +195,7 @@ class Rotation:
         return self._renew(seen, decision, previous)
 
     def issue(self) -> SecretReport:
-        """Make the first one, if Key Vault has no secret of this name. Other OAuth secrets in Databricks are reported."""
+        """Create the first secret, for a name that Key Vault does not have."""
         try:
             secrets = self._secrets()
             principal = secrets.principal_id(self.target.client_id)
@@ -206,7 +205,9 @@ class Rotation:
             return self.failed(explain(error.failure, self._context))
         seen = SecretSnapshot(self.target, self._place, Version(""), {}, (), siblings, principal, listed)
         self._context = replace(self._context, principal_id=str(principal))
-        decision = Decision(None, "there is none", create=True, lifetime=self._lifetime)
+        decision = Decision(
+            None, "Key Vault has no secret of this name", create=True, lifetime=self._lifetime
+        )
         return self._renew(seen, decision, ())
 
     def _renew(
@@ -221,17 +222,18 @@ class Rotation:
         report = self._report("rotated", seen, decision, previous)
         return replace(report, new_id=new.about.id, expires_at=new.about.expires_at)
 
-    # Look
+    # Reading the state
 
     def _secrets(self) -> OAuthSecretsApi:
         return self._services.oauth_secrets(self.target.host)
 
     def _look(self) -> SecretSnapshot:
-        """List OAuth secrets before versions: a secret that is stored in between has a version then.
+        """Read the current state.
 
         Raises:
             ServiceError: something cannot be read, or is missing.
         """
+        # OAuth secrets before versions: one that is stored in between would otherwise look unmanaged.
         target = self.target
         secrets = self._secrets()
         principal = secrets.principal_id(target.client_id)
@@ -260,18 +262,18 @@ class Rotation:
         return replace(seen, held=self._in_use(seen, current.value) | self._still_valid(seen))
 
     def _still_valid(self, seen: SecretSnapshot) -> dict[str, str]:
-        """Return expired secrets that a workspace accepts although it rejects the current one, with the reason."""
+        """Return reasons to keep expired secrets that a workspace accepts instead of the current one, by ID."""
         held = dict[str, str]()
         rejecting = seen.hosts(SignIn.REJECTED)
-        ended = {each.id for each in seen.expired} if rejecting else set()
+        expired = {each.id for each in seen.expired} if rejecting else set()
         for version in seen.versions:
             id_ = seen.names(version)
-            if id_ not in ended or id_ in held:
+            if id_ not in expired or id_ in held:
                 continue
             try:
                 value = self._vault.value(self.target.name, version.id)
             except ServiceError:
-                held[id_] = "it may still be valid: the version that names it cannot be read"
+                held[id_] = "it might still be valid: the version that names it cannot be read"
                 continue
             failures = self._sign_in(rejecting, value)
             if accepting := [host for host in rejecting if host not in failures]:
@@ -279,7 +281,7 @@ class Rotation:
         return held
 
     def _in_use(self, seen: SecretSnapshot, current: SecretStr) -> dict[str, str]:
-        """Return replaced secrets that might be in use all the same. Tags can be copied, and values without them: only values show it."""
+        """Return reasons to keep replaced secrets, by ID. Compares values, because tags are not proof."""
         if seen.kept_until or seen.why_kept:
             return {}
         previous = {each.id for each in seen.replaced} - {each.id for each in seen.expired}
@@ -290,7 +292,7 @@ class Rotation:
             try:
                 found = self._vault.current(name)
             except ServiceError:
-                return dict.fromkeys(previous, f'it may be in use as "{name}", which cannot be read')
+                return dict.fromkeys(previous, f'it might be in use as "{name}", which cannot be read')
             if found is not None:
                 in_use[name] = found.value
         for version in seen.versions:
@@ -303,7 +305,7 @@ class Rotation:
         try:
             value = self._vault.value(self.target.name, version.id)
         except ServiceError:
-            return "it may be in use: the version that names it cannot be read"
+            return "it might be in use: the version that names it cannot be read"
         user = next((name for name, used in in_use.items() if used == value), None)
         return f'it is in use: "{user}" has its value' if user else ""
 
@@ -326,20 +328,19 @@ class Rotation:
                 return finding("scopes_differ", self._context, scopes="; ".join(scopes))
             case _:
                 found = finding("secret_without_expiration", self._context)
-                return replace(
-                    found, message="The secret has no expiration date, so that it was not rotated."
-                )
+                return replace(found, message="The secret was not rotated: it has no expiration date.")
 
-    def _no_room(self, there: Sequence[OAuthSecret], seen: SecretSnapshot) -> Diagnosis:
-        """Name all that exist: an expired one counts too, and can be deleted first."""
+    def _no_room(self, existing: Sequence[OAuthSecret], seen: SecretSnapshot) -> Diagnosis:
+        """Return the finding with all existing secrets. An expired one counts too, and can be deleted first."""
         now = self._now(seen)
-        ended = next((each for each in there if each.expires_at is not None and each.expires_at <= now), None)
-        context = replace(self._context, oauth_secret=ended.id) if ended else self._context
-        listed = ", ".join(f"{each.id} ({_ends(each, now)})" for each in there)
-        return finding("oauth_secret_limit_near", context, count=len(there), there=listed)
+        expired = next(
+            (each for each in existing if each.expires_at is not None and each.expires_at <= now), None
+        )
+        context = replace(self._context, oauth_secret=expired.id) if expired else self._context
+        listed = ", ".join(f"{each.id} ({_expiration(each, now)})" for each in existing)
+        return finding("oauth_secret_limit_near", context, count=len(existing), there=listed)
 
     def _now(self, seen: SecretSnapshot) -> datetime:
-        """Return the time by the services' clocks, if they show one."""
         return seen.now or self._deadline.clock.now()
 
     # Steps
@@ -379,24 +380,24 @@ class Rotation:
             self._errors.append(explain(error.failure, self._context))
             return PreviousSecretReport(previous.id, previous.created_at, "failed")
         self._deleted.add(previous.id)
-        self._done(f"deleted the former OAuth secret {previous.id}")
+        self._done(f"deleted the previous OAuth secret {previous.id}")
         return PreviousSecretReport(previous.id, previous.created_at, "deleted")
 
     def _create(self, seen: SecretSnapshot, decision: Decision) -> NewSecret:
-        """Make a new one. If the response is lost, so is the secret: it is tried once more, if there is room.
+        """Create a secret. A lost response loses the secret too, so the second attempt creates another one.
 
         Raises:
-            DiagnosedError: none was made.
+            DiagnosedError: no usable secret was created.
         """
         secrets = self._secrets()
         left = [each for each in seen.secrets if each.id not in self._deleted]
-        known, there = {each.id for each in seen.secrets}, len(left)
+        known, total = {each.id for each in seen.secrets}, len(left)
         named = {seen.names(version) for version in seen.versions} | seen.named_by_siblings
         if self._deadline.remaining() < NEEDED_S:
             raise DiagnosedError(out_of_time(self._context))
         failure = self._no_room(left, seen)
         for _ in range(2):
-            if there >= MAX_OAUTH_SECRETS - 1:
+            if total >= MAX_OAUTH_SECRETS - 1:
                 break
             try:
                 new = secrets.create(seen.principal, decision.lifetime, decision.scopes)
@@ -405,53 +406,53 @@ class Rotation:
                 if is_refusal(error.failure):
                     break
             else:
-                if new.about.id in known | named:  # to delete it again would delete another one
+                if new.about.id in known | named:  # deleting it could delete a secret in use
                     raise DiagnosedError(self._unexpected(new, "it existed before"))
-                self._made.append(new.about)
-                ends = new.about.expires_at
-                until = f", which ends on {ends:%Y-%m-%d}" if ends else ""
+                self._created.append(new.about)
+                expires_at = new.about.expires_at
+                until = f", which expires on {expires_at:%Y-%m-%d}" if expires_at else ""
                 self._done(f"created OAuth secret {new.about.id}{until}")
                 if self._expires_early(seen, decision, new):
-                    self._take_back(seen, new)
+                    self._roll_back(seen, new)
                     raise DiagnosedError(self._unexpected(new, "it expires too early"))
                 return new
             try:
                 listed = secrets.list(seen.principal)
             except ServiceError:
                 break
-            self._made += [each for each in listed if each.id not in known]
+            self._created += [each for each in listed if each.id not in known]
             known |= {each.id for each in listed}
-            there = max(len(listed), there + 1)  # it may be listed a little later
+            total = max(len(listed), total + 1)  # the lost secret might not be listed yet
         raise DiagnosedError(failure)
 
     def _expires_early(self, seen: SecretSnapshot, decision: Decision, new: NewSecret) -> bool:
-        """Whether it expires earlier than requested: its successors would too, and the app stops using it then."""
-        ends, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
+        """Return whether it expires earlier than requested. Its successors would inherit the short lifetime."""
+        expires_at, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
         now = max((time for time in times if time is not None), default=self._deadline.clock.now())
-        return ends is not None and ends < now + (decision.lifetime or MAX_LIFETIME) - EARLY
+        return expires_at is not None and expires_at < now + (decision.lifetime or MAX_LIFETIME) - EARLY
 
     def _unexpected(self, new: NewSecret, why: str) -> Diagnosis:
         return finding("new_secret_unexpected", replace(self._context, oauth_secret=new.about.id), why=why)
 
     def _store(self, seen: SecretSnapshot, new: NewSecret) -> None:
-        """Try it everywhere, store it, and verify that it is there.
+        """Try the secret at all workspaces, store it, and read it back.
 
         Raises:
-            DiagnosedError: it is not stored, or that is not known.
+            DiagnosedError: the secret is not stored, or that is unknown.
         """
         began = self._deadline.clock.monotonic()
         try:
             self._failures = self._try_everywhere(new)
         except KeyboardInterrupt:
-            self._take_back(seen, new)
+            self._roll_back(seen, new)
             raise
         seconds = self._deadline.clock.monotonic() - began
         if (why := self._why_not_accepted(new, seconds)) is not None:
-            self._take_back(seen, new)
+            self._roll_back(seen, new)
             raise DiagnosedError(why)
         hosts, failed = len(self.target.hosts), list(self._failures)
         but = f", not to {places(failed)}" if failed else ""
-        self._done(f"signed in with it to {hosts - len(failed)} of {hosts} workspaces{but}")
+        self._done(f"signed in with it to {hosts - len(failed)} of {count(hosts, 'workspace')}{but}")
         undecided = False
         tags = tags_of(new.about.id, self.target.client_id, self._place)
         self._maybe_stored.add(new.about.id)
@@ -461,7 +462,7 @@ class Rotation:
             except ServiceError as error:
                 if is_refusal(error.failure) and not undecided:
                     self._maybe_stored.discard(new.about.id)
-                    self._take_back(seen, new)
+                    self._roll_back(seen, new)
                     raise DiagnosedError(explain(error.failure, self._context)) from None
                 undecided = True
             else:
@@ -476,7 +477,7 @@ class Rotation:
         raise DiagnosedError(finding("new_secret_not_visible", context))
 
     def _try_everywhere(self, new: NewSecret) -> dict[str, ServiceFailure]:
-        """Return why it cannot be used, by host. Tries again for as long as that can help."""
+        """Return the failures by host. Retries rejections for `SIGN_IN_S`, other failures for `REACH_S`."""
         patient = self._deadline.within(SIGN_IN_S)
         quick = patient.within(REACH_S)
         hosts, pause = list(self.target.hosts), 1.0
@@ -491,7 +492,7 @@ class Rotation:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _why_not_accepted(self, new: NewSecret, seconds: float) -> Diagnosis | None:
-        """Why it must not be stored: a workspace rejects it, or it could not be tried at a workspace that is not allowed, or at any."""
+        """Return why the secret must not be stored; None if it can be stored."""
         rejecting = [host for host, failure in self._failures.items() if outcome(failure) is SignIn.REJECTED]
         if not rejecting:
             return self._untried(list(self._failures))
@@ -501,13 +502,13 @@ class Rotation:
         return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
 
     def _why_rejected(self, host: str) -> Diagnosis:
-        """Why a workspace did not accept the secret that was tried last, also by the results of the others."""
+        """Explain the last failure at a workspace, also by the results of the others."""
         elsewhere = len(self._failures) < len(self.target.hosts)
         known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
         return explain(self._failures[host], replace(self._context, host=host, known=known))
 
     def _untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
-        """Why none is stored while these workspaces cannot be reached; None: one is. At least one must be reached."""
+        """Return why unreachable workspaces prevent a rotation; None if not. One must be reachable."""
         nowhere = len(unreachable) == len(self.target.hosts)
         missing = [host for host in unreachable if nowhere or host not in self._allowed]
         if not missing:
@@ -515,7 +516,7 @@ class Rotation:
         return finding("new_secret_untried", replace(self._context, host=missing[0]), places=places(missing))
 
     def _reads_back(self, seen: SecretSnapshot, new: NewSecret) -> bool:
-        """Whether Key Vault shows it: as the latest version, or as one that another command has replaced since."""
+        """Return whether Key Vault shows the secret, as the latest version or as one that was replaced since."""
         with suppress(ServiceError):
             current = self._vault.current(self.target.name)
             if current is not None and seen.names(current.version) == new.about.id:
@@ -523,12 +524,12 @@ class Rotation:
                     self._done("read it back")
                     return True
             elif current is not None and self._is_replaced(seen, new, current.version):
-                self._done("read it back; somebody else has stored another one meanwhile")
+                self._done("read it back; another rotation has stored a newer one")
                 return True
         return False
 
     def _is_replaced(self, seen: SecretSnapshot, new: NewSecret, latest: Version) -> bool:
-        """Whether it is there, as a version that is not newer than the latest: Key Vault's times are whole seconds."""
+        """Return whether an older version, or one of the same second, names it."""
         return any(
             version.created_on is not None
             and latest.created_on is not None
@@ -537,31 +538,30 @@ class Rotation:
             if seen.names(version) == new.about.id
         )
 
-    def _take_back(self, seen: SecretSnapshot, new: NewSecret) -> None:
-        """Delete a secret that was made here and is stored nowhere. If a version names it by now, it belongs to another command."""
+    def _roll_back(self, seen: SecretSnapshot, new: NewSecret) -> None:
+        """Delete a new secret that is not stored. If a version names it now, another command has stored it."""
         id_ = new.about.id
         with suppress(ServiceError):
             if any(seen.names(version) == id_ for version in self._vault.versions(self.target.name)):
                 self._maybe_stored.add(id_)
-                self._done(f"left OAuth secret {id_}, which a version in Key Vault names")
+                self._done(f"kept OAuth secret {id_}, because a version in Key Vault names it")
                 return
         try:
             self._secrets().delete(seen.principal, id_)
         except ServiceError:
-            self._done(f"could not delete OAuth secret {id_} again, which is stored nowhere")
+            self._done(f"could not delete OAuth secret {id_}, which is not stored")
         else:
             self._deleted.add(id_)
-            self._done(f"deleted OAuth secret {id_} again, which is stored nowhere")
+            self._done(f"deleted OAuth secret {id_}, because it was not stored")
 
     # Report
 
     def failed(self, why: Diagnosis) -> SecretReport:
-        """Return what was done until this prevented the rest."""
+        """Return the report of a rotation that this stopped."""
         self._errors.append(why)
         return self._described("failed")
 
     def interrupted(self) -> SecretReport:
-        """Return what was done until the interrupt."""
         return self.failed(interrupted(self._context))
 
     def _described(self, action: RotationAction) -> SecretReport:
@@ -586,7 +586,7 @@ class Rotation:
         return replace(
             self._described("failed" if action == "unchanged" and self._errors else action),
             reason=decision.why,
-            expires_at=decision.ends,
+            expires_at=decision.expires_at,
             previous=(*previous, *decision.kept),
             unmanaged=self._unmanaged(seen, decision, stored=action == "rotated"),
             not_signed_in=tuple(
@@ -598,9 +598,9 @@ class Rotation:
     def _unmanaged(
         self, seen: SecretSnapshot, decision: Decision, *, stored: bool
     ) -> tuple[UnmanagedSecretReport, ...]:
-        """Return the unclaimed ones, after all that was done. The next call looks for one that might be stored."""
+        """Return the remaining unclaimed secrets. A secret that might be stored is left to the next rotation."""
         gone = self._deleted | self._maybe_stored
-        left = [each for each in (*seen.secrets, *self._made) if each.id not in gone]
+        left = [each for each in (*seen.secrets, *self._created) if each.id not in gone]
         found = replace(seen, secrets=left).unclaimed(self._now(seen))
         named = {seen.names(version) for version in seen.versions}
         untagged = seen.untagged_sibling if decision.known or stored else self.target.name
@@ -613,8 +613,8 @@ class Rotation:
 
     def _note(self, secret: OAuthSecret, untagged: str | None, *, named: bool) -> Diagnosis:
         context = replace(self._context, oauth_secret=secret.id)
-        made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "nobody knows when"
-        ends = f"on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "never"
+        made = f"{secret.created_at:%Y-%m-%d at %H:%M} UTC" if secret.created_at else "at an unknown time"
+        ends = f"expires on {secret.expires_at:%Y-%m-%d}" if secret.expires_at else "does not expire"
         code = "unproven_oauth_secret" if named else "unknown_oauth_secret"
         if untagged is not None and not named:
             code, context = "untagged_oauth_secret", replace(context, secret=untagged)
@@ -622,7 +622,7 @@ class Rotation:
 
 
 def outcome(failure: ServiceFailure | None) -> SignIn:
-    """Return the result of a sign-in. Another secret would not help a principal that is signed in and forbidden."""
+    """Return the result of a sign-in. Forbidden is not rejected: another secret would not help."""
     if failure is None:
         return SignIn.ACCEPTED
     forbidden = failure.status == HTTPStatus.FORBIDDEN
@@ -631,9 +631,9 @@ def outcome(failure: ServiceFailure | None) -> SignIn:
 
 
 def is_refusal(failure: ServiceFailure) -> bool:
-    """Whether a request was certainly not carried out: it was refused, or never reached the service."""
+    """Return whether a request certainly had no effect: it was refused, or never reached the service."""
     if failure.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
-        return True  # there was no token to ask with
+        return True  # without a token, nothing was sent
     if failure.kind is FailureKind.ANSWER:
         status = failure.status or 0
         return 400 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT  # noqa: PLR2004  # HTTP's client errors
@@ -651,7 +651,7 @@ _NEVER_SENT = frozenset(
 )
 
 
-def _ends(secret: OAuthSecret, now: datetime) -> str:
+def _expiration(secret: OAuthSecret, now: datetime) -> str:
     if secret.expires_at is None:
-        return "does not end"
-    return f"{'ended' if secret.expires_at <= now else 'ends'} on {secret.expires_at:%Y-%m-%d}"
+        return "does not expire"
+    return f"{'expired' if secret.expires_at <= now else 'expires'} on {secret.expires_at:%Y-%m-%d}"
