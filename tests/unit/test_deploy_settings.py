@@ -79,7 +79,7 @@ SAME: dict[str, tuple[object, object]] = {
 def test_a_workspace_with_another_service_principal_is_named(
     old: dict[str, str], new: dict[str, str], replaced: list[str]
 ) -> None:
-    """Wherever the ID stands: in the entry or in the defaults."""
+    """The ID can be in the entry or in the defaults."""
     host = {"host": HOST}
     in_entry = settings(WORKSPACES=[host | old])
     in_defaults = settings(WORKSPACES=[host], WORKSPACE_DEFAULTS=new)
