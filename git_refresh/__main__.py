@@ -10,11 +10,11 @@ from git_refresh.output.shell import quote
 
 _NAME = "git-refresh"
 _COMPLETES = "_GIT_REFRESH_COMPLETE"
-"""The variable with which a shell asks for completions."""
+"""The variable that a shell sets to request completions."""
 
 
 def _script() -> str:
-    """Return how the script was typed: by its name where the shell finds it, else by its path."""
+    """Return the script's name if the shell finds it on the path, otherwise its path as entered."""
     typed, found = sys.argv[0], shutil.which(_NAME)
     if Path(typed).stem != _NAME or (found and Path(found).resolve() == Path(typed).resolve()):
         return _NAME
@@ -22,7 +22,7 @@ def _script() -> str:
 
 
 def _program() -> str:
-    """Return how the program was typed; usage lines and remedies repeat it."""
+    """Return the program as entered, which usage lines and remedies repeat."""
     words = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1] if __name__ == "__main__" else [_script()]
     try:
         return _NAME if os.environ.get(_COMPLETES) else " ".join(map(quote, words))
@@ -31,21 +31,21 @@ def _program() -> str:
 
 
 def git_refresh() -> None:
-    """Run a command, under the name by which it was called.
+    """Run the command line under the name that the user entered.
 
     Raises:
         SystemExit: always, with the command's exit code.
     """
     try:
-        from git_refresh.cli import render  # noqa: PLC0415  # what it lacks is told in one line
+        from git_refresh.cli import render  # noqa: PLC0415  # a missing library is reported below
         from git_refresh.cli.main import main  # noqa: PLC0415  # same
     except ModuleNotFoundError as missing:
         if missing.name not in {"click", "rich"}:
             raise
         sys.exit(
-            f"The command line needs {missing.name}, which is not deployed with the app. Install the command line: docs/setup.md, step 0."
+            f"The command line needs {missing.name}, which is not installed. To install the command line, see docs/setup.md."
         )
-    # A canceled pipeline sends SIGTERM: it says what was done, as Ctrl-C does. Who has ignored it keeps that.
+    # A canceled pipeline sends SIGTERM. Handle it like Ctrl+C, unless the caller ignores the signal.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     render.open_streams()

@@ -1,11 +1,7 @@
-"""`make run`: from a fleet of which nothing is granted to a job that runs, on the embedded cloud.
+"""`make run`: the demo on the local emulator, from workspaces without permissions to a running job.
 
-`check` is red, an admin types `onboard` and `deploy`, and the app does its job: with a commit and a dead token in between, and a workspace
-that fails. In the end `runs` shows what has happened, from the app's own logs.
-Nothing is staged but the cloud: the real Functions worker runs the real app, the real SDKs talk TLS to production host names,
-the workspaces pull with real Git, and jobs clone with it.
-Nobody wants to watch an hour: the cloud lets every token end when the demo says so.
-It shows what the workspaces contain before and after, not what the app reports.
+`check` fails, an admin runs `onboard` and `deploy`, and the app refreshes the workspaces, one of which fails. `runs` shows the result.
+The Functions worker, the app, the SDKs and Git are real. The tables show the content of the workspaces, not the app's report.
 """
 
 import json
@@ -48,21 +44,22 @@ CHANGED = "/Repos/etl/prod"
 LIST = "workspaces.json"
 SETTINGS = ("--settings", LIST)
 NEXT = """\
-What to try next:
-  .venv/bin/python -m localcloud --settings local.settings.json
-      a cloud to play with; paste its export lines into another shell, then:
-  .venv/bin/python -m git_refresh check --settings local.settings.json
-  docs/setup.md leads to the same in Azure."""
+Next steps:
+  Start an emulator, and paste its export lines into another shell:
+      .venv/bin/python -m localcloud --settings local.settings.json
+  Run a check in that shell:
+      .venv/bin/python -m git_refresh check --settings local.settings.json
+  To set up the app in Azure, see docs/setup.md."""
 
 console = Console()
 
 
-class NotAsToldError(Exception):
-    """Something did not happen as the demo says it does."""
+class DemoError(Exception):
+    """A check of the demo failed."""
 
 
 class _Events(logging.Handler):
-    """The app's log lines: of the call in progress, and what the demo shows of them."""
+    """A collector of the app's log lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,99 +80,98 @@ class _Events(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one workspace contains: its credential's token, and each folder's commit."""
+    """The content of a workspace: its credential's token, and the commit of each Git folder."""
 
     token: str | None
     commits: Mapping[str, str]
 
     @property
-    def until(self) -> str:
-        """When the token expires."""
+    def expires_at(self) -> str:
         claims = jwt.decode(self.token or "", options={"verify_signature": False})
         return f"{datetime.fromtimestamp(claims['exp'], UTC):%H:%M:%S}"
 
 
 def main() -> None:
-    """Run the demo; exit with 1 if anything was not as told."""
+    """Run the demo, and exit with 1 if a check fails."""
     try:
         with Cloud() as cloud:
-            with waiting("three workspaces and their repositories"):
+            with waiting("three workspaces with their repositories"):
                 fleet = seed_ungranted(cloud)
             os.environ.update({**cloud.environment(), **fleet.app.settings})
             events = _Events()
             logging.getLogger("git_refresh").addHandler(events)
             logging.getLogger("git_refresh").propagate = False
-            logging.getLogger().addHandler(logging.NullHandler())  # the worker's own notices
+            logging.getLogger().addHandler(logging.NullHandler())  # for the worker's own messages
             with waiting("the Functions worker and the SDKs"):
                 worker = Worker(APP)
             with worker:
-                _tell(cloud, fleet, worker, events)
-    except NotAsToldError as error:
-        console.print(Text(f"✗ Not as told: {error}", "bold red"))
+                _run_demo(cloud, fleet, worker, events)
+    except DemoError as error:
+        console.print(Text(f"✗ Check failed: {error}", "bold red"))
         sys.exit(1)
-    console.print(Text("All as told.", "bold green"))
+    console.print(Text("Demo finished. All checks passed.", "bold green"))
     console.print()
     console.print(Text(NEXT))
 
 
-def _tell(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
+def _run_demo(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
-        "An embedded cloud is up: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, under their production "
-        "host names. The app is to sign in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token "
-        "exchange, with an identity of data-3's own: nothing is shared with the first two. Nobody has granted it anything yet."
+        "The local emulator is running: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, with their production "
+        "host names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token "
+        "federation with an additional identity. It has no permissions yet."
     )
-    _let_in(cloud, fleet)
+    _grant_access(cloud, fleet)
     _deploy(cloud, fleet)
     job = _job(fleet)
-    expect(_run(fleet, job) is not None, "a job cannot clone before there is a credential")
+    expect(_run(fleet, job) is not None, "a job without a credential fails")
     fire = partial(_fire, cloud, fleet, worker, events)
-    states = fire("First tick of the timer, through the real Functions worker")
+    states = fire("First scheduled run, in the real Functions worker")
     for workspace, state in zip(fleet.workspaces, states, strict=True):
         expect(state.token is not None, f"{workspace.host} has a credential")
-        expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the folder that was missing")
+        expect("/Repos/reports/prod" in state.commits, f"{workspace.host} has the missing folder")
     expect(_run(fleet, job) is None, "a job clones with the new credential")
     owners = [jwt.decode(state.token or "", options={"verify_signature": False})["oid"] for state in states]
-    expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's own token")
-    expect(owners[2] == fleet.identity.object_id, "and the third has another identity's")
+    expect(owners[0] == owners[1] == cloud.identity.object_id, "the first two have the app's token")
+    expect(owners[2] == fleet.identity.object_id, "the third has the additional identity's token")
 
     commit = fleet.repositories[0].commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
     other = fleet.repositories[2].commit({"jobs/load.py": "print('load it')\n"}, message="Load it")
     commits = [commit, commit, other]
-    say(
-        f"Somebody pushes {commit[:8]} and {other[:8]}, and what takes an hour happens now: the tokens expire."
-    )
+    say(f"A developer pushes {commit[:8]} and {other[:8]}. All tokens expire now instead of in an hour.")
     cloud.identity.expire_tokens()
     fleet.identity.expire_tokens()
-    expect(_run(fleet, job) is not None, "a job with the old credential fails")
+    expect(_run(fleet, job) is not None, "a job with the expired token fails")
 
     third, broken = fleet.workspaces[2], names_of(fleet)[2]
     policy = {"issuer": entra_v2(TENANT), "subject": fleet.identity.object_id}
     _policies(cloud).clear()
-    say(f"And somebody deletes the federation policy by which {broken} lets the app in.")
+    say(f"An admin deletes the federation policy of {broken}.")
     before = states
-    states = fire("Next tick", failing=broken)
+    states = fire("Next scheduled run", failing=broken)
     for index, workspace in enumerate(fleet.workspaces):
         if workspace is not third:
-            expect(states[index].token not in {None, before[index].token}, f"{workspace.host} is fresh")
+            expect(
+                states[index].token not in {None, before[index].token}, f"{workspace.host} has a new token"
+            )
             expect(states[index].commits[CHANGED] == commits[index], f"{workspace.host} has the new commit")
-    expect(_run(fleet, job) is None, "a job with the fresh credential works")
+    expect(_run(fleet, job) is None, "a job with the new token succeeds")
 
     third.federate(FEDERATED_CLIENT_ID, **policy)
-    say("That is mended with the command above.")
-    fixed = fire("Next tick")[2]
-    expect(fixed.token not in {None, states[2].token}, f"{third.host} has a fresh credential")
+    say("An admin creates the policy again with the command above.")
+    fixed = fire("Next scheduled run")[2]
+    expect(fixed.token not in {None, states[2].token}, f"{third.host} has a new token")
     expect(fixed.commits[CHANGED] == commits[2], f"{third.host} has {CHANGED} at the new commit")
     _look_back(cloud, fleet, broken)
 
 
-def _fire(  # what every call of it has in common comes first
+def _fire(
     cloud: Cloud, fleet: ZonedFleet, worker: Worker, events: _Events, title: str, failing: str | None = None
 ) -> list[State]:
     before = [state_of(workspace) for workspace in fleet.workspaces]
     events.failures.clear()
     events.lines.clear()
     began = datetime.now(UTC)
-    with waiting(f"the function to end, for {len(fleet.workspaces)} workspaces"):
+    with waiting(f"the function to refresh {len(fleet.workspaces)} workspaces"):
         outcome = worker.fire_timer("refresh_git")
     ended = datetime.now(UTC)
     logs = cloud.logs.of(fleet.component)
@@ -183,15 +179,15 @@ def _fire(  # what every call of it has in common comes first
     after = [state_of(workspace) for workspace in fleet.workspaces]
     console.print(_table(f"{title} ({(ended - began).total_seconds():.1f} s)", fleet, before, after))
     if failing is None:
-        expect(outcome.ok, f"the function succeeds, and it said: {outcome.message}")
+        expect(outcome.ok, f"the function succeeds (its message: {outcome.message})")
     else:
         expect(not outcome.ok, "the function fails")
-        expect([found["location"] for found in events.failures] == [failing], f"{failing} alone fails")
+        expect([found["location"] for found in events.failures] == [failing], f"only {failing} fails")
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
         f"{run['folders_created']} folders created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
-        f"token good for {run['min_token_remaining_s']} s\n",
+        f"tokens valid for {run['min_token_remaining_s']} s\n",
         highlight=False,
     )
     for failure in events.failures:
@@ -200,7 +196,6 @@ def _fire(  # what every call of it has in common comes first
 
 
 def _show(failure: Mapping[str, str]) -> None:
-    """A failure as its log line has it: what happened, why, and what to do."""
     what = Text(f"✗ {failure['location']}: {failure['message']} ({failure['code']})", "red")
     console.print(Padding(what, (0, 0, 0, 2)))
     console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
@@ -208,7 +203,6 @@ def _show(failure: Mapping[str, str]) -> None:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Say what is waited for, as long as it is."""
     text = f"Waiting for {what} …"
     if console.is_terminal:
         with console.status(text):
@@ -227,7 +221,7 @@ def _table(title: str, fleet: ZonedFleet, before: list[State], after: list[State
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False
     )
-    for heading in ("Workspace", "Credential", "Git folder", "From → to"):
+    for heading in ("Workspace", "Credential (UTC)", "Git folder", "From → to"):
         table.add_column(heading, no_wrap=True)
     for name, old, new in zip(names_of(fleet), before, after, strict=True):
         for index, path in enumerate(sorted(new.commits)):
@@ -242,8 +236,9 @@ def names_of(fleet: ZonedFleet) -> list[str]:
 
 def _credential(old: State, new: State) -> Text:
     if new.token in {None, old.token}:
-        return Text("as before" if new.token else "none", "dim")
-    return Text(f"{'updated' if old.token else 'created'}, until {new.until} UTC", "green")
+        return Text("unchanged" if new.token else "none", "dim")
+    action = "updated" if old.token else "created"
+    return Text(f"{action}, expires {new.expires_at}", "green")
 
 
 def _move(old: str | None, new: str) -> Text:
@@ -252,37 +247,35 @@ def _move(old: str | None, new: str) -> Text:
     return Text(f"{old[:8] if old else 'created'} → {new[:8]}", "green")
 
 
-def _let_in(cloud: Cloud, fleet: UngrantedFleet) -> None:
-    """What an admin does once, with her own sign-in."""
-    say("An admin types, on a laptop after az login:")
-    red = _type(cloud, fleet, 1, "check", "--quiet", *SETTINGS)
-    console.print(Text(f"  {red[-1]}\n", "red"))
-    told = _type(cloud, fleet, 0, "onboard", "--apply", "--yes", *SETTINGS)
-    for line in sorted(line for line in told[: told.index("")] if line.startswith("  ✓ ")):
+def _grant_access(cloud: Cloud, fleet: UngrantedFleet) -> None:
+    say("An admin runs these commands on a laptop, after az login:")
+    failed = _command(cloud, fleet, 1, "check", "--quiet", *SETTINGS)
+    console.print(Text(f"  {failed[-1]}\n", "red"))
+    printed = _command(cloud, fleet, 0, "onboard", "--apply", "--yes", *SETTINGS)
+    for line in sorted(line for line in printed[: printed.index("")] if line.startswith("  ✓ ")):
         console.print(Text(line, "green"), soft_wrap=False, no_wrap=True, overflow="ellipsis")
-    say(f"  and check follows by itself: {next(line for line in told if ' checks: ' in line)}")
+    say(f"  onboard also runs check. Its summary: {next(line for line in printed if ' checks: ' in line)}")
 
 
 def _deploy(cloud: Cloud, fleet: UngrantedFleet) -> None:
-    """Set the list in the app, which has none yet: from then on it has these settings, and is not paused."""
+    """Deploy the list to the paused app, which has no list yet."""
     expect("WORKSPACES" not in fleet.app.settings, "the app has no list yet")
-    told = _type(cloud, fleet, 0, "deploy", LIST, "--app", fleet.app.name, "--apply", "--yes")
-    _print(line for line in told if line.startswith(("+", "~", "Set:")))
+    printed = _command(cloud, fleet, 0, "deploy", LIST, "--app", fleet.app.name, "--apply", "--yes")
+    _print(line for line in printed if line.startswith(("+", "~", "Set:")))
     expect(fleet.app.restarts == 1, "the app has restarted")
-    expect(all(rule.enabled for rule in fleet.app.group.alert_rules), "its alerts are on")
+    expect(all(rule.enabled for rule in fleet.app.group.alert_rules), "its alerts are enabled")
     os.environ.pop(PAUSE, None)
     os.environ.update(fleet.app.settings)
 
 
 def _look_back(cloud: Cloud, fleet: UngrantedFleet, broken: str) -> None:
-    """What whoever is on call reads the next morning."""
-    say("What has happened? Whoever is on call types:")
-    told = _type(cloud, fleet, 0, "runs", "--app", fleet.app.name)
-    _print(told)
-    rows = [line for line in told if line.startswith("20")]
+    say("The on-call engineer shows the runs:")
+    printed = _command(cloud, fleet, 0, "runs", "--app", fleet.app.name)
+    _print(printed)
+    rows = [line for line in printed if line.startswith("20")]
     failed = [row for row in rows if " failed " in row]
-    expect((len(rows), len(failed)) == (3, 1), "there were three runs, and one failed")
-    expect(any(broken in line for line in told), f"{broken} is named")
+    expect((len(rows), len(failed)) == (3, 1), "runs shows three runs, one of them failed")
+    expect(any(broken in line for line in printed), f"runs names {broken}")
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -291,8 +284,8 @@ def _print(lines: Iterable[str]) -> None:
     console.print()
 
 
-def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
-    """A command of ours on her laptop; for what the app may do, `check` asks as the app's identities, as in Azure."""
+def _command(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> list[str]:
+    """Run a command on the admin's laptop, where the app's identities are available as well."""
     az = fleet.admin.sign_in(cloud.directory / "laptop")
     (az / LIST).write_text(json.dumps(dict(fleet.settings)), encoding="utf-8")
     own = {name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")}
@@ -300,7 +293,7 @@ def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> li
     environ = laptop({**kept, **cloud.environment()}, az) | own | {"PYTHONPATH": str(APP)}
     console.print(Text(f"$ git-refresh {' '.join(arguments)}", "bold"))
     with waiting("the command"):
-        done = subprocess.run(  # noqa: S603  # this interpreter, and words of ours
+        done = subprocess.run(  # noqa: S603  # fixed program and arguments
             [sys.executable, "-m", "git_refresh", *arguments],
             cwd=az,
             env=environ,
@@ -309,19 +302,19 @@ def _type(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) -> li
             text=True,
             check=False,
         )
-    expect(done.returncode == code, f"{arguments[0]} ends with {code}, and it said: {done.stdout}")
+    expect(done.returncode == code, f"{arguments[0]} exits with {code} (its output: {done.stdout})")
     return done.stdout.splitlines()
 
 
 def _job(fleet: UngrantedFleet) -> Job:
-    """A job in data-1 that clones a repository, as the principal whose credential is kept fresh."""
+    """Create a job in data-1 that clones a repository, and runs as the app's principal."""
     first = fleet.workspaces[0]
     principal = next(known for known in first.service_principals if known.client_id == CLIENT_ID)
     return first.add_job("load", principal, fleet.repositories[0], ref={"git_branch": "main"})
 
 
 def _run(fleet: UngrantedFleet, job: Job) -> str | None:
-    """Run it; why it failed, or None."""
+    """Run the job, and return the reason of a failure, or None."""
     run = fleet.workspaces[0].run_job(job)
     fine = run.result == "SUCCESS"
     what = (
@@ -329,7 +322,7 @@ def _run(fleet: UngrantedFleet, job: Job) -> str | None:
         if fine
         else f"{run.result}: {run.message.partition('. ')[0]}."
     )
-    console.print(Text(f"  the job load in {names_of(fleet)[0]}: {what}", "green" if fine else "red"))
+    console.print(Text(f"  job load in {names_of(fleet)[0]}: {what}", "green" if fine else "red"))
     console.print()
     return None if fine else run.message
 
@@ -347,7 +340,7 @@ def say(text: str) -> None:
 
 def expect(fine: bool, what: str) -> None:  # noqa: FBT001  # reads as a sentence
     if not fine:
-        raise NotAsToldError(what)
+        raise DemoError(what)
 
 
 if __name__ == "__main__":

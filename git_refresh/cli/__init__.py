@@ -1,1 +1,1 @@
-"""The command line, for laptops and pipelines. Not deployed, and so free to use libraries that are not either."""
+"""The command line, for laptops and pipelines. It is not deployed, and neither are its libraries."""

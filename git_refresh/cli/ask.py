@@ -1,4 +1,4 @@
-"""Questions on a terminal, wrapped at blanks. One that is not answered ends the command with 130."""
+"""Prompts on a terminal, wrapped at blanks. End of input or Ctrl+C exits the command with 130."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -27,10 +27,10 @@ def after_interrupt(*, changed: bool) -> str:
 
 
 def confirm(question: str) -> bool:
-    """Ask a question whose default is no.
+    """Ask a yes-or-no question and return whether the user entered yes. The default is no.
 
     Raises:
-        KeyboardInterrupt: there is no answer.
+        KeyboardInterrupt: the input ended, or the user pressed Ctrl+C.
     """
     try:
         return click.confirm(_shown(f"{question} [y/N]:"), err=True, show_default=False, prompt_suffix=" ")
@@ -45,11 +45,11 @@ def agree(
     without_terminal: str = NO_TERMINAL,
     declined: str = CANCELED,
 ) -> None:
-    """Ask questions that must all be answered with yes.
+    """Ask questions until the user declines one.
 
     Raises:
-        SettingsError: an answer is no, or there is no terminal to ask on.
-        KeyboardInterrupt: there is no answer.
+        SettingsError: the user declined, or the input is not a terminal.
+        KeyboardInterrupt: the input ended, or the user pressed Ctrl+C.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError([Problem(location, without_terminal)])
@@ -64,21 +64,18 @@ def prompt(
     default: str | None = None,
     read: Callable[[str], str] | None = None,
 ) -> str:
-    """Ask for a text, and return it without blanks at its ends.
+    """Ask for a text, and return it without surrounding blanks.
 
-    Args:
-        question: what is asked.
-        choices: the answers that are taken; empty: any.
-        default: the answer where none is typed; None: it is asked again.
-        read: makes the answer of what was typed; where it raises a `click.UsageError`, the question is asked again.
+    Without choices, any text is valid. Without a default, empty input repeats the question.
+    `read` converts the input; if it raises a `click.UsageError`, the question is repeated.
 
     Raises:
-        KeyboardInterrupt: there is no answer.
+        KeyboardInterrupt: the input ended, or the user pressed Ctrl+C.
     """
     offered = f" ({', '.join(choices)})" if choices else ""
     preset = f" [{default}]" if default else ""
     try:
-        answer: str = click.prompt(
+        entered: str = click.prompt(
             _shown(f"{question}{offered}{preset}:"),
             default=default,
             type=click.Choice(choices) if choices else str,
@@ -90,7 +87,7 @@ def prompt(
         )
     except click.Abort as abort:
         _end(abort)
-    return answer.strip()
+    return entered.strip()
 
 
 def _shown(question: str) -> str:
@@ -98,12 +95,7 @@ def _shown(question: str) -> str:
 
 
 def _end(abort: click.Abort) -> NoReturn:
-    """End the line of the question, and the command.
-
-    Raises:
-        KeyboardInterrupt: always.
-    """
     render.say("")
     if isinstance(abort.__context__, EOFError):
-        render.say("The input ended before the question was answered.")
+        render.say("The input ended at this prompt.")
     raise KeyboardInterrupt from None

@@ -1,9 +1,8 @@
-"""Is everything in place? Walks the layers without writing anything, and says under each failure what to do.
+"""`check`: a read-only check of each layer, with cause and remedy under each failure.
 
-    settings → identity → Key Vault → Azure DevOps → signing in to each workspace → Git credential → Git folders → jobs, if asked for
+    settings → identity → Key Vault → Azure DevOps → workspace → Git credential → Git folders → jobs (--jobs)
 
-What depends on a failed check is skipped, so one mistake is reported once. It uses what a run uses: the same clients, decisions and table
-of failures.
+Checks that depend on a failed check are skipped. `check` uses the clients, decisions and failure table of a run.
 """
 
 import os
@@ -64,17 +63,17 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError, load
 from git_refresh.settings.models import Workspace
 
-_NO_JOBS = "Jobs were not looked at: add --jobs."
+_NO_JOBS = "Jobs were not checked. To check them, add --jobs."
 
 
-@click.command(short_help="Is everything in place?")
+@click.command()
 @options.list_argument
-@click.option("--offline", is_flag=True, help="Stop after the settings: call no service.")
+@click.option("--offline", is_flag=True, help="Validate only the settings, without calling a service.")
 @scope_options
 @click.option(
     "--jobs",
     is_flag=True,
-    help="Look at the jobs with a Git source in Azure DevOps too, as whoever is signed in.",
+    help="Also check jobs with a Git source in Azure DevOps, with your Azure CLI account.",
 )
 @options.settings_option
 @options.json_option
@@ -82,26 +81,26 @@ _NO_JOBS = "Jobs were not looked at: add --jobs."
 def check(
     workspaces: Path | None, source: SettingsSource, scope: Scope, *, offline: bool, jobs: bool, as_json: bool
 ) -> None:
-    """Is everything in place? Checks every layer and writes nothing.
+    """Check settings, permissions, and connections. Read-only.
 
-    FILE is a workspaces.json to check instead of the WORKSPACES setting, for example before it is set.
+    FILE is a workspaces.json to check instead of the WORKSPACES setting.
     """
     if offline and jobs:
-        raise click.UsageError("--offline and --jobs contradict each other; write one of them")
+        raise click.UsageError("--offline cannot be combined with --jobs")
     logger = outlet_for(as_json=as_json)
     checks: list[Check]
     settings: Settings | None = None
     given = CommandSettings({}, source)
-    scheduled = False  # before they are read, nothing can be said to be missing
-    because = "the app settings are wrong"
+    scheduled = False  # no setting is missing before the file is read
+    because = "the app settings are invalid"
     problems: tuple[Problem, ...] = ()
     try:
         given = given_settings(source, workspaces, tells=False)
-        scheduled = workspaces is None or source.file is not None  # a list alone has none
+        scheduled = workspaces is None or source.file is not None  # a workspaces.json has no schedule
         listed = load(given.values, whole=not (offline and workspaces))
-        because, problems = "there is no such part of the list", listed.problems
+        because, problems = "the list has no such workspace or folder", listed.problems
         part = narrow(listed, scope)
-        because = "you have not allowed where the list leads"
+        because = "you did not allow sending your tokens to all hosts of the list"
         settings = listed if offline else allow(part, given.source)
         checks = check_settings(
             given.values, settings.problems, settings, scheduled=scheduled, named=given.named
@@ -122,7 +121,7 @@ def check(
         except SettingsError as error:
             settings = None
             checks += check_settings({}, error.problems, None, scheduled=False)
-            checks += skipped_layers("the app settings are wrong", below="settings", jobs=jobs)
+            checks += skipped_layers("the app settings are invalid", below="settings", jobs=jobs)
     report = logger.redact(CheckReport(tuple(checks)))
     put_out(
         logger,
@@ -141,7 +140,7 @@ def check(
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
-    """A line for each layer below one that failed for everybody; of jobs only where they were asked for."""
+    """Return one line for each layer below a layer that failed as a whole."""
     layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
     return [replace(skipped(layer, "everything", because), whole_layer=True) for layer in layers]
 
@@ -149,12 +148,12 @@ def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Chec
 def check_live(
     settings: Settings, values: Mapping[str, str], logger: RedactingLogger, *, jobs: bool = False
 ) -> list[Check]:
-    """A line for each thing below the settings, whose values by name tell the schedule.
+    """Check all layers below the settings. `values` are the settings by name, with the schedule.
 
     Raises:
-        SettingsError: the certificates to trust cannot be read.
+        SettingsError: the file of trusted certificates cannot be read.
     """
-    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
     from git_refresh.admin.reader import AdminReader  # noqa: PLC0415
 
@@ -182,9 +181,12 @@ def check_clouds(
     jobs: JobsClientFactory | None = None,
     threads: int = MAX_THREADS,
 ) -> list[Check]:
-    """Every layer below the settings, in order; a token has to last for the interval. Never raises for what a service does."""
+    """Check all layers below the settings, and return the lines ordered by layer.
+
+    A token must be valid for the interval between two runs. Never raises for a service.
+    """
     found = [
-        skipped("workspace", entry.name, "its entry in WORKSPACES is wrong")
+        skipped("workspace", entry.name, "its entry in WORKSPACES is invalid")
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
@@ -209,7 +211,7 @@ def check_clouds(
         found += lines
     if walked.as_admin:
         found.append(warning("identity", "Azure CLI", finding("read_as_admin", DiagnosisContext())))
-    if behind := clouds.clock_behind():  # at last, when answers have told how right the clock is
+    if behind := clouds.clock_behind():  # last, because responses show the clock skew
         found.append(warning("identity", "clock", clock_skew(behind, DiagnosisContext())))
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
@@ -217,28 +219,33 @@ def check_clouds(
 _YOURS = frozenset(
     {"key_vault_forbidden", "key_vault_access_policy", "devops_not_a_member", "devops_no_access"}
 )
-"""What a service tells somebody who is let in no further: on a laptop that is you, and not the app."""
+"""Codes of missing permissions: on a laptop those of your account, not of the app."""
 
 
 def _asked_as_you(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
-    """A refusal that is your own: it proves nothing about the app. `as_itself` names workspaces that it signs in to as its identity."""
+    """Replace cause and remedy if the error concerns your account and proves nothing about the app.
+
+    `as_itself` names the workspaces with auth managed_identity.
+    """
     is_yours = check.error is not None and (
         check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
     if check.error is None or not is_yours:
         return check
-    cause = "Your own sign-in may not, and check asks as you here. That says nothing of the app's identity."
+    cause = "This check used your account, which lacks the permission. The app's identity might have it."
     onboard = invocation.of("onboard{options}")
-    remedy = f"To try it as you, get the right for yourself. Whether the app's identity has it, onboard tells: {onboard}"
-    yours = replace(check.error, cause=cause, remedy=remedy, kind="your own", commands=(onboard,))
+    remedy = (
+        "To check with your account, get the permission yourself. To check the permissions of the app's identity, run: "
+        f"{onboard}"
+    )
+    yours = replace(check.error, cause=cause, remedy=remedy, kind="your account", commands=(onboard,))
     return replace(check, error=yours)
 
 
 def _without_token(
     settings: Settings, subject: str, failure: Diagnosis, *, alone: bool, jobs: bool
 ) -> list[Check]:
-    """The lines of a zone whose identity gets no token."""
-    because = "the identity gets no token for Azure DevOps"
+    because = "the identity cannot get a token for Azure DevOps"
     if alone:
         return [failed("identity", subject, failure), *skipped_layers(because, below="identity", jobs=jobs)]
     layers: list[Layer] = ["workspace", "job"] if jobs else ["workspace"]
@@ -248,13 +255,13 @@ def _without_token(
 
 _ALSO = (
     ("managed_identity", AZURE_DATABRICKS, "Azure Databricks"),
-    ("federated", TOKEN_EXCHANGE, "the exchange of tokens"),
+    ("federated", TOKEN_EXCHANGE, "token federation"),
 )
-"""What else the identity needs tokens for, by how a workspace is signed in to."""
+"""Authentication methods for which the identity needs a second token: method, resource, name."""
 
 
 class _ZoneCheck:
-    """The lines of one trust zone that has a token."""
+    """The check of one trust zone whose identity has a token."""
 
     def __init__(
         self, run: Run, reports: Mapping[str, WorkspaceReport], executor: Executor, subject: str
@@ -282,7 +289,7 @@ class _ZoneCheck:
         yield from self._about_identity(interval, clouds.clock_behind())
 
     def _sources(self) -> set[Source]:
-        """What Azure DevOps has a line for. What no folder has led to, because its workspace is shut, is asked for now."""
+        """Return the sources to show, after looking up those that the walk did not reach."""
         folders = [
             (folder.seen.source, folder.seen.wanted.ref, folder.action)
             for report in self._reports
@@ -301,21 +308,21 @@ class _ZoneCheck:
     def _about_identity(self, interval: timedelta, behind: timedelta) -> Iterator[Check]:
         subject, now, ends = self._subject, self._run.deadline.clock.now(), self._run.token.expires_at
         identity = (
-            f"object id {self._run.token.object_id}"
+            f"object ID {self._run.token.object_id}"
             if self._run.token.object_id
-            else "its token contains no object id"
+            else "token without object ID"
         )
         left = f"{ends:%H:%M} UTC, in {count(round((ends - now).total_seconds() / 60), 'minute')}"
-        message = f"{identity}; its token for Azure DevOps ends at {left}"
+        message = f"{identity}, token for Azure DevOps expires at {left}"
         own = self._run.services.identity is Service.AZURE_CLI
         if own:
-            message += "; this is your own sign-in: the app's identity needs the same rights"
+            message += " (your account; the app's identity needs the same permissions)"
         yield Check("identity", subject, "ok", message)
         if expires_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
-            # How long the app's own token will last, that of somebody's sign-in does not tell for sure.
-            which = "of your own sign-in" if own else "for Azure DevOps"
+            # Only a warning for your account: the token of the app's identity can have another lifetime.
+            which = "of your account" if own else "for Azure DevOps"
             diagnosis = finding(
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
@@ -332,13 +339,13 @@ class _ZoneCheck:
                         "identity", subject, diagnose(error, self._run.context)
                     )
                 else:
-                    yield Check("identity", subject, "ok", f"it also gets tokens for {what}")
+                    yield Check("identity", subject, "ok", f"can also get tokens for {what}")
 
     def _unfinished(self) -> Diagnosis:
         return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
-        """Each distinct secret, with the first workspace that uses it."""
+        """Return each distinct secret with the first workspace that uses it."""
         users: dict[str, Workspace] = {}
         for workspace in self._workspaces:
             if workspace.oauth is not None:
@@ -362,4 +369,4 @@ class _ZoneCheck:
         when = f"expires on {ends:%Y-%m-%d}, in {count(left.days, 'day')}"
         if left < SECRET_WARNING:
             return warning("key_vault", name, finding("secret_expires_soon", context, ends=when))
-        return Check("key_vault", name, "ok", f"can be read; {when}", kind="can be read")
+        return Check("key_vault", name, "ok", f"can be read, {when}", kind="can be read")

@@ -1,4 +1,4 @@
-"""Azure DevOps' lines of a check: every repository and ref that the settings want, or that a Git folder has led to."""
+"""The Azure DevOps layer of `check`: each repository and ref of the settings and of the Git folders."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -14,11 +14,14 @@ from git_refresh.run.decide import Source, looks_like_commit
 from git_refresh.settings.models import Workspace
 
 NAMED = 100
-"""Repositories whose branches or tags are kept, to suggest the nearest."""
+"""Repositories whose branch or tag names are kept in memory to suggest the nearest."""
 
 
 def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> list[Source]:
-    """Each ref that the settings name in full, and each repository that nothing else leads to, such as Git folders that were seen."""
+    """Return each repository and ref of the settings.
+
+    A repository without a ref is listed only if neither another entry nor a seen Git folder refers to it.
+    """
     folders = [folder for workspace in workspaces for folder in workspace.folders if folder.repository]
     full = [(folder.repository, folder.ref) for folder in folders if folder.repository and folder.ref]
     led_to = {repository for repository, _ in (*full, *seen)}
@@ -31,17 +34,17 @@ def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> 
 
 
 class RefChecks:
-    """Look-ups of a run in Azure DevOps, and their lines."""
+    """The ref lookups of a run, and their lines."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.answers = run.answers
         self.named: set[Source] = set()
-        """What the settings name: of a branch that only a Git folder is on, its own line tells."""
+        """Sources of the settings. A missing branch of a Git folder only is reported in the folder's line."""
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
     def look(self, source: Source) -> None:
-        """Ask, unless the run has asked, and keep the answer."""
+        """Look up a source, unless the run has its result, and list near names if the ref is missing."""
         repository, ref = source
         self.named.add(source)
         with suppress(ServiceError, TimeoutError):
@@ -57,16 +60,16 @@ class RefChecks:
     def found(
         self, repository: Repository, ref: Ref | None
     ) -> tuple[ResolvedRef | ServiceFailure | None, tuple[str, ...]]:
-        """Where a ref is, and the branches or tags that there are, where it does not exist; None: nobody has asked."""
+        """Return the lookup's result (None: not requested), and the existing names if the ref is missing."""
         names = self._names.get((repository, ref.kind)) if ref else None
         return self.answers.get((repository, ref)), names or ()
 
     def repositories(
         self, context: DiagnosisContext, reported: "RefChecks", kept: Collection[Repository]
     ) -> Iterator[Check]:
-        """A line for each repository that cannot be read, unless others have reported it.
+        """Yield a line for each unreadable repository that `reported` does not have.
 
-        The app needs access only to those in the settings, and to those that are cloned with credentials that it `kept` valid.
+        The app needs access only to repositories of the settings and to `kept`: those cloned with credentials that it refreshes.
         """
         known = {
             repository
@@ -85,7 +88,7 @@ class RefChecks:
                     yield warning("azure_devops", str(repository), diagnosis)
 
     def checks(self, context: DiagnosisContext, shown: Collection[Source]) -> Iterator[Check]:
-        """A line for each answer about one of the sources, by name."""
+        """Yield a line for each looked-up source in `shown`, ordered by name."""
         answers = [(source, answer) for source, answer in self.answers.items() if source in shown]
         for (repository, ref), answer in sorted(answers, key=_by_name):
             around = facts_of(context, repository, ref)

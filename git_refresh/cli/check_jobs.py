@@ -1,6 +1,6 @@
-"""The lines of jobs, with `check --jobs`: whether each job with a Git source in Azure DevOps can clone, in every workspace.
+"""The jobs layer of `check --jobs`: each job with a Git source in Azure DevOps, in every workspace.
 
-Looked at as the person who is signed in, who sees all jobs as an admin of the workspace; else as the app's own principal.
+Reads with the Azure CLI account, because a workspace admin sees all jobs, otherwise with the app's principal.
 """
 
 import re
@@ -45,10 +45,10 @@ from git_refresh.run.ports import Authenticator, Services
 from git_refresh.settings.models import Workspace
 
 OF_READING = 0.7
-"""Of the time that is left, the part for reading jobs; and of the rest, the part for what they lead to. Then they are judged."""
+"""Share of the remaining time for reading jobs, and share of the rest for principals and refs."""
 
 MAX_PARALLEL_JOBS = 8
-"""Jobs of one workspace that are looked at, at once."""
+"""Parallel reads in one workspace."""
 
 _REFUSED = frozenset({401, 403})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -56,17 +56,16 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something that could not be done, and what the service answered, if it did."""
+    """A failed read, with the HTTP status if the service responded."""
 
     diagnosis: Diagnosis
     status: int | None = None
 
 
 class JobsCheck:
-    """Looks at the jobs of the workspaces of one trust zone."""
+    """The jobs check of one trust zone. `run` is a dry run, `devops` has its ref lookups."""
 
     def __init__(self, run: Run, devops: RefChecks, factory: JobsClientFactory, executor: Executor) -> None:
-        """Take a dry run, and what it knows of the refs in the settings."""
         self._run = run
         self._devops = devops
         self._heads = RefChecks(replace(run, share_s=inf))
@@ -77,7 +76,7 @@ class JobsCheck:
         self._listed = self._room = self._refs = self._lines = Quota(0, 1, 0)
 
     def _divide(self, workspaces: int) -> None:
-        """Divide what one check takes among so many workspaces."""
+        """Divide the limits of one check among the workspaces."""
         self._listed = Quota(MAX_JOBS, workspaces, MAX_JOBS)
         self._room = Quota(MAX_JOBS_CHARS, workspaces, MAX_JOBS_CHARS_OF_ONE)
         self._refs = Quota(MAX_REFS, workspaces, MAX_REFS_OF_ONE)
@@ -86,7 +85,7 @@ class JobsCheck:
     def checks(
         self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
     ) -> Iterator[Check]:
-        """The lines, and those of repositories that nothing else has led to. Never raises for what a service does."""
+        """Yield the lines of all jobs and of repositories that only jobs use. Never raises for a service."""
         inventories: list[WorkspaceJobs] = []
         self._divide(len(rooms))
         for room, inventory in self._executor.each(
@@ -117,22 +116,22 @@ class JobsCheck:
         yield from self._heads.repositories(self._run.context, self._devops, kept)
 
     def _may_enter(self, room: WorkspaceChecks) -> bool:
-        """Whether the jobs of a workspace can be looked at: where the app may not use its own secret, the person may get in."""
+        """Return whether the jobs can be read: your account might have access where the app has none."""
         person = self._laptop and room.workspace.auth != "managed_identity"
         return not room.shut or (room.app_alone and person)
 
     def _take_inventory(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
-        """The list of a workspace's jobs: as the person who is signed in; without permission, as the app."""
+        """List a workspace's jobs with the Azure CLI account; without permission, with the app's principal."""
         workspace = room.workspace
         context = facts_of_workspace(self._run.context, workspace)
-        person = replace(context, principal="the one who is signed in to the Azure CLI")
+        person = replace(context, principal="your Azure CLI account")
         if not self._laptop or workspace.auth == "managed_identity":
             inventory = self._enter(room, person if self._laptop else context, authenticate)
             if isinstance(inventory, WorkspaceJobs):
                 inventory.as_app = not self._laptop
             return inventory
         inventory = self._enter(room, person, _as_person)
-        # A person's sign-in cannot be exchanged, and where the app was not let in it need not try again.
+        # Token federation does not work for user accounts, and a blocked app would be blocked again.
         if (
             isinstance(inventory, WorkspaceJobs)
             or workspace.federated
@@ -143,9 +142,9 @@ class JobsCheck:
         why, inventory = inventory, self._enter(room, context, authenticate)
         if isinstance(inventory, WorkspaceJobs):
             inventory.as_app = True
-            inventory.instead = "your own sign-in may not list them"
+            inventory.instead = "your account does not have permission to list the jobs"
             if why.status not in _REFUSED:
-                inventory.instead = f"as you, they could not be listed: {why.diagnosis.code}"
+                inventory.instead = f"listing the jobs with your account failed ({why.diagnosis.code})"
         return inventory
 
     def _enter(
@@ -172,13 +171,13 @@ class JobsCheck:
         return _tried(look, context)
 
     def _look(self, inventories: Sequence[WorkspaceJobs]) -> None:
-        """Read every job, then whom they run as and what they clone, each once."""
+        """Read every job, then each distinct Run as identity and each distinct ref."""
         rows = zip_longest(
             *([(inventory, listed) for listed in inventory.listed] for inventory in inventories)
         )
-        jobs = [item for row in rows for item in row if item is not None]  # of all workspaces in turn
+        jobs = [item for row in rows for item in row if item is not None]  # round-robin over the workspaces
         at_once = MAX_PARALLEL_JOBS * max(1, len(inventories))
-        # What is found has to be judged and shown in what is left then.
+        # The rest of the time is for evaluating and printing.
         until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
         for (inventory, _), read in self._executor.each(jobs, lambda item: self._read(*item), at_once, until):
             inventory.unread += not isinstance(read, tuple)
@@ -210,24 +209,24 @@ class JobsCheck:
         self._existing = dict(self._executor.each(asked, lambda item: self._exists(*item), at_once, until))
 
     def _exists(self, repository: Repository, commit: str) -> bool | None:
-        if not _COMMIT.fullmatch(commit):  # it may be the beginning of one
+        if not _COMMIT.fullmatch(commit):  # an abbreviated commit
             return None
         found = _tried(lambda: self._run.heads.has_commit(repository, commit), self._run.context)
         return None if isinstance(found, Failed) else found
 
     def _read(self, inventory: WorkspaceJobs, listed: ListedJob) -> tuple[Job | None] | Check:
         if not listed.id:
-            return skipped("job", inventory.name, "some jobs of the list are not what a list has")
+            return skipped("job", inventory.name, "some entries of the job list cannot be read")
         subject = subject_of(inventory.name, listed.id, listed.name)
         try:
             return (inventory.jobs.job(listed.id),)
-        except Exception as error:  # noqa: BLE001  # a defect must not stop the other jobs
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the other jobs
             if isinstance(error, ServiceError) and error.failure.status in _REFUSED:
-                return skipped("job", subject, f"{redact(inventory.caller.name)} may not view it")
+                because = f"{redact(inventory.caller.name)} does not have permission to view it"
+                return skipped("job", subject, because)
             return failed("job", subject, diagnose(error, inventory.context))
 
     def _sort(self, inventory: WorkspaceJobs, job: Job | None) -> None:
-        """Keep a job that clones from Azure DevOps."""
         if job is None or job.source is None:
             return
         if (address := read_address(job.source, self._run.settings.trusted)) is None:
@@ -248,7 +247,7 @@ class JobsCheck:
     # Principals
 
     def _principal_status(self, inventory: WorkspaceJobs, name: str) -> PrincipalStatus:
-        """How a service principal stands to this app; what cannot be looked at is not known."""
+        """Return whether the app refreshes this principal's credential. None stands for unknown."""
         workspace, stored = inventory.room.workspace, inventory.room.stored
         own = name.casefold() in self._own(inventory)
         mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
@@ -256,7 +255,7 @@ class JobsCheck:
             return PrincipalStatus(kept=True, stored=mine)
         number = _tried(lambda: inventory.jobs.principal_id(name), inventory.context)
         known = number if isinstance(number, int) else None
-        gone = number is None and inventory.caller.admin  # to others the list may not show it
+        gone = number is None and inventory.caller.admin  # only admins see all principals
         kept: bool | None = own or known in workspace.additional_principal_ids
         if not kept and known is None and not gone and workspace.additional_principal_ids:
             kept = None
@@ -267,7 +266,7 @@ class JobsCheck:
         return PrincipalStatus(kept, found, known, gone)
 
     def _own(self, inventory: WorkspaceJobs) -> set[str]:
-        """The application ids of the app's own principal, as far as they are known."""
+        """Return the known application IDs of the app's principal, in lower case."""
         workspace = inventory.room.workspace
         if workspace.auth != "managed_identity":
             named = [workspace.client_id]
@@ -279,7 +278,7 @@ class JobsCheck:
     # Lines
 
     def _verdict(self, inventory: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
-        # On a laptop nobody can tell who the system-assigned identity is: a job may run as just that.
+        # On a laptop the system-assigned identity is unknown, and a job might run as this identity.
         unsure = inventory.room.workspace.auth == "managed_identity" and not self._own(inventory)
         unwell = commits = unasked = 0
         remedies = refreshing(inventory)
@@ -299,12 +298,13 @@ class JobsCheck:
             lines = list(judge(inventory.name, job_check, context, unsure=unsure))
             if job_check.found is None and may_be_asked:
                 subject = subject_of(inventory.name, job.id, job.name)
-                lines.append(skipped("job", subject, "no time or room was left to ask Azure DevOps"))
+                because = "the check ran out of time or reached its limit of lookups in Azure DevOps"
+                lines.append(skipped("job", subject, because))
             commits += bool(source.commit) and job_check.has_commit is None and may_be_asked
             unwell += bool(lines)
             for line in lines:
                 inventory.keep(line, self._lines)
-        yield Check("job", inventory.name, "ok", summary(inventory, unwell, unasked, commits))
+        yield from summary(inventory, unwell, unasked, commits)
         if inventory.late:
             yield failed("job", f"{inventory.name}, {count(len(inventory.listed), 'job')}", unfinished())
         yield from inventory.all_lines()
@@ -317,6 +317,6 @@ def _as_person(workspace: Workspace, services: Services, authenticator: Authenti
 def _tried[T](work: Callable[[], T], context: DiagnosisContext) -> T | Failed:
     try:
         return work()
-    except Exception as error:  # noqa: BLE001  # a defect must not stop the other workspaces
+    except Exception as error:  # noqa: BLE001  # a bug must not stop the other workspaces
         status = error.failure.status if isinstance(error, ServiceError) else None
         return Failed(diagnose(error, context), status)

@@ -1,4 +1,4 @@
-"""Whether the Functions host takes REFRESH_SCHEDULE, and whether it takes it for what it seems to say."""
+"""The check of REFRESH_SCHEDULE: does the Functions host accept it, and read it as intended?"""
 
 import re
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ NAME = "REFRESH_SCHEDULE"
 EXAMPLE = 'write "0 */15 * * * *" for every 15 minutes'
 MAX_WARNINGS = 10
 MAX_TOKEN_LIFETIME = timedelta(hours=24)
-"""The longest lifetime of a token that Microsoft Entra gives: a managed identity's."""
+"""Lifetime of managed identity tokens, the longest that Microsoft Entra issues."""
 
 
 def schedule_problem(text: str) -> Problem | None:
-    """Return why the host refuses a schedule, and what to write instead; None if it accepts it."""
+    """Return why the host rejects a schedule, and a correction. None if it accepts the schedule."""
     try:
         Schedule.read(text)
     except RefusedScheduleError as error:
@@ -40,7 +40,7 @@ def schedule_problem(text: str) -> Problem | None:
 
 
 def schedule_warnings(text: str, now: datetime) -> list[Check]:
-    """Return a line for each thing in which an accepted schedule is probably not what was meant."""
+    """Return a warning for each part of a valid schedule whose meaning is probably not intended."""
     try:
         schedule = Schedule.read(text)
     except ValueError:
@@ -76,7 +76,7 @@ def _instead(text: str, error: RefusedScheduleError) -> str:
 
 
 def _corrected(text: str) -> str | None:
-    """The same in six fields without the mistakes that are known; None if the host refuses that too."""
+    """Return the schedule in six fields without known mistakes. None if the host would reject the result."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     fields = ["*" if field == "?" else field for field in printable.strip("\"' ;").split()][: len(KINDS)]
     if fields:
@@ -92,20 +92,20 @@ def _corrected(text: str) -> str | None:
 
 
 def _reading(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """What is surprising in how the text is read, each with advice."""
+    """Yield each surprise in how the host reads the text, with advice."""
     if schedule.read_as == "time span":
         yield _about_span(text, schedule.span)
         return
     if schedule.read_as == "five fields":
         yield _about_five(" ".join(text.split()), schedule)
     elif not schedule.fields[0].restricts:
-        yield "it comes every second of each minute", "write 0 as the second"
+        yield "it runs every second of each minute", "write 0 as the second"
     for field in schedule.fields:
         for element in field.elements:
             yield from _about_element(field, element)
     day, weekday = (field for field in schedule.fields if field.kind in {DAY, WEEKDAY})
     if day.restricts and weekday.restricts:
-        yield f"its {DAY.name} and its {WEEKDAY.name} must both fit", "write * for one of them"
+        yield f"its {DAY.name} and its {WEEKDAY.name} must both match", "write * for one of them"
 
 
 def _about_span(text: str, span: timedelta) -> tuple[str, str]:
@@ -156,15 +156,15 @@ def _about_element(field: Field, element: Element) -> Iterator[tuple[str, str]]:
 
 
 def _occurrences(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
-    """What is surprising in when it comes, with advice."""
+    """Yield each surprise in when the schedule runs, with advice."""
     if schedule.next_after(now) is None:
         dated = f"write a {DAY.name} that the {MONTH.name} has"
-        yield "it never comes", EXAMPLE if schedule.read_as == "time span" else dated
+        yield "it never runs", EXAMPLE if schedule.read_as == "time span" else dated
         return
     longest = max(schedule.gaps(now.date()), default=timedelta())
     if longest > MAX_TOKEN_LIFETIME:
-        found = f"{_length(longest)} pass between two runs, and no token is valid for so long"
-        yield found, "write a schedule that comes at least once an hour"
+        found = f"{_length(longest)} pass between two runs, longer than the lifetime of any token"
+        yield found, "write a schedule that runs at least once an hour"
 
 
 def _span(first: int, last: int) -> str:
@@ -176,7 +176,6 @@ def _name(kind: FieldRange, value: int) -> str:
 
 
 def _length(span: timedelta) -> str:
-    """A length of time, in the largest unit in which it is whole."""
     for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if span and span % timedelta(seconds=seconds) == timedelta():
             return count(span // timedelta(seconds=seconds), unit)

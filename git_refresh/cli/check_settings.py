@@ -1,4 +1,4 @@
-"""The lines of the settings: what is wrong, misspelled, unused, or too long in them."""
+"""The settings layer of `check`: invalid, misspelled, unused and too long settings."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,16 +29,19 @@ from git_refresh.settings.names import (
 )
 
 MANY_BYTES = 120_000
-"""Of a value: from here on it is time to write it shorter."""
-_ALONE = " (to check a list alone: check FILE)"
+"""Size of a value that causes a warning, below the limit of 131,071 bytes."""
+_ALONE = " (to check only a list: check FILE)"
 
 
 def missing_beside(environ: Mapping[str, str], settings: Settings | None, *, hint: str = "") -> list[Problem]:
-    """What the platform needs beside the list, a missing schedule with a hint; a run itself could do without."""
+    """Return problems of settings that only the Functions host needs, not a run: schedule and storage.
+
+    `hint` is added to the message about a missing schedule.
+    """
     schedule = environ.get(NAME, "")
     found = []
     if not schedule.strip():
-        message = f"is missing, and without it the platform never runs the function; {EXAMPLE}{hint}"
+        message = f"is missing, so Azure Functions never runs the function; {EXAMPLE}{hint}"
         found.append(Problem(NAME, message))
     if settings is None or not settings.fan_out:
         return found
@@ -47,7 +50,7 @@ def missing_beside(environ: Mapping[str, str], settings: Settings | None, *, hin
     if min(gaps(schedule, SystemClock().now())) < MIN_GAP:
         least = round(MIN_GAP.total_seconds())
         message = (
-            f'"{redact(schedule)}" has runs less than {least} seconds apart, too few for a slice with FAN_OUT "queue"; '
+            f'"{redact(schedule)}" has runs less than {least} seconds apart, too close for a slice with FAN_OUT "queue"; '
             'write a schedule with longer gaps, or set FAN_OUT to "off"'
         )
         found.append(Problem(NAME, message))
@@ -62,9 +65,9 @@ def check_settings(
     scheduled: bool = True,
     named: Collection[str] = (),
 ) -> list[Check]:
-    """Every problem, every odd name, every value that is too long; or that all is well.
+    """Return a line for each problem and warning. Without problems, the last line has the counts.
 
-    A run needs no schedule: it is checked if `scheduled`. `named` are the names in a file, where each must be a setting of this app.
+    If `scheduled`, a missing schedule is a problem. `named` are the names in files, which can only have settings of this app.
     """
     if scheduled:
         problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
@@ -110,21 +113,21 @@ def check_settings(
 
 
 def _noted(note: Problem) -> Check:
-    """The line of what is written in another form than its own; those of one kind share one."""
+    """Return the warning for a value in an accepted but different form."""
     if note.kind.startswith(RENAMED):
         diagnosis, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
     else:
         diagnosis = finding("setting_understood", DiagnosisContext(), understood=note.message)
-        in_general = "This is written in another form; --json has what is used in place of each."
+        in_general = "The value has another form. To show the value that is used instead, add --json."
     line = warning("settings", note.location, replace(diagnosis, kind=note.kind))
     return replace(line, kind=in_general)
 
 
 def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:
-    """What is odd about the proxy that the environment names. One that cannot be used is a warning only if nothing is called."""
+    """Yield a warning about an unusual proxy in the environment, or, if `offline`, an unusable one."""
     if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
         return
-    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not where there is no proxy
+    from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
 
     if odd := app.odd_proxy(settings, environ, offline=offline):
         variable, flaw = odd
@@ -133,10 +136,10 @@ def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool
 
 
 def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterator[Check]:
-    """A line for each setting of the platform that changes when the app runs, or that is thought to."""
+    """Yield a warning for each time zone setting, which has no effect, and each disabled function."""
     zones = [name for name in TIME_ZONES if environ.get(name, "").strip()]
     for name in zones:
-        if name != "TZ" or name in named:  # on a laptop TZ is its own
+        if name != "TZ" or name in named:  # TZ in the environment is the laptop's
             yield warning("settings", name, finding("time_zone_ignored", DiagnosisContext()))
     for name, value in environ.items():
         function = disables(name)
@@ -146,7 +149,7 @@ def _host_settings(environ: Mapping[str, str], named: Collection[str]) -> Iterat
 
 
 def check_sizes(environ: Mapping[str, str]) -> Iterator[Check]:
-    """A line for each setting that is too long, or nearly. JSON counts without white space, as `jq` and Bicep set it."""
+    """Yield a line for each setting near or above the size limit. White space in JSON does not count."""
     for name in SETTINGS:
         size = _bytes(_compact(environ.get(name, "")))
         most = MOST_BYTES - _bytes(f"{name}=")
@@ -170,7 +173,7 @@ def _compact(value: str) -> str:
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
-    """A line for each way of signing in for which the list has a secret's name without need."""
+    """Yield a warning for each authentication method that does not use client_secret_name, but has it."""
     users: dict[str, list[Workspace]] = {}
     for workspace in workspaces_of(settings):
         if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:
@@ -183,7 +186,7 @@ def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
 
 
 def workspaces_of(settings: Settings | None) -> list[Workspace]:
-    """Those of the entries that can be used."""
+    """Return the workspaces of the valid entries."""
     entries = settings.entries if settings else ()
     return [entry.workspace for entry in entries if isinstance(entry, Entry)]
 

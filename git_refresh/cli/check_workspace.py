@@ -1,4 +1,4 @@
-"""One workspace's lines of a check: signing in, its Git credentials, its Git folders."""
+"""The check of one workspace: sign-in, Git credentials and Git folders."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,14 +25,11 @@ from git_refresh.settings.entries import Entry
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceCheck:
-    """A workspace's report of a dry run, as a check shows it.
+    """The check of one workspace, from its report of a dry run.
 
     Attributes:
-        entry: which workspace.
-        report: its report.
-        run: the dry run.
-        secrets: the line of each Key Vault secret.
-        room: what those who come after need to know of it.
+        secrets: the line of each Key Vault secret, by name.
+        room: receives the results that the jobs check needs.
     """
 
     entry: Entry
@@ -54,7 +51,6 @@ class WorkspaceCheck:
         return self.run.reads_as_admin(self.entry.workspace)
 
     def checks(self) -> list[Check]:
-        """Its lines."""
         oauth, report = self.entry.workspace.oauth, self.report
         if oauth is not None and self.secrets[oauth.secret_name].status == "failed":
             self.room.app_alone = True
@@ -65,33 +61,33 @@ class WorkspaceCheck:
             self.room.stored = {
                 each.principal_id: each.stored for each in credentials if each.stored is not None
             }
-            return self._told(report, report.credential)
+            return self._signed_in(report, report.credential)
         who = "you" if self._as_admin else "the app"
         self.room.shut = because = f"{who} cannot sign in to {self._name}"
         below = self._skipped(because, in_general=f"{who} cannot sign in")
-        if report.error is None:  # what is not signed in to has one
+        if report.error is None:
             return below
-        # If no service has answered, nobody else reaches the workspace from here.
+        # If no service responded, your account cannot reach the workspace from here either.
         answered = report.failure is not None and report.failure.status is not None
         self.room.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
         return [failed("workspace", self._name, report.error), *below]
 
-    def _told(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:
-        how = "read as you, for" if self._as_admin else "signed in as"
-        kind = "read as you" if self._as_admin else "signed in"
+    def _signed_in(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:
+        how = "read with your account, for" if self._as_admin else "signed in as"
+        kind = "read with your account" if self._as_admin else "signed in"
         lines = [
             Check("workspace", self._name, "ok", f"{how} {self._context.principal}", kind=kind),
             *(line for each in (own, *report.additional) for line in self._credential(each)),
             *self._folders(report, own),
         ]
-        # Whatever else fails a run, such as the end of its time, fails a check.
+        # Other errors that fail a run, such as its timeout, fail the check too.
         codes = {"invalid_folder", *(line.error.code for line in lines if line.error)}
         if report.error is not None and report.error != own.error and report.error.code not in codes:
             lines.append(failed("workspace", self._name, report.error))
         return lines
 
     def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
-        """A line for each of the layers, and for those below them."""
+        """Return a skipped line for each of the layers, and for credential and folders."""
         whole: tuple[Layer, ...] = (*layers, "credential")
         found = [skipped(layer, self._name, because, in_general=in_general) for layer in whole]
         return [*found, *self._skipped_folders(because, in_general=in_general)]
@@ -111,24 +107,24 @@ class WorkspaceCheck:
             context = replace(context, principal=who)
         own = own_credential(report.stored or (), self.entry.workspace.git_username)
         if report.rejected_by:
-            because = "Azure DevOps rejects the token; a run leaves the credential as it is"
+            because = "Azure DevOps rejects the token (a run keeps the stored credential)"
             yield skipped("credential", subject, because)
         elif report.error is not None:
             yield failed("credential", subject, report.error)
         elif own is None:
-            yield Check("credential", subject, "ok", "there is none for Azure DevOps yet; a run creates it")
+            message = "no Git credential for Azure DevOps yet; a run creates one"
+            yield Check("credential", subject, "ok", message)
         else:
-            yield Check("credential", subject, "ok", f"{_there(own)}; a run updates it", kind=_THERE)
-        yield from self._oddities(subject, context, report.stored or (), own)
+            yield Check("credential", subject, "ok", f"{_existing(own)}; a run updates it", kind=_EXISTING)
+        yield from self._warnings(subject, context, report.stored or (), own)
 
-    def _oddities(
+    def _warnings(
         self,
         subject: str,
         context: DiagnosisContext,
         stored: Sequence[StoredCredential],
         own: StoredCredential | None,
     ) -> Iterator[Check]:
-        """What somebody should know of a principal's credentials, though it is no failure."""
         username, found = self.entry.workspace.git_username, list[Diagnosis]()
         if (federated := federated_credential(stored)) is not None:
             found.append(finding("federated_credential", context, id=federated.id))
@@ -149,10 +145,10 @@ class WorkspaceCheck:
             line = failed if pattern.failed else warning
             yield line("folder", f"{self._name} {pattern.path}", pattern.diagnosis)
         if own.action == "failed":
-            yield from self._skipped_folders("a run does not reach them: the credential fails")
+            yield from self._skipped_folders("the credential failed, so a run does not reach them")
             return
         for folder in report.single_folders:
-            if folder.error is None or folder.error.code != "invalid_folder":  # a line of the settings
+            if folder.error is None or folder.error.code != "invalid_folder":  # in the settings layer
                 yield self._folder(folder, own)
 
     def _folder(self, report: FolderReport, own: CredentialReport) -> Check:
@@ -161,8 +157,7 @@ class WorkspaceCheck:
             return skipped("folder", subject, report.why)
         seen = report.seen
         failing = report.error is not None or own.error is not None
-        if failing and seen is not None and seen.source is not None and self._is_told_above(seen):
-            # One mistake is reported once: what Azure DevOps says is in its own layer.
+        if failing and seen is not None and seen.source is not None and self._is_reported_above(seen):
             return skipped(
                 "folder",
                 subject,
@@ -176,31 +171,32 @@ class WorkspaceCheck:
         if report.note is not None and (has_password or report.action == "unchanged"):
             return warning("folder", subject, report.note)
         if seen is not None and seen.hidden:
-            # Where there is something to update, the run is refused.
+            # A run that updates the folder would fail.
             line = failed if report.action == "updated" else warning
             context = replace(self._context, path=report.path)
             return line("folder", subject, finding("folder_permission", context))
         kind = _A_RUN.get(report.action, "nothing to do")
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
-    def _is_told_above(self, seen: FolderState) -> bool:
+    def _is_reported_above(self, seen: FolderState) -> bool:
+        """Return whether the Azure DevOps layer has the folder's problem."""
         match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)
             case ResolvedRef(None):
-                # That the folder's own branch is gone, only its line says.
+                # A missing branch that the settings do not name has only the folder's line.
                 return seen.wanted.ref is not None
             case _:
                 return False
 
 
-_THERE = "a Git credential is there; a run updates it"
+_EXISTING = "has a Git credential; a run updates it"
 _A_RUN = {"created": "a run creates it", "updated": "a run updates it"}
 
 
-def _there(credential: StoredCredential) -> str:
-    made = ", made by this app," if credential.name == CREDENTIAL_NAME else ""
-    return f"Git credential {credential.id}{made} is there"
+def _existing(credential: StoredCredential) -> str:
+    by_app = " (created by the app)" if credential.name == CREDENTIAL_NAME else ""
+    return f"has Git credential {credential.id}{by_app}"
 
 
 def _what_a_run_does(report: FolderReport, found: GitFolder | None) -> str:

@@ -1,6 +1,6 @@
-"""What a shell offers while a command is typed: names, folders and secrets of the list that the command would read.
+"""Shell completion of names, folders and secrets from the list that the command would read.
 
-No service is called. A list that cannot be read offers nothing and prints nothing.
+Calls no service. An unreadable list completes nothing and prints nothing.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from git_refresh.settings.load import load
 
 
 def names(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-    """Return the workspaces that begin as typed; of NAME,NAME the last one is completed."""
+    """Return the workspace names that start with the typed text, or with its part after the last comma."""
     before, comma, begun = typed.rpartition(",")
     taken = {name for given in (*context.params.get("only", ()), before) for name in given.split(",")}
     found = (entry.name for entry in _entries(context) if entry.name not in taken)
@@ -24,7 +24,7 @@ def names(context: click.Context, _parameter: click.Parameter, typed: str) -> li
 
 
 def folders(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-    """Return the paths of the list's Git folders; with `--only`, of these workspaces alone."""
+    """Return the paths of the list's Git folders, limited to the workspaces of `--only`."""
     chosen = {name for given in context.params.get("only", ()) for name in given.split(",")}
     entries = [entry for entry in _entries(context) if not chosen or entry.name in chosen]
     listed = (
@@ -45,23 +45,23 @@ def secrets(context: click.Context, _parameter: click.Parameter, typed: str) -> 
 def _entries(context: click.Context) -> tuple[Entry | Rejected, ...]:
     try:
         source, workspaces = SettingsSource(context.params.get("file")), _file(context)
-        # Of what is piped, nothing is there yet: it would be waited for.
+        # Reading a pipe would block the shell.
         if not all(file.is_file() for file in settings_files(source, workspaces)):
             return ()
         return load(read_values(source, workspaces).values, whole=False).entries
-    except Exception:  # noqa: BLE001  # whatever is wrong with it, the command itself says so
+    except Exception:  # noqa: BLE001  # the command itself reports the problem
         return ()
 
 
 def _file(context: click.Context) -> Path | None:
-    """Return the FILE that was typed: click leaves it among the arguments if an option without its value follows."""
+    """Return the entered FILE. Click leaves it in `args` if an option without its value follows."""
     takes_one = any(each.name == "workspaces" for each in context.command.params)
     left = Path(context.args[0]) if takes_one and context.args else None
     return context.params.get("workspaces") or left
 
 
 def _beginning(typed: str, found: Iterable[str]) -> list[str]:
-    """Return what begins so, each once; without what would not be one line of the shell's."""
+    """Return the distinct texts with this prefix, without those that have unprintable characters."""
     return [
         text for text in dict.fromkeys(found) if text.startswith(typed) and escape_unprintable(text) == text
     ]

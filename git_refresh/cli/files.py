@@ -1,6 +1,6 @@
-"""App settings in files: from a repository, from a laptop, or as Azure prints them.
+"""App settings from files: a workspaces.json, a local.settings.json, or the output of the Azure CLI.
 
-A file is data. This app's settings are taken from it and nothing else, whatever it contains and whatever kind of file it is.
+A file is data: only settings of this app are read, and nothing else in the file has an effect.
 """
 
 import json
@@ -22,24 +22,24 @@ from git_refresh.settings.names import SETTINGS, TIME_ZONES, disables, near_miss
 from git_refresh.settings.problems import kind_of
 
 MAX_MB = 4
-"""Of a file. All settings of an app fit into a small part of it."""
+"""Maximum file size, far above the size of all settings of an app."""
 _MAX_BYTES = MAX_MB * 2**20
 MAX_NAMES = 1_000
 
 _PRINT = "az functionapp config appsettings list --output json"
 _FORMS = (
     'must contain an array of workspaces, app settings by name ({"WORKSPACES": […]}), a local.settings.json ({"Values": {…}}), '
-    f"or what {_PRINT} prints"
+    f"or the output of {_PRINT}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """What a file says.
+    """The settings in a file.
 
     Attributes:
-        values: this app's settings by name, as text, and those of the Functions host that it is judged by. Only these are ever used.
-        names: all that it names.
+        values: texts by name: this app's settings, and those of the Functions host that `check` reads.
+        names: all names in the file.
     """
 
     values: dict[str, str]
@@ -47,22 +47,22 @@ class FileSettings:
 
 
 def read_settings(file: Path) -> FileSettings:
-    """The app settings in a file, or on stdin where it is `-`.
+    """Read the app settings in a file, or on stdin if the file is `-`.
 
-    It may contain an array of workspaces (`WORKSPACES` alone), settings by name with their JSON as text or written out, a
-    `local.settings.json`, or the array of `name` and `value` that the portal's advanced edit and `az` show.
+    Accepts an array of workspaces, settings by name, a `local.settings.json`, and the portal's array of `name` and `value`.
+    A setting by name can have JSON as text or written out.
 
     Raises:
-        SettingsError: it cannot be read, or contains something else.
+        SettingsError: the file cannot be read, or contains something else.
     """
     where, text = read_text(file)
     if where == "stdin" and not text.strip():
-        message = f"is empty; pipe into it what {_PRINT} prints, or name a file in its place"
+        message = f"is empty; pipe the output of {_PRINT} into it, or name a file instead"
         raise SettingsError([Problem(where, message, commands=(_PRINT,))])
     content = _parsed(where, text)
     values = _by_name(where, content, text)
     if len(values) > MAX_NAMES:
-        message = f"contains {len(values):,} settings; keep those of this app alone, or at most {MAX_NAMES:,}"
+        message = f"contains {len(values):,} settings; keep only those of this app, at most {MAX_NAMES:,}"
         raise SettingsError([Problem(where, message)])
     problems = [
         problem
@@ -84,18 +84,18 @@ def read_settings(file: Path) -> FileSettings:
 
 
 def is_read(name: str) -> bool:
-    """Whether the value of this app setting is looked at: it is this app's, or one of the Functions host that it is judged by."""
+    """Return whether a setting is used: one of this app, or of the Functions host if `check` reads it."""
     of_host = name in TIME_ZONES or disables(name) is not None or overrides_timeout(name)
     return name in SETTINGS or of_host or name.lower().startswith(CONNECTION.lower())
 
 
 def write_client_id(file: Path, client_id: str) -> bool:
-    """Add a `client_id` to WORKSPACE_DEFAULTS in a file of settings, and return whether the file is an object that can have it there.
+    """Add a `client_id` to WORKSPACE_DEFAULTS in a file. Return False if the file has no place for it.
 
-    All else stays as it is written, indentation included.
+    The rest of the file stays unchanged, including indentation.
 
     Raises:
-        OSError: it cannot be read or written.
+        OSError: the file cannot be read or written.
     """
     text = file.read_bytes().decode()
     try:
@@ -114,7 +114,7 @@ def write_client_id(file: Path, client_id: str) -> bool:
         meant = {**content, "WORKSPACE_DEFAULTS": {**defaults, "client_id": client_id}}
         if parse(changed) != meant:
             return False
-    except (JsonError, TypeError):  # the defaults are text
+    except (JsonError, TypeError):  # WORKSPACE_DEFAULTS is a string
         return False
     place = file.resolve()
     with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as written:
@@ -130,7 +130,7 @@ def write_client_id(file: Path, client_id: str) -> bool:
 
 
 def _with_member(text: str, at: int, member: str) -> str:
-    """The text with one more member at the beginning of an object, on a line of its own where the others are."""
+    """Return the text with a member inserted at the beginning of an object, indented like the others."""
     rest = text[at:].lstrip()
     space = text[at : len(text) - len(rest)]
     if rest.startswith("}"):
@@ -139,10 +139,10 @@ def _with_member(text: str, at: int, member: str) -> str:
 
 
 def read_text(file: Path) -> tuple[str, str]:
-    """How a file is called in messages, and its text; of stdin where it is `-`.
+    """Return a file's name for messages, and its text. The file `-` is stdin.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     where = "stdin" if str(file) == "-" else escape_unprintable(str(file))
     try:
@@ -152,13 +152,13 @@ def read_text(file: Path) -> tuple[str, str]:
         return where, content.decode("utf-8-sig")
     except UnicodeDecodeError:
         message = "is not valid JSON: it is not UTF-8 text; save it as UTF-8"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        message = f"cannot be read: {getattr(error, 'strerror', None) or 'no file has this name'}"
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
+        message = f"cannot be read: {getattr(error, 'strerror', None) or 'invalid file name'}"
     raise SettingsError([Problem(where, message)])
 
 
 def _content(file: Path) -> bytes:
-    """As much as may be read, and a byte more if there is more."""
+    """Return the bytes of a file, up to one byte more than the limit."""
     if str(file) != "-":
         with file.open("rb") as opened:
             return opened.read(_MAX_BYTES + 1)
@@ -168,10 +168,10 @@ def _content(file: Path) -> bytes:
 
 
 def _parsed(where: str, text: str) -> object:
-    """The content of a file; of a `local.settings.json` also with the comments and trailing commas that `func` accepts.
+    """Parse JSON. In a `local.settings.json`, accept comments and trailing commas, as `func` does.
 
     Raises:
-        SettingsError: it is not JSON.
+        SettingsError: the text is not JSON.
     """
     try:
         return parse(text)
@@ -182,7 +182,7 @@ def _parsed(where: str, text: str) -> object:
         if isinstance(content, dict) and content.keys() & {"Values", "IsEncrypted"}:
             return content
     except JsonError as error:
-        if re.search(r'"Values"\s*:', text):  # its comments are no mistake
+        if re.search(r'"Values"\s*:', text):  # report the error behind the comments, not the comments
             problem = Problem(where, str(error))
     raise SettingsError([problem])
 
@@ -192,11 +192,11 @@ _BEYOND_JSON = re.compile(
     rf'"(?:[^"\\]|\\.)*+"|{_COMMENT}|,(?=(?:\s|{_COMMENT})*+[}}\]])',
     re.DOTALL,
 )
-"""Strings, which stay as they are; comments, and a comma before a closing bracket."""
+"""Strings, comments, and a comma before a closing bracket. Strings are matched to be kept."""
 
 
 def _blank(found: re.Match[str]) -> str:
-    """The same length without what JSON does not have, so that places of mistakes stay right."""
+    """Replace a comment or comma by blanks of the same length, which keeps the positions of errors."""
     return found[0] if found[0].startswith('"') else re.sub(r"[^\r\n]", " ", found[0])
 
 
@@ -235,8 +235,12 @@ def _by_name(where: str, content: object, text: str) -> dict[str, object]:
 
 
 def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
-    """`func` itself takes nothing else."""
-    advice = "must be a string in double quotes, with its own quotes escaped, since Values become environment variables"
+    """Return the values if all are strings, as `func` requires.
+
+    Raises:
+        SettingsError: a value is not a string.
+    """
+    advice = "must be a string in double quotes, with its own quotes escaped, because Values become environment variables"
     wrong = [
         Problem(f"{where}: Values.{redact(name)}", f"{advice}; this is {kind_of(value)}")
         for name, value in values.items()
@@ -248,7 +252,7 @@ def _all_text(where: str, values: dict[str, object]) -> dict[str, object]:
 
 
 def _names_twice(where: str, content: object) -> Iterator[Problem]:
-    """Settings that are named twice; names of app settings are the same in any letter case."""
+    """Yield a problem for each name that occurs twice. Names of app settings are not case-sensitive."""
     values = content.get("Values") if isinstance(content, dict) else None
     pairs = content if isinstance(content, list) else []
     listed = Counter(

@@ -1,4 +1,4 @@
-"""Whether jobs can clone, in one workspace: each job's URL, credential, provider and ref; and what all of them share. Pure."""
+"""The decision whether jobs can clone: URL, credential, provider and ref of each. Pure functions."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -22,19 +22,19 @@ from git_refresh.settings.models import Workspace
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?([^/?#:]*)", re.IGNORECASE)
 _SSH = "ssh.dev.azure.com"
 _OF_FOLDERS = ", or leave this folder out"
-"""How what is wrong with a URL ends where it is that of a Git folder."""
+"""The advice for Git folders at the end of a URL's problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobUrl:
-    """A URL that is meant for Azure DevOps.
+    """A clone URL that is intended for Azure DevOps.
 
     Attributes:
-        url: as it is written, without a user or a password.
-        repository: where it leads; None: nowhere.
-        problem: what is wrong with it, as it reads on after the URL.
-        surely: whether no job can clone from an address like this. It may be another name of Azure DevOps that no setting knows.
-        has_secret: whether a password or a token is in it.
+        url: the URL without user name and password.
+        repository: None if the URL is invalid.
+        problem: a phrase that continues a sentence after the URL.
+        surely: False if the host might be Azure DevOps under a name that no setting has.
+        has_secret: True if the URL contains a password or token.
     """
 
     url: str
@@ -45,7 +45,7 @@ class JobUrl:
 
 
 def read_address(source: GitSource, trusted: TrustedHosts) -> JobUrl | None:
-    """Read the URL of a job's Git source; None: it is one of another service."""
+    """Parse the URL of a job's Git source. Return None for other services than Azure DevOps."""
     url, has_secret = without_user(source.url.strip())
     try:
         return JobUrl(url, parse_repository(url, trusted), has_secret=has_secret)
@@ -55,7 +55,7 @@ def read_address(source: GitSource, trusted: TrustedHosts) -> JobUrl | None:
     found = _HOST.match(url)
     host = found[1].lower() if found else ""
     theirs = host == _SSH or Domain.AZURE_DEVOPS.has(host)
-    # On a trusted host there may be other services besides.
+    # A trusted host can serve other services too.
     theirs = theirs or (trusted.trusts(host) and (for_devops or "/_git/" in url))
     if not theirs and not for_devops:
         return None
@@ -65,13 +65,13 @@ def read_address(source: GitSource, trusted: TrustedHosts) -> JobUrl | None:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalStatus:
-    """How whom jobs run as stands to this app, in one workspace.
+    """A Run as identity of jobs in one workspace, and its Git credential.
 
     Attributes:
-        kept: whether a run keeps its Git credential fresh; None: nobody can tell.
-        stored: its Git credentials; None: they could not be looked at.
-        number: its numeric id, as far as that could be looked up.
-        gone: whether the workspace has no such service principal.
+        kept: True if the app refreshes its Git credential. None: unknown.
+        stored: its Git credentials. None: could not be read.
+        number: its service principal ID. None: unknown.
+        gone: True if the workspace has no such service principal.
     """
 
     kept: bool | None
@@ -81,7 +81,7 @@ class PrincipalStatus:
 
     @property
     def has_one(self) -> bool | None:
-        """Whether it has a Git credential for Azure DevOps now; None: nobody can tell."""
+        """True if it has a Git credential for Azure DevOps. None: unknown."""
         if self.gone:
             return False
         if self.stored is None:
@@ -90,20 +90,19 @@ class PrincipalStatus:
 
     @property
     def federated(self) -> bool:
-        """Whether the workspace itself renews the only Git credential for Azure DevOps that it has."""
+        """True if its only Git credential for Azure DevOps is federated, so Databricks renews it."""
         stored = self.stored or ()
         return own_credential(stored, "") is None and federated_credential(stored) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class JobCheck:
-    """A job, and all that was looked at for it.
+    """A job, and the facts that were read for it.
 
     Attributes:
-        address: where its URL leads.
-        found: where its ref is, or why that is not known; None: nobody was asked.
-        names: the branches or tags that there are, where its own does not exist.
-        has_commit: whether its commit exists; None: it names none, or nobody could tell.
+        found: the lookup's result. None: not requested.
+        names: the existing branches or tags if the job's ref is missing.
+        has_commit: True if its commit exists. None: unknown, or the job has no commit.
     """
 
     job: Job
@@ -116,12 +115,11 @@ class JobCheck:
 
 
 def subject_of(workspace: str, id_: int, name: str) -> str:
-    """Which job a line is about."""
     return f'{workspace}, job {id_} "{redact(name)}"' if name else f"{workspace}, job {id_}"
 
 
 def judge(workspace: str, job_check: JobCheck, context: DiagnosisContext, *, unsure: bool) -> Iterator[Check]:
-    """The lines of a job: none, where all is in order. If `unsure`, the job may run as the app's own principal."""
+    """Yield a line for each problem of a job. If `unsure`, the job might run as the app's principal."""
     subject = subject_of(workspace, job_check.job.id, job_check.job.name)
     yield from _principal(subject, job_check.job.run_as, job_check.principal, context, unsure=unsure)
     if job_check.source.provider.casefold() != PROVIDER.casefold():
@@ -136,19 +134,19 @@ def _principal(
     subject: str, run_as: RunAs | None, status: PrincipalStatus, context: DiagnosisContext, *, unsure: bool
 ) -> Iterator[Check]:
     if run_as is None:
-        yield skipped("job", subject, "the workspace does not tell whom it runs as")
+        yield skipped("job", subject, "the workspace does not return its Run as identity")
         return
     if status.kept is None:
-        yield skipped("job", subject, f"the numeric id of {redact(str(run_as))} could not be looked up")
+        yield skipped("job", subject, f"the service principal ID of {redact(str(run_as))} is unknown")
         return
     context = replace(context, principal=redact(str(run_as)))
     if status.kept:
         if status.has_one is False:
             yield warning("job", subject, finding("job_credential_missing", context))
     elif not status.federated:
-        # A credential of its own may do for a while; whether a person has one, only that person sees.
+        # A credential of its own can work for a while. Only users themselves can list theirs.
         person = run_as.kind != "service principal"
-        unseen = "; whether it has one could not be looked at" if status.has_one is None else ""
+        unseen = " (its credentials could not be read)" if status.has_one is None else ""
         diagnosis = finding("job_principal_not_refreshed", context, unseen="" if person else unseen)
         may_work = person or status.has_one is not False or unsure
         yield (warning if may_work else failed)("job", subject, diagnosis)
@@ -167,7 +165,7 @@ def _ref(
 ) -> Iterator[Check]:
     ref = job_check.source.ref
     match job_check.found:
-        case ServiceFailure():  # one mistake is reported once: in the layer of Azure DevOps
+        case ServiceFailure():  # reported in the Azure DevOps layer
             yield skipped("job", subject, f"Azure DevOps reports a problem with {repository}")
         case ResolvedRef(None) if ref is not None:
             nearest = suggestion(ref, job_check.names)
@@ -180,43 +178,39 @@ def _ref(
             yield failed("job", subject, finding("job_ref_not_found", context, nearest=""))
 
 
-_CAN_VIEW = "jobs that it may not view (permission Can View) are not among these"
-
 NOT_KEPT = PrincipalStatus(kept=False)
 
 MAX_JOBS = 100_000
-"""Jobs of all workspaces that one check looks at; see `Shares`. One workspace has 12,000 at most."""
+"""Jobs that one check reads, see `Quota`. A workspace can have 12,000."""
 
 JOB_CHARS = 1_000
-"""What a job with a Git source counts beside the characters of its texts."""
+"""Memory of a job in addition to its texts, in characters."""
 
 MAX_JOBS_CHARS, MAX_JOBS_CHARS_OF_ONE = 100_000_000, 30_000_000
-"""What those of all workspaces, and of one, may count together."""
+"""Memory of the jobs of all workspaces and of one workspace, in characters."""
 
 MAX_REFS = 5_000
-"""Branches and tags of jobs that one check looks up; see `Shares`."""
+"""Branches and tags of jobs that one check looks up."""
 
 MAX_REFS_OF_ONE = 1_000
-"""Of these, those of jobs of one workspace."""
 
 MAX_LINES = 5_000
-"""Lines about single jobs in one check; see `Shares`. Beyond that, those of a workspace that say the same are one."""
+"""Lines about single jobs in one check. Further lines of a workspace are grouped."""
 
 MAX_LINES_OF_ONE = 3_000
-"""Of these, lines about jobs of one workspace."""
 
 MAX_IDS_IN_REMEDY = 80
-"""Numeric ids that one remedy names. They may have eighteen digits, and with many more a text is cut."""
+"""Service principal IDs in one remedy. An ID can have 18 digits, and longer texts would be truncated."""
 
 
 @dataclass(slots=True)
 class WorkspaceChecks:
-    """A workspace, as the check of it has left it.
+    """The results of a workspace's check that the jobs check needs.
 
     Attributes:
-        shut: why jobs are not to be looked at; empty: they are.
-        app_alone: whether it is only to the app that it is shut, so that somebody else may get in.
-        stored: the Git credentials of the app's own principal (None) and of its further ones, as far as they could be looked at.
+        shut: why its jobs cannot be checked; empty if they can.
+        app_alone: True if only the app has no access, so your account might.
+        stored: Git credentials by service principal ID, as far as they could be read. None: the app's principal.
     """
 
     workspace: Workspace
@@ -227,7 +221,7 @@ class WorkspaceChecks:
 
 @dataclass(frozen=True, slots=True)
 class GitJob:
-    """A job with a Git source in Azure DevOps, or in what is meant to be there."""
+    """A job with a Git source that is intended for Azure DevOps."""
 
     job: Job
     source: GitSource
@@ -235,7 +229,7 @@ class GitJob:
 
     @property
     def size(self) -> int:
-        """What it counts of `MAX_JOBS_CHARS`."""
+        """Its share of `MAX_JOBS_CHARS`."""
         source = self.source
         texts = (self.job.name, self.job.run_as, source.url, source.provider, source.ref, source.commit)
         return JOB_CHARS + sum(len(str(text)) for text in texts)
@@ -243,7 +237,7 @@ class GitJob:
 
 @dataclass(slots=True)
 class WorkspaceJobs:
-    """What is found in one workspace."""
+    """The jobs of one workspace."""
 
     room: WorkspaceChecks
     context: DiagnosisContext
@@ -251,20 +245,20 @@ class WorkspaceJobs:
     caller: Caller
     listed: list[ListedJob]
     as_app: bool = False
-    """Whether the app's own principal looks."""
+    """True if the app's principal reads them."""
     instead: str = ""
-    """Why it is not the person who is signed in that looks."""
+    """Reason for reading them with the app's principal instead of your account."""
     lines: list[Check] = field(default_factory=list)
     unread: int = 0
-    """Jobs of the list of which nothing more is known."""
+    """Listed jobs that could not be read."""
     unlisted: bool = False
-    """Whether the list goes on after the jobs that this check takes."""
+    """True if the workspace has more jobs than the check lists."""
     late: int = 0
-    """Jobs for which there was no time."""
+    """Jobs that were not checked in time."""
     left_out: int = 0
-    """Jobs for which there was no room."""
+    """Jobs beyond `MAX_JOBS_CHARS`."""
     alike: dict[Hashable, list[Check]] = field(default_factory=dict)
-    """Lines beyond those about single jobs: of those that say the same the first, as often as they came."""
+    """Lines beyond `MAX_LINES`: the first one of each status and code, repeated as often as it occurred."""
     found: list[GitJob] = field(default_factory=list)
     elsewhere: int = 0
     statuses: dict[str, PrincipalStatus] = field(default_factory=dict)
@@ -274,11 +268,10 @@ class WorkspaceJobs:
         return self.room.workspace.name
 
     def status_of(self, run_as: RunAs | None) -> PrincipalStatus:
-        """How whom a job runs as stands to this app."""
         return self.statuses.get(run_as.name if run_as else "", NOT_KEPT)
 
     def keep(self, line: Check, lines: Quota) -> None:
-        """Keep a line about a job; where there is no room for more, count it among those that say the same."""
+        """Keep a line about a job. Beyond the limit, only count it."""
         if lines.take(self.room.workspace.host, 1):
             self.lines.append(line)
         else:
@@ -286,7 +279,7 @@ class WorkspaceJobs:
             alike.append(alike[0] if alike else line)
 
     def all_lines(self) -> Iterator[Check]:
-        """The lines, with one for all that say the same beyond them; those that share code and remedy one after the other."""
+        """Yield the kept lines grouped by code and remedy, then one line for each group beyond the limit."""
         shared: dict[Hashable, list[Check]] = {}
         for line in sorted(
             self.lines, key=lambda line: (line.error.code if line.error else "", line.message)
@@ -296,18 +289,18 @@ class WorkspaceJobs:
         for first, *more in self.alike.values():
             yield replace(first, subject=f"{self.name}, {count(1 + len(more), 'more job')}")
         if self.unlisted or self.left_out:
-            yield skipped("job", self.name, "a check takes no more jobs; choose workspaces with --only")
+            yield skipped("job", self.name, "one check cannot read all jobs; choose workspaces with --only")
 
     @property
     def principals(self) -> list[str]:
-        """The service principals that its jobs run as."""
+        """Application IDs of the service principals that its jobs run as."""
         runners = [found.job.run_as for found in self.found if found.job.run_as is not None]
         return list(dict.fromkeys(each.name for each in runners if each.kind == "service principal"))
 
 
 def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
-    """How each of those whom jobs run as becomes one that is kept fresh; empty, where there is nothing to do."""
-    place = f"{inventory.context.host}, Settings, Identity and access, Service principals"
+    """Return for each Run as identity how to have its credential refreshed; empty if no action is needed."""
+    place = f"{inventory.context.host}, Settings > Identity and access > Service principals"
     remedies: dict[RunAs | None, str] = {None: ""}
     missing: dict[RunAs, int] = {}
     for run_as in dict.fromkeys(found.job.run_as for found in inventory.found):
@@ -320,8 +313,8 @@ def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
             remedies[run_as] = f"{_GONE} ({place})."
         elif status.number is None:
             remedies[run_as] = (
-                f'In the entry of {inventory.name} in WORKSPACES, add its numeric id to "additional_principal_ids" '
-                f"(it could not be looked up now: {place})."
+                f'Add its service principal ID to "additional_principal_ids" in the entry of {inventory.name} in WORKSPACES. '
+                f"To find the ID, open {place}."
             )
         elif status.kept is False and not status.federated:
             missing[run_as] = status.number
@@ -331,63 +324,70 @@ def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
 
 
 _OF_PEOPLE = (
-    "This app keeps no credential of a {}: let the job run as a service principal, the app's own or one in additional_principal_ids "
-    '(job settings, Run as; or "run_as": {{"service_principal_name": "APPLICATION_ID"}}).'
+    "Change the job's Run as to the app's service principal or one in additional_principal_ids, because the app does not refresh "
+    'credentials of a {}. In JSON: "run_as": {{"service_principal_name": "APPLICATION_ID"}}.'
 )
 _GONE = (
-    "The workspace has no such service principal: let the job run as one that there is, the app's own or one in additional_principal_ids "
-    "(job settings, Run as), or add it again"
+    "Change the job's Run as to an existing service principal: the app's or one in additional_principal_ids. "
+    "Or add the missing one to the workspace again"
 )
 
 
 def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
-    """The remedy of each service principal that is missing in the entry: one for all, or with many ids one for so many of them."""
+    """Return the remedy of each missing service principal: one for up to `MAX_IDS_IN_REMEDY` of them."""
     workspace = inventory.room.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"
-    manager = f"Give the one that signs in the role Service principal: Manager on {on} ({place}, Permissions)"
+    manager = f"Grant the app's principal the role Service principal: Manager on {on} ({place} > Permissions)"
     entry = f"in the entry of {inventory.name} in WORKSPACES"
     whole = list(
         dict.fromkeys([*workspace.additional_principal_ids, *(missing[run_as] for run_as in runners)])
     )
     if len(whole) <= MAX_IDS_IN_REMEDY:
-        message = f'{manager}, and {entry} write "additional_principal_ids": [{", ".join(map(str, whole))}].'
+        message = f'{manager}. Then set {entry}: "additional_principal_ids": [{", ".join(map(str, whole))}]'
         return dict.fromkeys(missing, message)
     remedies: dict[RunAs, str] = {}
     start = 1
     for some in batched(runners, MAX_IDS_IN_REMEDY, strict=False):
         ids = ", ".join(str(missing[run_as]) for run_as in some)
         which = f"{start} to {start + len(some) - 1}" if some[1:] else f"number {start}"
-        lacking = f"the {count(len(runners), 'id')} that it lacks, of which these are {which}"
-        message = f'{manager}, and {entry} add to "additional_principal_ids" {lacking}: {ids}.'
+        lacking = f"{count(len(runners), 'missing ID')}, of which these are {which}"
+        message = f'{manager}. Then {entry} add to "additional_principal_ids" the {lacking}: {ids}'
         remedies |= dict.fromkeys(some, message)
         start += len(some)
     return remedies
 
 
-def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> str:
-    """How many jobs there are, and as whom that was seen. The numbers are of jobs; of `commits`, existence is unknown."""
+def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> Iterator[Check]:
+    """Yield a line for each fact about the jobs of a workspace.
+
+    `unwell` jobs have problems. The repository of `unasked` jobs and the commit of `commits` jobs were not checked.
+    """
+
+    def line(message: str) -> Check:
+        return Check("job", inventory.name, "ok", message)
+
+    name = redact(inventory.caller.name)
+    role = "workspace admin" if inventory.caller.admin else "not an admin: jobs without CAN VIEW are missing"
+    why = f", because {inventory.instead}" if inventory.instead else ""
+    yield line(f"checked as {name} ({role}){why}")
     number = len(inventory.found)
-    parts = [f"{count(number, 'job') if number else 'no job'} with a Git source in Azure DevOps"]
-    if number:
-        parts[0] += f", {number - unwell or 'none'} of them in order" if unwell else ", all in order"
+    jobs = f"{count(number, 'job') if number else 'no jobs'} with a Git source in Azure DevOps"
+    if unwell:
+        yield line(f"{jobs} ({number - unwell} OK, {unwell} with problems)")
+    else:
+        yield line(f"{jobs} (no problems)" if number else jobs)
     if inventory.unread:
-        parts[0] += (
-            f", of the {len(inventory.listed) - inventory.unread} of {len(inventory.listed)} jobs that could be read"
-        )
+        listed = len(inventory.listed)
+        yield line(f"{listed - inventory.unread} of {count(listed, 'job')} could be read")
     if inventory.elsewhere:
-        parts.append(f"{count(inventory.elsewhere, 'job')} with one elsewhere")
+        yield line(f"{count(inventory.elsewhere, 'job')} with a Git source outside Azure DevOps")
     if commits:
-        parts.append(f"of {commits} at a commit, only the repository was looked at")
+        yield line(f"{count(commits, 'job')} with a commit: only the repository was checked")
     if unasked:
-        parts.append(f"of {unasked}, the repository was not asked for: no setting names its host")
-    if unknown := sum(each.kept is True and each.has_one is None for each in inventory.statuses.values()):
-        parts.append(f"of {count(unknown, 'principal')} the Git credentials could not be looked at")
-    if federated := sum(each.kept is False and each.federated for each in inventory.statuses.values()):
-        parts.append(
-            f"of {count(federated, 'principal')} the workspace itself renews the Git credential (federated)"
-        )
-    why = f" ({inventory.instead})" if inventory.instead else ""
-    admin = ", an admin" if inventory.caller.admin else f", who is no admin: {_CAN_VIEW}"
-    parts.append(f"seen as {redact(inventory.caller.name)}{why}{admin}")
-    return "; ".join(parts)
+        yield line(f"repository of {count(unasked, 'job')} not checked: no setting names its host")
+    statuses = inventory.statuses.values()
+    if unknown := sum(each.kept is True and each.has_one is None for each in statuses):
+        yield line(f"Git credentials of {count(unknown, 'principal')} could not be read")
+    if federated := sum(each.kept is False and each.federated for each in statuses):
+        yield line(f"{count(federated, 'principal')} with a federated Git credential, renewed by Databricks")

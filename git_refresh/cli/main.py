@@ -1,4 +1,4 @@
-"""The command line. Exit code 0: fine; 1: something failed; 2: settings or usage wrong, nothing was run."""
+"""The command group `git-refresh`."""
 
 import io
 import sys
@@ -24,22 +24,21 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):  # before there was anything to report, or at a question
-            render.say("Interrupted; nothing was run.")
+        except (KeyboardInterrupt, click.Abort):  # before the command could report anything, or at a prompt
+            render.say("Interrupted. Nothing was run.")
             sys.exit(INTERRUPTED)
 
 
 @click.group("git-refresh", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="git-refresh")
 def main() -> None:
-    """Keep the Git credentials and Git folders of a fleet of Databricks workspaces fresh.
+    """Refresh Git credentials and folders of Databricks workspaces.
 
-    Exit codes: 0 success, 1 something failed, 2 wrong settings or usage (nothing was run), 3 with --exit-code something to do,
-    130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 invalid settings or usage, 3 changes pending (--exit-code), 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
-            stream.reconfigure(encoding="utf-8")  # on Windows a pipe has an encoding without ✓
+            stream.reconfigure(encoding="utf-8")  # the encoding of a pipe on Windows has no ✓
 
 
 for command in (check, deploy, explain, init, onboard, plan, print_schema, rotate, run, runs, status):

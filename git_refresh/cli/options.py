@@ -1,4 +1,4 @@
-"""Options that several commands share: where the settings are from, how much is shown, and in which colors."""
+"""Options that several commands share: the source of the settings, the amount of output, and colors."""
 
 import json
 import os
@@ -17,38 +17,33 @@ from git_refresh.output.redact import escape_unprintable, redact, shown_proxy
 from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 from git_refresh.settings.names import SETTINGS
 
-# Every renderer reads these, and they decide nothing but the output. click keeps them for one invocation, never for the process.
-_QUIET, _VERBOSE, _COLOURLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colourless"
+# click keeps these for one invocation, so they are not globals of the process.
+_QUIET, _VERBOSE, _COLORLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colorless"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _OF_CONNECTIONS = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 FILE = click.Path(allow_dash=True, path_type=Path)
-"""What is wrong with it is told by what reads it, under --json as JSON."""
-
+"""A file that need not exist: the command reports a missing file itself, with --json as JSON."""
 
 LIST = Path("workspaces.json")
-"""The file in the current directory that is read where none is named."""
-
+"""The default file, in the current directory."""
 
 list_argument = click.argument("workspaces", type=FILE, required=False, metavar="[FILE]")
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
-    """Where the settings are from, as the command line names it."""
+    """The source of the settings, from the command line."""
 
     file: Path | None = None
-    """None: `LIST` if it exists, else the environment."""
+    """None: `LIST` if it exists, otherwise the environment."""
     trusted_hosts: tuple[str, ...] = ()
-    """Where the caller's own tokens can go besides the built-in domains."""
+    """Hosts outside the built-in domains that can receive the caller's tokens."""
 
 
 def settings_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --settings and --trust-host to a command, which gets both as its `source`.
-
-    Without --trust-host, the settings of a file lead no token of the caller out of Azure.
-    """
+    """Add --settings and --trust-host to a command, which receives both as `source`."""
 
     @wraps(command)
     def sourced(
@@ -60,30 +55,27 @@ def settings_option(command: Callable[..., None]) -> Callable[..., None]:
         "--settings",
         "file",
         type=FILE,
-        help="Read the app settings from this file: a workspaces.json, a local.settings.json, or what az functionapp config "
-        "appsettings list --output json prints; - reads stdin. Without it: from ./workspaces.json, if it exists, else from the "
-        "environment.",
+        metavar="FILE",
+        help="App settings file, or - for stdin. Default: ./workspaces.json if it exists, otherwise the environment.",
     )(
         click.option(
             "--trust-host",
             multiple=True,
             metavar="HOST",
             callback=_read_hosts,
-            help="Let your own sign-in's tokens go to this host too: a name (a.b.c), a suffix (.b.c) or an IP address. "
-            "TRUSTED_HOSTS in a file alone does not. May be repeated.",
+            help="Allow sending your tokens to this host: name, .suffix, or IP address. Repeatable.",
         )(sourced)
     )
 
 
 def trusted_app_hosts_option[F: Callable[..., Any]](command: F) -> F:
-    """Add --trust-host to a command that changes what the app trusts, as its `trust_host`."""
+    """Add --trust-host to a command that changes TRUSTED_HOSTS of the app."""
     return click.option(
         "--trust-host",
         multiple=True,
         metavar="HOST",
         callback=_read_hosts,
-        help="Let the app's tokens go to this host of TRUSTED_HOSTS too: a name (a.b.c), a suffix (.b.c) or an IP address. "
-        "TRUSTED_HOSTS in a file alone does not. May be repeated.",
+        help="Allow sending the app's tokens to this host: name, .suffix, or IP address. Repeatable.",
     )(command)
 
 
@@ -100,14 +92,14 @@ def _read_hosts(
 
 
 def naming(file: Path | None) -> Command:
-    """Return the option that names the file of the settings; nothing where none was named. A piped file has no name."""
+    """Return the --settings option for this file, empty for None. For stdin, it names `LIST`."""
     if file is None:
         return NO_COMMAND
     return command(" --settings {file}", file=str(LIST if str(file) == "-" else file))
 
 
 def invocation(typed: Command) -> Invocation:
-    """Return how the program was started, with the options that a command needs to read the same settings."""
+    """Return the program as started, with the options that suggested commands repeat."""
     context = click.get_current_context(silent=True)
     return (
         Invocation(Command(context.find_root().command_path), typed) if context else Invocation(options=typed)
@@ -115,19 +107,19 @@ def invocation(typed: Command) -> Invocation:
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object; logs go to stderr."
+    "--json", "as_json", is_flag=True, help="Print one JSON object. Logs go to stderr."
 )
 
 
 def output_options[F: Callable[..., Any]](command: F) -> F:
-    """Add --quiet, --verbose and --no-color to a command, which does not get to see them: `quiet` and `verbose` tell."""
+    """Add --quiet, --verbose and --no-color to a command. Read them with the functions below."""
     for option in (
         click.option(
             "--no-color",
             is_flag=True,
             expose_value=False,
-            callback=_keep(_COLOURLESS),
-            help="No colours and no links, as with NO_COLOR=1.",
+            callback=_keep(_COLORLESS),
+            help="Print without colors and links, like NO_COLOR=1.",
         ),
         click.option(
             "--verbose",
@@ -135,7 +127,7 @@ def output_options[F: Callable[..., Any]](command: F) -> F:
             is_flag=True,
             expose_value=False,
             callback=_keep(_VERBOSE),
-            help="Also tell on stderr what was used, and the log lines as the deployed app writes them.",
+            help="Also print versions, settings sources, proxies, and the app's log lines to stderr.",
         ),
         click.option(
             "--quiet",
@@ -143,7 +135,7 @@ def output_options[F: Callable[..., Any]](command: F) -> F:
             is_flag=True,
             expose_value=False,
             callback=_keep(_QUIET),
-            help="Show only what is not well, and the last line. With --json: no log lines.",
+            help="Show only warnings, failures, and the summary. With --json: no log lines.",
         ),
     ):
         command = option(command)
@@ -151,27 +143,21 @@ def output_options[F: Callable[..., Any]](command: F) -> F:
 
 
 def quiet() -> bool:
-    """Whether only what is not well is to be shown."""
     return _is_on(_QUIET)
 
 
 def verbose() -> bool:
-    """Whether everything is to be told."""
     return _is_on(_VERBOSE)
 
 
-def colourless() -> bool:
-    """Whether nothing is to be coloured or linked."""
-    return _is_on(_COLOURLESS)
+def colorless() -> bool:
+    return _is_on(_COLORLESS)
 
 
 def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, environment: bool) -> None:
-    """Say on stderr where the settings are from; with --verbose also versions, and what connections go through.
+    """Print the sources of the settings to stderr; with --verbose also versions, proxies and certificates.
 
-    Args:
-        files: those that were read; the last one wins.
-        values: all settings, by name.
-        environment: whether the environment was read too.
+    `environment` is true if the environment was read too. Values of later files replace those of earlier ones.
     """
     from_environment = environment and (not files or any(os.environ.get(name) for name in SETTINGS))
     names = ["stdin" if str(file) == "-" else escape_unprintable(str(file)) for file in files]
@@ -192,7 +178,7 @@ def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, envir
 
 
 def _prints_json() -> bool:
-    """Whether stderr has log lines alone, which are JSON."""
+    """Return whether stderr carries only log lines, which are JSON."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.params.get("as_json"))
 
@@ -206,6 +192,6 @@ def _keep(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
     def keep(context: click.Context, _parameter: click.Parameter, on: bool) -> None:  # noqa: FBT001  # click's signature
         context.meta[key] = on
         if context.meta.get(_QUIET) and context.meta.get(_VERBOSE):
-            raise click.UsageError("--quiet and --verbose contradict each other; write one of them")
+            raise click.UsageError("--quiet cannot be combined with --verbose")
 
     return keep

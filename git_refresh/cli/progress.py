@@ -1,4 +1,4 @@
-"""What people see while a run is under way: live on a terminal, plain lines where it is piped. All of it on stderr."""
+"""The progress of a run on stderr: live on a terminal, plain lines if piped."""
 
 import time
 from threading import Lock
@@ -20,11 +20,11 @@ from git_refresh.output.text import count
 from git_refresh.run.report import WorkspaceReport
 
 _SHOWN = 12
-"""Workspaces shown at once; the bar above them counts the rest."""
+"""Workspaces shown at the same time, so the display fits a terminal of 24 lines."""
 
 
 class Lines:
-    """A line for each workspace that is done (`ports.Progress`)."""
+    """A `ports.Progress` that prints a line for each finished workspace."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -51,7 +51,7 @@ class Lines:
 
 
 def outcome(report: WorkspaceReport) -> str:
-    """What became of a workspace, in a few words."""
+    """Return the outcome of a workspace in a few words."""
     actions = [folder.action for folder in report.folders]
     parts = [f"credential {report.credential.action}"] if report.credential else []
     parts += [f"{count(actions.count(action), 'Git folder')} {action}" for action in dict.fromkeys(actions)]
@@ -60,7 +60,7 @@ def outcome(report: WorkspaceReport) -> str:
 
 
 class Live:
-    """A bar for the fleet, and below it what each workspace is at and for how long (`ports.Progress`)."""
+    """A `ports.Progress` that shows a counter and the current step of each workspace."""
 
     def __init__(self, console: Console, workspaces: int) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""What people see of a run, a plan and a check. Needs `rich`, which is not deployed."""
+"""The terminal output of run, plan and check. Needs `rich`, which is not deployed."""
 
 import io
 import os
@@ -47,7 +47,7 @@ _LAYER: dict[Layer, str] = {
     "job": "Jobs",
 }
 _MANY = 12
-"""Checks that are not well; with more, nothing else has room on a screen."""
+"""Warnings and failures that leave room on a screen for other lines."""
 _STEP = {
     "created": "+",
     "updated": "~",
@@ -60,17 +60,17 @@ _STEP = {
 
 
 def echo(text: str) -> None:
-    """Print what a program reads."""
+    """Print machine-readable output to stdout, unwrapped."""
     click.echo(text)
 
 
 def say(text: str) -> None:
-    """Print a text on stderr, wrapped at blanks."""
+    """Print a text to stderr, wrapped at blanks."""
     click.echo("\n".join(wrapped(escape_unprintable(text), console(stderr=True).width)), err=True)
 
 
 class _Stderr(io.TextIOWrapper):
-    """A stderr that takes what it cannot write: progress and log lines end no command, on a full disk for example."""
+    """A stderr that discards output it cannot write, so a full disk does not stop a command."""
 
     def write(self, text: str) -> int:
         try:
@@ -87,10 +87,10 @@ class _Stderr(io.TextIOWrapper):
 
 
 def open_streams() -> None:
-    """Give the process a stdout and a stderr, also where it was started without, and let nothing on stderr end the command."""
+    """Open stdout and stderr if the process has none, and ignore write errors on stderr."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # open until exit
     if isinstance(sys.stderr, io.TextIOWrapper):
         encoding, errors = sys.stderr.encoding, sys.stderr.errors
         steady = _Stderr(sys.stderr.detach(), encoding, errors, line_buffering=True)
@@ -98,31 +98,31 @@ def open_streams() -> None:
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """Let what is still to be written to a stream go nowhere; else Python tries once more at the end."""
+    """Redirect a stream to the null device. Otherwise Python fails again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Write to stdout. Whoever reads may have seen enough, as `| head -1` has; that is no failure.
+    """Flush stdout at the end. A reader that closes the pipe early, such as `| head -1`, is not an error.
 
     Raises:
-        SystemExit: what is written goes nowhere, as on a full disk; that is said in one line.
+        SystemExit: stdout cannot be written, for example on a full disk.
     """
     try:
         yield
         sys.stdout.flush()
     except OSError as error:
-        if error.filename is not None:  # it is a file's that is opened here
+        if error.filename is not None:  # not an error of stdout
             raise
         _to_nowhere(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            say(f"The output cannot be written: {error.strerror}.")
+            say(f"Could not write the output: {error.strerror}.")
             sys.exit(1)
 
 
 class _Console(Console):
-    """Shows every text literally: no markup, no emoji codes, and of what is not seen its escape. Only styles of ours apply."""
+    """A console that prints texts literally: no markup, no emoji codes, escaped invisible characters."""
 
     def __init__(self, *, stderr: bool, width: int | None = None) -> None:
         super().__init__(
@@ -131,7 +131,7 @@ class _Console(Console):
             highlight=False,
             markup=False,
             emoji=False,
-            no_color=True if options.colourless() else None,
+            no_color=True if options.colorless() else None,
         )
 
     @override
@@ -145,9 +145,9 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where people read: coloured only on a terminal and never against NO_COLOR; not folded where it is piped."""
-    made = _Console(stderr=stderr)
-    return made if made.is_terminal else _Console(stderr=stderr, width=UNFOLDED)
+    """Return a console with colors only on a terminal without NO_COLOR. Piped output is not folded."""
+    terminal = _Console(stderr=stderr)
+    return terminal if terminal.is_terminal else _Console(stderr=stderr, width=UNFOLDED)
 
 
 def _literal(text: str) -> str:
@@ -155,7 +155,7 @@ def _literal(text: str) -> str:
 
 
 def show_report(report: Report, out: Console, places: Places | None = None) -> None:
-    """What became of everything, then every failure with its cause and what to do."""
+    """Print the outcome of a run as a table, or as steps if the table is too wide, and each failure."""
     table = report_table(report)
     if options.quiet():
         pass
@@ -165,11 +165,10 @@ def show_report(report: Report, out: Console, places: Places | None = None) -> N
         _show_steps(report, out)
     _show_findings(report, out, places or {})
     style = STYLE[report.result]
-    fold(Text(), Text(f"{report.tally()}, in {report.duration_s:.1f} s.", style=style), out)
+    fold(Text(), Text(f"{report.tally()} in {report.duration_s:.1f} s.", style=style), out)
 
 
 def report_table(report: Report) -> Table:
-    """Workspace, credential, folder, from → to."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Workspace", "Credential", "Git folder", "Ref", "From → to", "Action"):
         table.add_column(heading, overflow="fold")
@@ -184,7 +183,7 @@ def report_table(report: Report) -> Table:
 
 
 def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
-    """What a run would do and why, and at the end how much of each; with `changes`, nothing that stays and no token updates."""
+    """Print steps with reasons, failures and a summary. `changes` omits what only gets a new token."""
     if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()
@@ -193,7 +192,7 @@ def show_plan(report: Report, out: Console, places: Places | None = None, *, cha
 
 
 def plan_summary(report: Report) -> str:
-    """How much of each a run would do, in one line."""
+    """Return the counts of a plan in one line."""
     credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
     folders = [folder.action for workspace in report.workspaces for folder in workspace.folders]
     failures = sum(len(workspace.failures()) for workspace in report.workspaces)
@@ -208,9 +207,9 @@ def plan_summary(report: Report) -> str:
 def show_check(
     report: CheckReport, out: Console, places: Places | None = None, *, left_out: str = ""
 ) -> None:
-    """The lines by layer, and under each that is not well the cause and what to do; and what was not asked for, unless that is told too.
+    """Print the lines by layer with cause and remedy of each problem, the hint `left_out`, and a summary.
 
-    Where much is not well, that fits one screen: what is well is only counted, and what was skipped told by its reason.
+    With more than `_MANY` problems, other lines are only counted, and skipped ones grouped by reason, to fit one screen.
     """
     blocked = {check.layer: check.message for check in report.checks if check.whole_layer}
     crowded = sum(check.error is not None for check in report.checks) > _MANY
@@ -233,7 +232,7 @@ def show_check(
             )
             for check in checks
         ]
-        show_finding(findings, out, indent=2, with_hint=not crowded)  # the last line has it then
+        show_finding(findings, out, indent=2, with_hint=not crowded)  # otherwise in the summary
     if blocked:
         because = blocked[next(iter(blocked))]
         show_finding([Finding("skipped", "everything else", because)], out)
@@ -253,23 +252,23 @@ def show_check(
         and ("workspace", "ok") in {(each.layer, each.status) for each in report.checks}
     ):
         fold(Text(), Text(left_out, "dim"), out)
-    counted = tally([check.status for check in report.checks]) + ("; --json has each" if crowded else "")
-    fold(Text(), Text(f"{count(len(report.checks), 'check')}: {counted}.", STYLE[report.result]), out)
+    counted = tally([check.status for check in report.checks])
+    hint = " To show each, add --json." if crowded else ""
+    fold(Text(), Text(f"{count(len(report.checks), 'check')}: {counted}.{hint}", STYLE[report.result]), out)
 
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
-    """What is wrong with the settings, where that keeps everything from being run."""
     show_finding([*map(of_problem, problems)], out)
     out.print(Text("Nothing was run.", "red"))
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
-    """Each failure, those of one kind together; what is wrong with the settings, place by place; and what is not well besides."""
+    """Print failures grouped by kind, then the problems of the settings and warnings."""
     findings = [
         Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces
         for where, error in workspace.failures()
-        if error.code not in {"invalid_settings", "invalid_folder"}  # told below, by their place
+        if error.code not in {"invalid_settings", "invalid_folder"}  # printed below, by location
     ]
     show_finding(findings, out)
     show_finding([of_problem(problem, places.get(problem.about, "")) for problem in report.problems], out)
@@ -278,7 +277,7 @@ def _show_findings(report: Report, out: Console, places: Places) -> None:
 def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
     for workspace, alone in _merged(report.workspaces):
         if workspace.result != "ok" and not alone:
-            continue  # many with one failure, which is told below
+            continue  # a group with one failure, which is printed below
         steps = [*_steps(workspace, changes=changes)]
         if steps:
             fold(Text(), Text.assemble((workspace.name, "bold"), f"  {workspace.host}".rstrip()), out)
@@ -287,29 +286,30 @@ def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
 
 
 def _merged(workspaces: Sequence[WorkspaceReport]) -> list[tuple[WorkspaceReport, bool]]:
-    """Each workspace, and that it stands alone; but of many with the same outcome one, under the first names and a count.
+    """Merge workspaces with the same outcome into one with their first names and a count.
 
-    Workspaces without a failure have the same outcome if their Git folders and commits are the same. Else only kinds of failures count.
+    Return True with each workspace that is not merged. Outcomes of successful workspaces are the same if folders and commits are
+    the same. For failed ones, only the kinds of failures count.
     """
     alike: dict[Hashable, list[WorkspaceReport]] = {}
     for workspace in workspaces:
-        alike.setdefault(_came_of(workspace), []).append(workspace)
-    found = once(workspaces, _came_of, lambda workspace: workspace.name)
+        alike.setdefault(_outcome(workspace), []).append(workspace)
+    found = once(workspaces, _outcome, lambda workspace: workspace.name)
     return [
-        (workspace, True) if names == workspace.name else (_as_one(alike[_came_of(workspace)], names), False)
+        (workspace, True) if names == workspace.name else (_as_one(alike[_outcome(workspace)], names), False)
         for workspace, names in found
     ]
 
 
-def _came_of(workspace: WorkspaceReport) -> Hashable:
+def _outcome(workspace: WorkspaceReport) -> Hashable:
     credential = (workspace.credential.action, workspace.credential.why) if workspace.credential else None
     error = (workspace.error.code, workspace.error.kind) if workspace.error else None
     fine = workspace.result == "ok"
-    folders = workspace.folders if fine else frozenset(map(_became_of, workspace.folders))
+    folders = workspace.folders if fine else frozenset(map(_folder_outcome, workspace.folders))
     return workspace.result, credential, error, folders
 
 
-def _became_of(folder: FolderReport) -> Hashable:
+def _folder_outcome(folder: FolderReport) -> Hashable:
     if folder.error is not None:
         return folder.action, folder.error.code, folder.error.kind
     return folder.action, folder.why if folder.action == "skipped" else ""
@@ -321,14 +321,14 @@ def _as_one(workspaces: Sequence[WorkspaceReport], names: str) -> WorkspaceRepor
     if first.result != "ok":
         alike: dict[Hashable, dict[str, FolderReport]] = {}
         for folder in (folder for workspace in workspaces for folder in workspace.folders):
-            alike.setdefault(_became_of(folder), {})[folder.path] = folder
+            alike.setdefault(_folder_outcome(folder), {})[folder.path] = folder
         folders = tuple(_many(list(same.values())) for same in alike.values())
     credential = replace(first.credential, id=None) if first.credential else None
     return replace(first, name=names, host="", credential=credential, folders=folders)
 
 
 def _many(folders: Sequence[FolderReport]) -> FolderReport:
-    """Git folders with one outcome as one, under the first paths and a count."""
+    """Merge Git folders with one outcome into one with their first paths and a count."""
     first = folders[0]
     paths = first_of([folder.path for folder in folders], PLACES)
     return FolderReport(paths, first.action, error=first.error, why=first.why)
@@ -341,7 +341,7 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text,
         failed = workspace.error.code if workspace.error and credential.action == "failed" else ""
         yield _step(credential.action, f"Git credential{id_}", failed or credential.why)
     elif credential is None and workspace.error is not None:
-        yield _step("skipped", "its entry in WORKSPACES is wrong", workspace.error.code)
+        yield _step("skipped", "invalid entry in WORKSPACES", workspace.error.code)
     for folder in _folders(workspace):
         frozen = folder.note and folder.action == "unchanged"
         if frozen or not (changes and folder.action == "unchanged"):
@@ -350,10 +350,10 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text,
 
 
 def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
-    """Its Git folders; but of many that failed or were skipped alike one, with the first paths and a count."""
+    """Return the Git folders, merging those that failed or were skipped for the same reason."""
 
     def outcome(folder: FolderReport) -> Hashable:
-        return _became_of(folder) if folder.action in {"failed", "skipped"} else folder
+        return _folder_outcome(folder) if folder.action in {"failed", "skipped"} else folder
 
     return [
         folder if paths == folder.path else replace(_many([folder]), path=paths)

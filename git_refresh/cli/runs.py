@@ -1,4 +1,4 @@
-"""`runs`: the deployed app's runs and failures, from its own logs, with the sign-in of the person who runs the command."""
+"""`runs`: the runs and failures of the deployed app, read from its logs with the Azure CLI account."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 LONGEST_SINCE = timedelta(days=30)
 _BEFORE = timedelta(days=30)
-"""How far back the run before the chosen time is looked for."""
+"""Time before the chosen period in which the previous run is searched."""
 MAX_SHOWN_RUNS = 40
 MAX_SHOWN_FAILURES = 20
 MAX_SHOWN_PROBLEMS = 10
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _OPEN_CODES = frozenset({"unknown", "invalid_settings", "invalid_folder", "internal_error"})
-"""Codes whose failures have little in common: only the message tells them apart."""
+"""Codes whose failures differ, so their messages distinguish them."""
 
 
 class Since(click.ParamType[timedelta]):
-    """A time up to now: `30m`, `24h` or `7d`."""
+    """A period up to now: `30m`, `24h` or `7d`."""
 
     name = "time"
 
@@ -64,18 +64,20 @@ class Since(click.ParamType[timedelta]):
         return since
 
 
-@click.command(short_help="What did the deployed app's runs do?")
-@app_options("Default: the only one that infra/ has created in the subscription.")
-@click.option("--since", type=Since(), default="24h", show_default=True, help="How far back: 30m, 24h, 7d.")
-@click.option("--failed", "only_failed", is_flag=True, help="Show only the runs that failed.")
+@click.command()
+@app_options("Default: the only app in the subscription that infra/ created.")
+@click.option(
+    "--since", type=Since(), default="24h", show_default=True, help="Period to show, from 1m to 30d."
+)
+@click.option("--failed", "only_failed", is_flag=True, help="Show only failed runs.")
 @options.json_option
 @options.output_options
 def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) -> None:
-    """What did the deployed app's runs do? Shows each run, and each failure with its cause and remedy, from the app's logs.
+    """Show runs and failures of the deployed app, from its logs.
 
-    It reads as you (az login), with the role Reader on the app and Log Analytics Reader on its Application Insights component.
+    Your account needs Reader on the app and Log Analytics Reader on its Application Insights component.
 
-    Exit codes: 0 the last run succeeded; 1 it failed, none was in time, or the logs cannot be read; 2 wrong usage.
+    Exit codes: 0 last run succeeded; 1 last run failed, a run is overdue, or logs unreadable; 2 invalid usage.
     """
     logger = outlet_for(as_json=as_json)
     try:
@@ -108,7 +110,7 @@ def runs(app: AppName, since: timedelta, *, only_failed: bool, as_json: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs of a time, and what to know of them."""
+    """The runs of a period, and findings about them."""
 
     app: str
     component: str
@@ -118,20 +120,19 @@ class History:
     complete: bool
     runs: tuple[LoggedRun, ...]
     last: LoggedRun | None
-    """The last run that has ended, also one from before."""
+    """The last completed run, which can be older than the period."""
     findings: tuple[Diagnosis, ...]
-    """About the runs together: the first one that is no warning makes the result failed."""
+    """Findings about all runs. They are failures if `silent`, otherwise warnings."""
     silent: bool
-    """Whether no run is there where one was due."""
+    """True if a run is overdue."""
     host: tuple[HostReport, ...]
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """Of the last run; failed also if no run was in time."""
+        """Result of the last run. An overdue run is a failure."""
         return "ok" if self.last and self.last.result == "ok" and not self.silent else "failed"
 
     def as_dict(self, *, only_failed: bool) -> dict[str, Any]:
-        """Times in ISO 8601 UTC."""
         return {
             "version": 1,
             "result": self.result,
@@ -148,7 +149,7 @@ class History:
 
 
 def read_history(logs: "AppLogs", since: timedelta) -> History:
-    """Return the runs of so much time up to now.
+    """Read the runs of the period up to now.
 
     Raises:
         ServiceError: the logs cannot be read.
@@ -189,7 +190,7 @@ def read_history(logs: "AppLogs", since: timedelta) -> History:
 
 
 def _still_in_time(last: LoggedRun | None, now: datetime) -> bool:
-    """Whether the run before the chosen time has said that the next one is not due yet."""
+    """Return whether the next run is not due yet, according to the last run's log line."""
     return (
         last is not None and last.next_run is not None and last.next_run + LONGEST_RUN + VISIBLE_AFTER > now
     )
@@ -197,17 +198,16 @@ def _still_in_time(last: LoggedRun | None, now: datetime) -> bool:
 
 def _incomplete(found: LoggedRuns) -> str:
     if not found.runs:
-        return "Log Analytics returned only a part of the log lines."
-    return f"Runs from before {clock(found.runs[-1].started_at)} are missing here, and perhaps others."
+        return "Log Analytics returned only part of the log lines."
+    return f"Runs from before {clock(found.runs[-1].started_at)} are missing, and others might be missing."
 
 
 def clock(moment: datetime) -> str:
-    """A moment, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def length(time: timedelta) -> str:
-    """A length of time in its largest unit: `3 minutes`, `5 hours`, `2 days`."""
+    """Return a duration, rounded: `3 minutes`, `5 hours`, `2 days`."""
     minutes = round(time / timedelta(minutes=1))
     if minutes < 2 * 60:
         return count(minutes, "minute")
@@ -215,13 +215,13 @@ def length(time: timedelta) -> str:
 
 
 def show_history(history: History, out: Console, *, only_failed: bool) -> None:
-    """The runs in a table, each failure once, and what to know of both."""
+    """Print the runs as a table, each distinct failure, and the findings."""
     shown = [run for run in history.runs if run.result == "failed" or not (only_failed or quiet())]
     if shown:
         out.print(_table(shown, history.until))
-    told = shown if only_failed else history.runs
-    show_finding([*_failures(told)], out)
-    show_finding([*_problems(told)], out)
+    explained = shown if only_failed else history.runs
+    show_finding([*_failures(explained)], out)
+    show_finding([*_problems(explained)], out)
     show_finding([_general(found, silent=history.silent) for found in history.findings], out)
     if not quiet() or history.silent:
         host = [
@@ -250,10 +250,10 @@ def _general(found: Diagnosis, *, silent: bool) -> Finding:
 def _freshness(history: History) -> str:
     newest = history.newest_line
     if newest is None:
-        return "Log lines appear some minutes after a run."
+        return "Log lines appear a few minutes after a run."
     return (
         f"The newest log line is from {clock(newest)}, {length(history.until - newest)} ago. "
-        "Lines appear some minutes after a run."
+        "Log lines appear a few minutes after a run."
     )
 
 
@@ -271,7 +271,7 @@ def _summary(history: History) -> str:
 
 def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Run (UTC)", "Ago", "Result", "Workspaces", "Git folders", "Token left"):
+    for heading in ("Run (UTC)", "Ago", "Result", "Workspaces", "Git folders", "Token valid for"):
         table.add_column(heading, overflow="fold")
     rows = [[*alike] for _, alike in groupby(shown, _outcome)]
     for alike in rows[:MAX_SHOWN_RUNS]:
@@ -289,12 +289,12 @@ def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
         )
     left = sum(map(len, rows[MAX_SHOWN_RUNS:]))
     if left:
-        table.add_row(f"and {count(left, 'earlier run')}; --json has all", "", "", "", "", "")
+        table.add_row(f"and {count(left, 'earlier run')} (add --json)", "", "", "", "", "")
     return table
 
 
 def _outcome(run: LoggedRun) -> Hashable:
-    """What runs in a row have in common that are shown as one."""
+    """Return the key by which consecutive runs share a row."""
     codes = frozenset(failure.code for failure in run.failures)
     numbers = (
         run.workspaces,
@@ -321,7 +321,7 @@ def _workspaces(run: LoggedRun) -> str:
 
 
 def _folders(alike: Sequence[LoggedRun]) -> str:
-    """Of several runs what they did together; unchanged ones as in the latest."""
+    """Return the summed folder actions of several runs. `unchanged` is that of the latest run."""
     total: dict[str, int] = {}
     for run in alike:
         for action, number in (run.folders or {}).items():
@@ -334,13 +334,13 @@ def _folders(alike: Sequence[LoggedRun]) -> str:
 
 
 def _token(alike: Sequence[LoggedRun]) -> str:
-    """The least, in minutes, that a token had left at the end of a run."""
+    """Return the shortest remaining lifetime of a token after these runs, in minutes."""
     left = [run.token_remaining_s for run in alike if run.token_remaining_s is not None]
     return f"{round(min(left) / 60)} min" if left else "—"
 
 
 def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
-    """Each kind of failure once, the latest first, with its places, and in how many runs it was."""
+    """Yield each kind of failure, the latest first, with its locations and the number of runs."""
     kinds: dict[Hashable, list[tuple[LoggedRun, Failure]]] = {}
     for run in found:
         for failure in run.failures:
@@ -361,11 +361,11 @@ def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
         )
     if len(kinds) > MAX_SHOWN_FAILURES:
         more = count(len(kinds) - MAX_SHOWN_FAILURES, "more kind")
-        yield Finding("failed", "", f"{more} of failures; --json has all.")
+        yield Finding("failed", "", f"{more} of failures. To show all, add --json.")
 
 
 def _places(places: Sequence[str], number: int) -> str:
-    """The first places, and how many more there are: all that are known, or as many as the latest run has counted."""
+    """Return the first locations and the number of others: those known, or at least `number` in total."""
     more = max(len(places), number) - PLACES
     return first_of(places[:PLACES], PLACES) + (f" and {more:,} more" if places and more > 0 else "")
 
@@ -384,7 +384,7 @@ def _when(found: Sequence[LoggedRun]) -> str:
 
 
 def _problems(found: Sequence[LoggedRun]) -> Iterator[Finding]:
-    """What runs say of themselves: of failed ones without failures why, of others what to know. Each once, the latest first."""
+    """Yield each distinct problem, the latest first. It failed if a run failed only because of it."""
     said: dict[str, tuple[bool, list[LoggedRun]]] = {}
     for run in found:
         for problem in run.problems:
@@ -395,5 +395,7 @@ def _problems(found: Sequence[LoggedRun]) -> Iterator[Finding]:
             yield Finding("failed" if failed else "warning", _when(runs), problem)
     if len(said) > MAX_SHOWN_PROBLEMS:
         yield Finding(
-            "warning", "", f"{count(len(said) - MAX_SHOWN_PROBLEMS, 'more problem')}; --json has all."
+            "warning",
+            "",
+            f"{count(len(said) - MAX_SHOWN_PROBLEMS, 'more problem')}. To show all, add --json.",
         )

@@ -1,4 +1,4 @@
-"""`schema`: the JSON Schema of a `workspaces.json`, made from the models, so that editors complete and check it."""
+"""`schema`: the JSON Schema of a `workspaces.json`, generated from the models."""
 
 import json
 from typing import Any
@@ -15,17 +15,17 @@ from git_refresh.settings.problems import OWN_KEYS
 _Schema = dict[str, Any]
 
 
-@click.command(name="schema", short_help="The JSON Schema of a workspaces.json.")
+@click.command(name="schema")
 def print_schema() -> None:
-    """Print the JSON Schema of a workspaces.json, for editors and pipelines."""
+    """Print the JSON Schema of workspaces.json."""
     with render.writing():
         render.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def schema() -> _Schema:
-    """The whole schema: an array of workspaces, or app settings by name.
+    """Return the schema: an array of workspaces, or app settings by name.
 
-    It has the keys, types, choices and descriptions. The app checks the form of each value, and is never stricter here than there.
+    It has keys, types, choices and descriptions. It never rejects a list that the app accepts.
     """
     made = TypeAdapter(tuple[Workspace, ...]).json_schema()
     definitions: _Schema = made["$defs"]
@@ -59,12 +59,12 @@ def _settings() -> _Schema:
         kind = ["string", "integer"] if setting.default.isdecimal() else "string"
         properties[name] = {"type": kind, "description": setting.description, "examples": [setting.example]}
     for name, form in (("WORKSPACES", "workspaces"), ("WORKSPACE_DEFAULTS", "defaults")):
-        # Or as text, as Azure has it: then an editor cannot look into it.
+        # JSON as text is valid too, as in Azure, but editors cannot check it.
         del properties[name]["type"], properties[name]["examples"]
         properties[name]["anyOf"] = [{"$ref": f"#/$defs/{form}"}, {"type": "string"}]
     return properties
 
 
 def _or_text(model: str, text: _Schema) -> _Schema:
-    """An object, or only the text that stands for it."""
+    """Return the schema of an object or its short form as a string."""
     return {"anyOf": [text, {"$ref": f"#/$defs/{model}"}]}

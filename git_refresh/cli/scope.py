@@ -1,6 +1,6 @@
-"""Which part of the list a command is about: `--only` and `--folder` of check, plan and run.
+"""`--only` and `--folder` of check, plan and run: the part of the list to process.
 
-A part is worked on as in a run of the whole list, and nothing is done in it that such a run would not do.
+Each workspace and folder of a part is processed as in a run of the whole list.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,12 +17,12 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
 
 _MAX_NAMES = 5
-"""Names or paths of the list in one problem."""
+"""Names or paths that one message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was asked for, as typed; nothing: the whole list."""
+    """The requested part of the list, as entered. Empty: the whole list."""
 
     names: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -36,12 +36,12 @@ only_option = click.option(
     multiple=True,
     metavar="NAME[,NAME]",
     shell_complete=complete.names,
-    help="Only the workspaces of these names in the list. May be repeated.",
+    help="Process only these workspaces. Repeatable.",
 )
 
 
 def scope_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --only and --folder to a command, which gets both as its `scope`."""
+    """Add --only and --folder to a command, which receives both as `scope`."""
 
     @wraps(command)
     def scoped(*arguments: object, only: tuple[str, ...], folder: tuple[str, ...], **options: object) -> None:
@@ -53,8 +53,7 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
             multiple=True,
             metavar="PATH",
             shell_complete=complete.folders,
-            help="Only the Git folder at this path of the list, or below one that ends in /*. Workspaces without it are left out; those "
-            "with it get their credential too, as in every run. May be repeated.",
+            help="Process only this Git folder or /* pattern, and its workspaces' credentials. Repeatable.",
         ),
         only_option,
     ):
@@ -63,10 +62,10 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def narrow(settings: Settings, wanted: Scope) -> Settings:
-    """The settings with what was asked for alone.
+    """Return the settings with only the requested part of the list.
 
     Raises:
-        SettingsError: something of it is not in the list.
+        SettingsError: the list lacks a requested workspace or folder.
     """
     if not wanted:
         return settings
@@ -82,13 +81,10 @@ def narrow(settings: Settings, wanted: Scope) -> Settings:
     return settings.narrowed(entries)
 
 
-# Workspaces
-
-
 def _names(given: Iterable[str], listed: Sequence[str], problems: list[Problem]) -> set[str]:
     names: set[str] = set()
     for text in given:
-        # A name may contain a comma itself.
+        # A name can contain a comma.
         for name in [text] if text.strip() in listed else text.split(","):
             if name.strip() in listed:
                 names.add(name.strip())
@@ -100,13 +96,13 @@ def _names(given: Iterable[str], listed: Sequence[str], problems: list[Problem])
     return names
 
 
-# Git folders
-
-
 def _narrowed(
     entries: Sequence[Entry | Rejected], wanted: Scope, problems: list[Problem]
 ) -> list[Entry | Rejected]:
-    """Those of the workspaces that have one of the folders, with these alone; a problem for each path that none has."""
+    """Return the workspaces that have a requested folder, limited to these folders.
+
+    Add a problem for each path that no workspace has.
+    """
     keys = {folder_key(path.strip()): path for path in wanted.paths}
     named = bool(wanted.names)
     for key, path in keys.items():
@@ -117,7 +113,7 @@ def _narrowed(
                 if named
                 else "in the list"
             )
-            found = f'"{redact(path)}" is not a Git folder {where}, nor below a path ending in /*'
+            found = f'"{redact(path)}" is not a Git folder {where}, and no /* pattern matches it'
             problems.append(
                 Problem("--folder", f"{found if path.strip() else 'is empty'}; {_instead(key, listed)}")
             )
@@ -125,13 +121,16 @@ def _narrowed(
     if named and not problems:
         having = {entry.name for entry in chosen}
         for name in dict.fromkeys(entry.name for entry in entries if entry.name not in having):
-            message = f'"{redact(name)}" has none of the Git folders of --folder; leave it out'
+            message = f'"{redact(name)}" has none of the Git folders of --folder; remove it'
             problems.append(Problem("--only", message))
     return [_with(entry, keys, named=named) for entry in chosen]
 
 
 def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:
-    """Whether a workspace's list has a Git folder. Of one that is named itself, what cannot be read may be it: its problem is told."""
+    """Return whether an entry has a Git folder.
+
+    An unreadable folder of a workspace in --only counts as well. Otherwise its problem would not be reported.
+    """
     if _wanted_by(key, _keys(entry)) is not None:
         return True
     return named and (isinstance(entry, Rejected) or any(not folder.key for folder in entry.bad_folders))
@@ -145,7 +144,7 @@ def _keys(entry: Entry | Rejected) -> frozenset[str]:
 
 
 def _wanted_by(key: str, listed: Collection[str]) -> str | None:
-    """As `listed_as`; but a path ending in `/*` is wanted by itself alone."""
+    """Return the listed path that covers a folder. Only the same pattern covers a pattern."""
     return None if key.endswith("/*") and key not in listed else listed_as(key, listed)
 
 
@@ -161,13 +160,10 @@ def _with(entry: Entry | Rejected, keys: Collection[str], *, named: bool) -> Ent
     return Entry(workspace, bad, paths, entry, entry.notes)
 
 
-# What to write instead
-
-
 def _instead(text: str, listed: Sequence[str]) -> str:
-    """The one of the list that was probably meant, or which there are."""
+    """Return the advice: the nearest name of the list, or its first names."""
     if not listed:
-        return "there is none in the list"
+        return "the list has none"
     if near := closest(text, listed):
         return f'did you mean "{redact(near[0])}"?'
     named = [f'"{redact(name)}"' for name in dict.fromkeys(listed)]

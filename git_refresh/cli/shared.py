@@ -1,7 +1,7 @@
-"""What the commands have in common: exit codes, where the settings are from, where output goes, where a sign-in's tokens go.
+"""Exit codes, settings, output and trusted hosts of all commands.
 
-A file's `TRUSTED_HOSTS` says where the app may send tokens. It does not decide where the token of a person goes who only looks at the
-file. The environment is the caller's own, so its `TRUSTED_HOSTS` holds.
+`TRUSTED_HOSTS` in a file applies to the app's tokens, not to those of the user who reads the file. `TRUSTED_HOSTS` in the environment
+applies to both.
 """
 
 import json
@@ -31,40 +31,40 @@ FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
 
 def outlet_for(*, as_json: bool) -> RedactingLogger:
-    """Where everything goes out. Under --json the log lines go to stderr; people are shown the same otherwise."""
+    """Return the logger that redacts all output. Log lines need --json or --verbose."""
     log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
     return RedactingLogger()
 
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """The app settings that a command works with. They never change the environment of the process."""
+    """The app settings of a command. They never change the environment of the process.
+
+    Attributes:
+        values: texts by name.
+        source: the source that suggested commands repeat.
+        named: all names in files, used or not.
+    """
 
     values: Mapping[str, str]
-    """By name."""
     source: SettingsSource
-    """What commands that repeat this one have to name."""
     named: Collection[str] = ()
-    """What files name, whether or not it is used."""
 
 
 def given_settings(
     source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
-    """The app settings: those of the files that are given, else of `./workspaces.json`, else of the environment.
+    """Read the app settings from the files, otherwise `./workspaces.json`, otherwise the environment.
 
-    Args:
-        source: its file takes the place of the environment.
-        workspaces: a list that is used over either.
-        tells: whether to name on stderr what a file has that is not used.
+    `workspaces` replaces the list of the other source. With `tells`, unused names in files are printed to stderr.
 
     Raises:
-        SettingsError: a file cannot be used.
+        SettingsError: a file is invalid, or no setting was found.
     """
     read = read_values(source, workspaces)
     values, files = read.values, settings_files(source, workspaces)
     if not SETTINGS.keys() & values.keys():
-        message = f"the environment has none, and there is no {LIST} here; name a file that contains them: --settings FILE"
+        message = f"the environment has none, and {LIST} does not exist here; add --settings FILE"
         raise SettingsError([Problem("app settings", message)])
     options.tell_what_is_used(files, values, environment=read.environment)
     if tells:
@@ -78,21 +78,24 @@ def given_settings(
 
 @dataclass(frozen=True, slots=True)
 class ReadValues:
-    """The app settings as they were found."""
+    """The app settings as read.
+
+    Attributes:
+        values: texts by name.
+        named: all names in files.
+        environment: True if the environment was read too.
+    """
 
     values: Mapping[str, str]
-    """By name."""
     named: tuple[str, ...]
-    """All that the files name."""
     environment: bool
-    """Whether the environment was read too."""
 
 
 def read_values(source: SettingsSource, workspaces: Path | None = None) -> ReadValues:
-    """Read the settings, and say nothing of it.
+    """Read the settings without printing anything.
 
     Raises:
-        SettingsError: a file cannot be used.
+        SettingsError: a file is invalid.
     """
     files = settings_files(source, workspaces)
     environment = source.file is None and (workspaces is not None or not files)
@@ -106,9 +109,9 @@ def read_values(source: SettingsSource, workspaces: Path | None = None) -> ReadV
 
 
 def settings_files(source: SettingsSource, workspaces: Path | None = None) -> list[Path]:
-    """Return the files to read the settings from, the last one over the others: those that are named, else `./workspaces.json`."""
+    """Return the named files, otherwise `./workspaces.json` if it exists. Later files take precedence."""
     named = [each for each in (source.file, workspaces) if each is not None]
-    # A link that leads nowhere is a broken file, not a missing one.
+    # lexists: a dangling link is reported as an unreadable file.
     return named or ([LIST] if os.path.lexists(LIST) else [])
 
 
@@ -118,12 +121,12 @@ _MAX_NAMES = 10
 def _tell_ignored(names: Sequence[str]) -> None:
     if names and not options.quiet():
         named = first_of([redact(name) for name in names], _MAX_NAMES)
-        render.say(f"Ignored in the file, because this app has no such setting: {named}.")
+        render.say(f"Ignored in the file (not settings of this app): {named}.")
 
 
 def put_out(
     logger: RedactingLogger,
-    as_json: bool,  # noqa: FBT001  # private
+    as_json: bool,  # noqa: FBT001  # the option's value
     value: Mapping[str, Any],
     show: Callable[[], None],
 ) -> None:
@@ -135,7 +138,7 @@ def put_out(
 
 
 def places_of(settings: Settings | None) -> Places:
-    """Where in the settings each workspace is, by its name."""
+    """Return the location of each workspace in the settings, by name."""
     entries = (settings.listed or settings.entries) if settings else ()
     return {
         entry.workspace.name: f"WORKSPACES[{index}]"
@@ -145,7 +148,7 @@ def places_of(settings: Settings | None) -> Places:
 
 
 def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
-    """Say what is wrong, a line each on stderr or one JSON object on stdout.
+    """Print the problems as lines to stderr, or as one JSON object to stdout.
 
     Raises:
         SystemExit: always, with 2.
@@ -161,20 +164,20 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
 
 
 def finish(*, ok: bool, interrupted: bool) -> NoReturn:
-    """End the command.
+    """Exit with the code of the result.
 
     Raises:
-        SystemExit: always, with the code of what came of it.
+        SystemExit: always.
     """
     sys.exit(INTERRUPTED if interrupted else 0 if ok else FAILED)
 
 
 _MOST_NAMED = 5
-"""Hosts, each by its own name, of one question."""
+"""Hosts that a prompt lists individually. With more, it shows entries of TRUSTED_HOSTS."""
 
 
 def with_allowed(values: Mapping[str, str], allowed: Sequence[str]) -> Mapping[str, str]:
-    """The settings by name, with what was allowed on the command line among `TRUSTED_HOSTS`."""
+    """Return the settings with the hosts of --trust-host added to `TRUSTED_HOSTS`."""
     if not allowed:
         return values
     listed = [each for each in (values.get("TRUSTED_HOSTS", "").strip(), *allowed) if each]
@@ -182,10 +185,10 @@ def with_allowed(values: Mapping[str, str], allowed: Sequence[str]) -> Mapping[s
 
 
 def allow(settings: Settings, source: SettingsSource) -> Settings:
-    """The settings, as far as the person who runs the command lets tokens go where they lead; asks on a terminal.
+    """Return the settings after the user allowed their hosts, by --trust-host, environment or prompt.
 
     Raises:
-        SettingsError: a host is not allowed; nothing may be contacted.
+        SettingsError: the user did not allow a host. No service must be called.
     """
     typed = source.trusted_hosts
     own, _ = parse_trusted_hosts(os.environ.get("TRUSTED_HOSTS", ""))
@@ -197,7 +200,7 @@ def allow(settings: Settings, source: SettingsSource) -> Settings:
 
 
 def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each host outside of the built-in domains that gets a token, with the place that names it."""
+    """Yield each host outside the built-in domains that would receive a token, with its location."""
     named = [
         (f"host of {entry.workspace.name}", entry.workspace.host, Domain.DATABRICKS)
         for entry in settings.entries
@@ -212,7 +215,7 @@ def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
-    """The hosts, or what covers them in `TRUSTED_HOSTS` where they are many, once the person has agreed."""
+    """Return the hosts that the user allowed, or with many hosts the covering entries of `TRUSTED_HOSTS`."""
     hosts: Sequence[str] = list(asked)
     if len(hosts) > _MOST_NAMED:
         covering = [entry for entry in trusted.entries if any(map(TrustedHosts([entry]).trusts, hosts))]
@@ -221,14 +224,13 @@ def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
     ask.agree(
         "TRUSTED_HOSTS",
         [
-            f"TRUSTED_HOSTS in the file names hosts outside of Azure: {named}. Send your own sign-in's tokens there?"
+            f"This sends tokens of your account to hosts outside Azure, which TRUSTED_HOSTS in the file lists: {named}. Continue?"
         ],
-        without_terminal=f"in a file does not let your own sign-in go to {named}; if you trust it, add{_trusting(hosts)}",
-        declined=f"was declined: {named}; nothing was contacted",
+        without_terminal=f"in a file does not allow sending your tokens to {named}; to allow it, add{_trusting(hosts)}",
+        declined=f"canceled: {named}; no service was called",
     )
     return hosts
 
 
 def _trusting(hosts: Sequence[str]) -> Command:
-    """The option for each, as a command line repeats them."""
     return Command("".join(command(" --trust-host {host}", host=host) for host in hosts))

@@ -1,4 +1,4 @@
-"""`status`: each workspace's Git credential and Git folders as they are now, read and not compared with Azure DevOps."""
+"""`status`: the Git credential and Git folders of each workspace, without a lookup in Azure DevOps."""
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -29,7 +29,6 @@ from git_refresh.cli.findings import (
     once,
     show_finding,
     show_line,
-    tally,
 )
 from git_refresh.cli.options import SettingsSource, quiet
 from git_refresh.cli.shared import (
@@ -56,32 +55,33 @@ from git_refresh.settings.json_text import JsonError, parse
 from git_refresh.settings.load import Settings, SettingsError, load
 
 
-@click.command(short_help="How do things stand, workspace by workspace?")
+@click.command()
 @click.option(
     "--report",
     "last",
     type=options.FILE,
-    help="What run --json has printed: tells when the tokens end that this run has stored.",
+    metavar="FILE",
+    help="Output of run --json. Shows when its tokens expire.",
 )
-@app_options("With it, the app's logs tell when the stored tokens end.")
+@app_options("Shows when stored tokens expire, from the app's logs.")
 @options.settings_option
 @options.json_option
 @options.output_options
 def status(source: SettingsSource, last: Path | None, app: AppName, *, as_json: bool) -> None:
-    """How do things stand? Shows each workspace's Git credential, and each Git folder's branch and commit. Writes nothing.
+    """Show Git credentials and folders of each workspace. Read-only.
 
-    It does not ask Azure DevOps whether a folder is at the latest commit (plan does), nor whether all rights are there (check does).
+    To compare folders with Azure DevOps, use plan. To check permissions, use check.
     """
     if last and app.name:
-        raise click.UsageError("--report and --app both tell when tokens end; write one of them")
+        raise click.UsageError("--report cannot be combined with --app")
     if (app.group or app.subscription) and not app.name:
-        raise click.UsageError("--resource-group and --subscription need --app")
+        raise click.UsageError("--resource-group and --subscription require --app")
     logger = outlet_for(as_json=as_json)
     try:
         stored: Stored | None = read_report(last) if last else None
         given = given_settings(source)
         settings = allow(load(given.values), given.source)
-        with render.console(stderr=True).status("Looking …"):
+        with render.console(stderr=True).status("Reading …"):
             logs = _logs(app, logger) if app.name else None
             stored = logs.stored if logs else stored
             report = replace(_read(settings, logger, stored), logs=logs)
@@ -107,19 +107,17 @@ class CredentialStatus:
     id: int | None = None
     username: str | None = None
     expires_at: datetime | None = None
-    """When what is stored ends, by the report of the run that stored it; None: nobody can say."""
+    """Expiration of the stored token, from the run's report or the logs. None: unknown."""
     error: Diagnosis | None = None
 
     @property
     def is_stored(self) -> bool:
-        """Whether the workspace has a token for it."""
+        """True if the workspace has a token for it."""
         return self.id is not None and (self.error is None or self.error.code != "federated_credential")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
-    """One Git folder."""
-
     path: str
     status: Status
     message: str
@@ -127,13 +125,11 @@ class FolderStatus:
     commit: str | None = None
     error: Diagnosis | None = None
     in_general: str = field(default="", compare=False)
-    """The message without branches and commits, where it has some. Not in the JSON."""
+    """The message without branches and commits. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
-    """One workspace, and what is in it."""
-
     name: str
     host: str
     status: Status
@@ -143,11 +139,15 @@ class WorkspaceStatus:
     folders: tuple[FolderStatus, ...] = ()
 
     def statuses(self) -> list[Status]:
-        """Of itself and of all in it."""
         return [item.status for item in self._parts()]
 
+    @property
+    def worst(self) -> Status:
+        """The status that counts for the whole workspace. Skipped folders do not count."""
+        statuses = self.statuses()
+        return next((status for status in _SEVERE if status in statuses), "ok")
+
     def errors(self) -> list[Diagnosis]:
-        """All of itself and of all in it."""
         return [item.error for item in self._parts() if item.error is not None]
 
     def _parts(self) -> "tuple[WorkspaceStatus | CredentialStatus | FolderStatus, ...]":
@@ -160,9 +160,9 @@ class StatusReport:
 
     workspaces: tuple[WorkspaceStatus, ...]
     logs: "AppLogsStatus | None" = None
-    """None: they were not asked for."""
+    """None: not requested."""
     problems: tuple[Problem, ...] = ()
-    """What is true of all of them, and no failure."""
+    """Warnings that concern all workspaces."""
 
     @property
     def result(self) -> Literal["ok", "failed"]:
@@ -171,7 +171,6 @@ class StatusReport:
         return "failed" if failed or unread else "ok"
 
     def as_dict(self) -> dict[str, Any]:
-        """Times in ISO 8601 UTC."""
         return {
             "version": 1,
             "result": self.result,
@@ -181,12 +180,13 @@ class StatusReport:
         }
 
 
-# What a run has stored, and until when: only its report and its log lines say that
+_SEVERE: tuple[Status, ...] = ("failed", "warning")
+_COUNTED: dict[Status, str] = {"ok": "ok", "warning": "with warnings", "failed": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """What a workspace's credential holds."""
+    """The token in a workspace's Git credential."""
 
     status: Status
     message: str
@@ -195,83 +195,83 @@ class StoredToken:
 
 
 class Stored(Protocol):
-    """What is known of the tokens that runs have stored."""
+    """A source of expiration dates: the report or the log lines of runs. Databricks does not return them."""
 
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """A run, as its report tells it."""
+    """A run, read from its report.
+
+    Attributes:
+        tokens: identity, tenant and expiration of each stored token.
+        actions: the action on the credential of each workspace, by URL.
+    """
 
     started_at: datetime
     tokens: tuple[tuple[str | None, str | None, datetime], ...]
-    """The tokens that it stored: of which identity, for which tenant, and when each ends."""
     actions: Mapping[str, str]
-    """What it did with the credential of each workspace, by address."""
 
-    def _ends(self, zone: Zone) -> datetime | None:
-        """When what was stored in a zone ends, at the earliest."""
+    def _expires_at(self, zone: Zone) -> datetime | None:
         tenant = zone.devops.tenant_id if zone.devops else None
         return min(
             (
-                ends
-                for identity, of, ends in self.tokens
+                expires_at
+                for identity, of, expires_at in self.tokens
                 if identity == zone.identity and tenant in {None, of}
             ),
             default=None,
         )
 
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
-        """How a workspace's credential stands by this run."""
-        run = f"the run of {self.started_at:%Y-%m-%d %H:%M} UTC"
+        run = f"the run of {_at(self.started_at)}"
         action = self.actions.get(host)
         if action is None:
-            return StoredToken("warning", f"{run} did not know this workspace")
-        ends_at = self._ends(zone)
-        if action not in {"created", "updated"} or ends_at is None:
-            return StoredToken("warning", f"{run} stored nothing ({action})")
-        left = ends_at - now
-        ends = f"{ends_at:%Y-%m-%d %H:%M} UTC"
+            return StoredToken("warning", f"this workspace is not in the report of {run}")
+        expires_at = self._expires_at(zone)
+        if action not in {"created", "updated"} or expires_at is None:
+            return StoredToken("warning", f"{run} stored no token ({action})")
+        left = expires_at - now
         if left <= timedelta():
-            message = f"what {run} stored ended at {ends}, {_minutes(-left)} ago, unless a later run has stored more"
-            return StoredToken("warning", message, ends_at)
-        return StoredToken("ok", f"what {run} stored ends at {ends}, in {_minutes(left)}", ends_at)
+            message = f"token of {run} expired at {_at(expires_at)}, {_minutes(-left)} ago (a later run might have stored another)"
+            return StoredToken("warning", message, expires_at)
+        return StoredToken(
+            "ok", f"token of {run} expires at {_at(expires_at)}, in {_minutes(left)}", expires_at
+        )
 
 
 LONGEST_TOKEN = timedelta(hours=25)
-"""Microsoft Entra's tokens for managed identities are valid for a day at most."""
+"""More than the maximum lifetime of managed identity tokens, which is a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedTokens:
-    """What the deployed app has stored, by its logs."""
+    """The tokens that the deployed app stored, from its logs."""
 
     tokens: StoredTokens
     context: DiagnosisContext
 
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
-        """How a workspace's credential stands by the logs; failed if no valid token can be stored."""
+        """Return the state of the stored token: failed if every token in the logs has expired."""
         stored, other = (self.tokens.latest(host, stored=each) for each in (True, False))
         if stored is None and not self.tokens.complete:
-            return StoredToken("warning", "Log Analytics returned only a part of the log lines")
+            return StoredToken("warning", "Log Analytics returned only part of the log lines")
         if stored is None:
             return self._expired(host, f"No run has stored a token since {_at(self.tokens.since)}")
         run = f"the run of {_at(stored.timestamp)}"
         tenant = zone.devops.tenant_id if zone.devops else None
         ends_at = self.tokens.expires_at(stored.run_id, zone.identity, tenant)
         if ends_at is None:
-            return StoredToken(
-                "warning", f"{run} has stored a token, and its line does not tell when that ends"
-            )
+            return StoredToken("warning", f"{run} stored a token, but its log line has no expiration")
         left = ends_at - now
         if left <= timedelta():
             what = f"The token that {run} stored expired at {_at(ends_at)}, {_minutes(-left)} ago"
             return self._expired(host, what, ends_at)
-        message = f"what {run} stored ends at {_at(ends_at)}, in {_minutes(left)}"
+        message = f"token of {run} expires at {_at(ends_at)}, in {_minutes(left)}"
         if other is not None and other.timestamp > stored.timestamp:
             message += (
-                f"; the run of {_at(other.timestamp)} stored nothing ({other.credential or 'rejected'})"
+                f"; the run of {_at(other.timestamp)} stored no token ({other.credential or 'rejected'})"
             )
             return StoredToken("warning", message, ends_at)
         return StoredToken("ok", message, ends_at)
@@ -283,7 +283,7 @@ class LoggedTokens:
 
 @dataclass(frozen=True, slots=True)
 class AppLogsStatus:
-    """The logs of the deployed app: what they show, or why they cannot be read."""
+    """The tokens in the logs of the deployed app, or the error of reading the logs."""
 
     app: str
     stored: LoggedTokens | None = None
@@ -299,10 +299,10 @@ class AppLogsStatus:
 
 
 def _logs(named: AppName, logger: RedactingLogger) -> AppLogsStatus:
-    """Read what the deployed app has stored.
+    """Read the tokens that the deployed app stored.
 
     Raises:
-        SettingsError: the network's settings cannot be used.
+        SettingsError: the network settings are invalid.
     """
     try:
         with logs_of(named, logger) as logs:
@@ -321,27 +321,27 @@ def _minutes(time: timedelta) -> str:
 
 
 def read_report(file: Path) -> LastRun:
-    """The report that `run --json` has printed.
+    """Read the output of `run --json`.
 
     Raises:
-        SettingsError: it cannot be read, or is something else.
+        SettingsError: the file cannot be read, or contains something else.
     """
     where, text = read_text(file)
     try:
         report = parse(text)
         if isinstance(report, dict) and report.get("dry_run") is True:
             raise SettingsError(
-                [Problem(where, "is the report of a plan, which stores nothing; use that of a run")]
+                [Problem(where, "is the report of a plan, which stores no token; use that of a run")]
             )
         return _last_run(report)
     except JsonError as error:
         problem = Problem(where, str(error))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        problem = Problem(where, "is not the report that run --json prints")
+        problem = Problem(where, "is not the output of run --json")
     raise SettingsError([problem])
 
 
-def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # whatever is in the file
+def _last_run(report: Any) -> LastRun:  # noqa: ANN401  # unchecked JSON of the file
     return LastRun(
         _moment(report["started_at"]),
         tuple(
@@ -358,16 +358,13 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-# What is there now
-
-
 def _read(settings: Settings, logger: RedactingLogger, last: Stored | None) -> StatusReport:
-    """How things stand in the real clouds.
+    """Connect to the services and read every workspace.
 
     Raises:
-        SettingsError: the certificates to trust cannot be read.
+        SettingsError: the file of trusted certificates cannot be read.
     """
-    from git_refresh import app  # noqa: PLC0415  # the SDKs take a second: not for --help, nor for a wrong option
+    from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
 
     with closing(app.connect(settings, os.environ, logger, admin=AdminReader)) as clouds:
@@ -382,7 +379,7 @@ def look(
     *,
     threads: int = MAX_THREADS,
 ) -> StatusReport:
-    """Read every workspace. Never raises for what a service does."""
+    """Read every workspace. Never raises for a service."""
     walked = walk(settings, clouds, deadline, asks_devops=False, threads=threads)
     shown = _Rendering(settings, last, deadline.clock.now(), as_admin=walked.as_admin)
     notes = [noted("sign-in", finding("read_as_admin", DiagnosisContext()))] if walked.as_admin else []
@@ -396,25 +393,25 @@ def look(
 
 
 def _unread(report: WorkspaceReport) -> WorkspaceStatus:
-    """A workspace that could not be looked at."""
     message = report.error.message if report.error else ""
     return WorkspaceStatus(report.name, report.host, "failed", message, report.error)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rendering:
-    """A walk over the fleet, as `status` shows it."""
+    """The conversion of run reports into statuses."""
 
     settings: Settings
     last: Stored | None
     now: datetime
     as_admin: bool
-    """Whether federated workspaces were read as the signed-in person."""
+    """True if federated workspaces were read with the Azure CLI account."""
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
         if report.credential is None or report.credential.stored is None:
             return _unread(report)
-        how = "read as you, for" if self.as_admin and entry.workspace.federated else "signed in as"
+        as_admin = self.as_admin and entry.workspace.federated
+        how = "read with your account, for" if as_admin else "signed in as"
         found = WorkspaceStatus(
             report.name,
             report.host,
@@ -442,7 +439,7 @@ class _Rendering:
                 principal, "warning", diagnosis.message, federated.id, federated.username, error=diagnosis
             )
         if own is None:
-            message = "there is none for Azure DevOps; pulls fail until a run has stored one"
+            message = "missing for Azure DevOps; pulls fail until a run creates it"
             return CredentialStatus(principal, "failed", message)
         message = f"user name {own.username}" + (
             f", of {principal}" if report.principal_id is not None else ""
@@ -481,7 +478,7 @@ def _folder(report: FolderReport) -> FolderStatus:
         _where(at),
         at.branch if at else None,
         at.commit if at else None,
-        in_general="as the settings want",
+        in_general="as in the settings",
     )
     wanted = report.seen.wanted.ref if report.seen else None
     match report.action:
@@ -497,8 +494,8 @@ def _folder(report: FolderReport) -> FolderStatus:
             message = f"{found.message}; {report.why}"
             return replace(found, status="warning", message=message, error=report.note, in_general="")
         case _ if at is not None and wanted is not None and at.branch != wanted.branch:
-            message = f"{found.message}; the settings want {wanted}"
-            general = "on another branch than the settings want"
+            message = f"{found.message}, but the settings have {wanted}"
+            general = "on another branch than in the settings"
             return replace(found, status="warning", message=message, in_general=general)
     return found
 
@@ -506,17 +503,15 @@ def _folder(report: FolderReport) -> FolderStatus:
 def _where(folder: GitFolder | None) -> str:
     if folder is None:
         return ""
-    branch = f"branch {folder.branch}" if folder.branch else "no branch"
-    return f"on {branch}, at {folder.commit[:8]}" if folder.commit else f"on {branch}, without a commit"
+    branch = f"on branch {folder.branch}" if folder.branch else "detached HEAD"
+    return f"{branch}, at {folder.commit[:8]}" if folder.commit else f"{branch}, without a commit"
 
 
-# What people see, in the manner of `gh auth status`
-
-_FROM_A_REPORT = "When tokens expire: status --app NAME reads the app's logs; status --report FILE takes the output of run --json."
+_EXPIRY = "Databricks does not return when a stored token expires. To show it, add --app NAME, or --report FILE (output of run --json)."
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """The workspaces; then cause and remedy of each failure, once; and what stays unknown."""
+    """Print the workspaces, cause and remedy of each distinct failure, and a summary."""
     _show_workspaces(report, out)
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
@@ -531,16 +526,17 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     credentials = [each for workspace in report.workspaces for each in workspace.credentials]
     unknown = not with_ends and any(credential.is_stored for credential in credentials)
     if unknown and not quiet() and report.result == "ok":
-        fold(Text(), Text(_FROM_A_REPORT, "dim"), out)
-    message = tally([status for workspace in report.workspaces for status in workspace.statuses()])
-    message = f"{count(len(report.workspaces), 'workspace')}: {message}."
+        fold(Text(), Text(_EXPIRY, "dim"), out)
+    worst = [workspace.worst for workspace in report.workspaces]
+    counts = ((worst.count(status), name) for status, name in _COUNTED.items())
+    counted = ", ".join(f"{number} {name}" for number, name in counts if number)
+    message = f"{count(len(report.workspaces), 'workspace')}: {counted}."
     if unknown:
-        message += " Whether stored tokens work is unknown."
+        message += " Stored tokens were not verified."
     fold(Text(), Text(message, STYLE[report.result]), out)
 
 
 def _show_workspaces(report: StatusReport, out: Console) -> None:
-    """The lines by workspace, many that are alike as one."""
     shown = [
         workspace for workspace in report.workspaces if not quiet() or set(workspace.statuses()) != {"ok"}
     ]
@@ -568,11 +564,11 @@ def _show_logs(logs: AppLogsStatus, out: Console) -> None:
             if tokens.newest_line
             else f"The logs of {logs.app} show no run since {_at(tokens.since)}."
         )
-        fold(Text(), Text(f"{seen} Lines appear some minutes after a run.", "dim"), out)
+        fold(Text(), Text(f"{seen} Log lines appear a few minutes after a run.", "dim"), out)
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:
-    """All that is shown of it, but for what is its own in any case; where something failed, for all names and values."""
+    """Return the key for merging workspaces: their lines, or only the kinds of failures if they failed."""
     lines = [*_lines(workspace, with_ids=False)]
     if not workspace.errors():
         return tuple((line.status, line.location, line.message) for line in lines)
@@ -583,7 +579,7 @@ def _outcome(workspace: WorkspaceStatus) -> Hashable:
 
 
 def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
-    """The lines of workspaces that stand alike, each once."""
+    """Return the distinct lines of merged workspaces."""
     lines: dict[Hashable, Finding] = {}
     for line in (line for workspace in workspaces for line in _lines(workspace, with_ids=False)):
         lines.setdefault(
@@ -593,8 +589,8 @@ def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
 
 
 def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Finding]:
-    """Its lines; without ids, for many workspaces, also with what they say in general, which then tells them apart."""
-    failed = "signing in" if workspace.status == "failed" else ""
+    """Yield the lines of a workspace. Without IDs, lines have a general message for merging."""
+    failed = "sign-in" if workspace.status == "failed" else ""
     yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:
         id_ = f" {credential.id}" if credential.id and with_ids else ""

@@ -173,7 +173,7 @@ def folder_step(
         return Refuse("wrong_repository", {"found": str(repository), "wanted": str(wanted.repository)})
     if ref is None:
         # Usually a tag was removed from the entry. The intended ref is unknown.
-        why = "it has a detached HEAD, and the settings name neither branch nor tag"
+        why = "its entry names neither branch nor tag"
         return LeaveAlone(ref, why, note="folder_detached")
     if head is not None and is_at(found, ref, head):
         return LeaveAlone(ref, f"it is at the latest commit of {ref}")

@@ -1,4 +1,4 @@
-"""What a run has done: one value, which becomes the JSON report, the log lines and the exit code."""
+"""The report of a run, from which the JSON, the log lines and the exit code are derived."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from git_refresh.model.values import (
     utc_text,
 )
 from git_refresh.output.log import RedactingLogger, shorten
-from git_refresh.output.text import first_of
+from git_refresh.output.text import count, first_of
 from git_refresh.run.decide import FolderState, Source
 
 Result = Literal["ok", "failed", "rejected"]
@@ -27,28 +27,27 @@ FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CredentialReport:
-    """What became of the Git credential; its ID where one exists. The JSON has only `action` and `id`."""
+    """The outcome for a Git credential. The JSON has only `action` and `id`."""
 
     action: CredentialAction
     id: int | None = None
     why: str = ""
     error: Diagnosis | None = None
-    """Why it failed, or was left as it was."""
+    """The reason for `failed` or `token_rejected`."""
     rejected_by: tuple[Source, ...] = ()
-    """The look-ups with which Azure DevOps rejected the token."""
+    """The ref lookups with which Azure DevOps rejected the token."""
     principal_id: int | None = None
-    """The principal in `additional_principal_ids`; None: the principal that the app signs in as."""
+    """The principal in `additional_principal_ids`. None: the principal that the app signs in as."""
     stored: tuple[StoredCredential, ...] | None = None
-    """The principal's credentials before the run; None: the workspace did not list them, as it refused the sign-in."""
+    """The principal's credentials before the run. None: the workspace did not list them."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it."""
         return {"action": self.action, "id": self.id}
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """What became of one Git folder. `from_` and `to` are commits. The JSON ends with `error`."""
+    """The outcome for one Git folder. `from_` and `to` are commits. The JSON ends with `error`."""
 
     path: str
     action: FolderAction
@@ -58,12 +57,11 @@ class FolderReport:
     error: Diagnosis | None = None
     why: str = ""
     note: Diagnosis | None = None
-    """What to know of it, though it has not failed. The report has it among its problems."""
+    """A warning, which the JSON has in `problems`."""
     seen: FolderState | None = None
-    """The folder before the run; None: the run did not reach it."""
+    """The folder before the run. None: the run did not reach it."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it."""
         return {
             "path": self.path,
             "action": self.action,
@@ -76,7 +74,7 @@ class FolderReport:
 
 @dataclass(frozen=True, slots=True)
 class PatternReport:
-    """A finding about a path ending in `/*`, besides the Git folders below it."""
+    """A finding about a path ending in `/*`, separate from the Git folders below it."""
 
     path: str
     diagnosis: Diagnosis
@@ -85,7 +83,7 @@ class PatternReport:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceReport:
-    """What became of one workspace. The JSON ends with `error`."""
+    """The outcome for one workspace. The JSON ends with `error`."""
 
     name: str
     host: str
@@ -99,22 +97,21 @@ class WorkspaceReport:
     """The credentials of `additional_principal_ids`."""
     patterns: tuple[PatternReport, ...] = ()
     credentials_stored: bool = False
-    """Whether the run stored each credential of the workspace."""
+    """True if the run stored all credentials of the workspace."""
 
     def outcome(self) -> Self:
-        """It without what the walk has seen: only texts are redacted, and not what the settings are made of."""
+        """Return a copy without the state before the run, which logs and the report do not contain."""
         credential = self.credential and replace(self.credential, error=None, rejected_by=(), stored=None)
         folders = tuple(replace(folder, seen=None) for folder in self.folders)
         return replace(self, credential=credential, folders=folders, failure=None, additional=(), patterns=())
 
     @property
     def single_folders(self) -> list[FolderReport]:
-        """The Git folders without the failures of paths ending in `/*`, which are in `patterns`."""
+        """Git folders without the failures of paths ending in `/*`, which are in `patterns`."""
         patterns = {pattern.path for pattern in self.patterns}
         return [folder for folder in self.folders if folder.path not in patterns]
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it."""
         return {
             "name": self.name,
             "host": self.host,
@@ -125,7 +122,7 @@ class WorkspaceReport:
         }
 
     def failures(self) -> list[tuple[str, Diagnosis]]:
-        """Everything that failed, with the place it concerns: the workspace's name, or a folder's path in it."""
+        """Return each failure with its location: the workspace's name, followed by a folder's path."""
         own = [(self.name, self.error)] if self.error is not None else []
         return own + [
             (f"{self.name} {folder.path}", folder.error)
@@ -136,30 +133,30 @@ class WorkspaceReport:
 
 @dataclass(frozen=True, slots=True)
 class TokenReport:
-    """An Azure DevOps token that was stored: when it ends, and how many seconds that was from the end of the run."""
+    """An Azure DevOps token that the run stored."""
 
     identity: str | None
-    """Client id of the user-assigned managed identity; None: the system-assigned one."""
+    """Client ID of the user-assigned managed identity. None: the system-assigned one."""
     tenant: str | None
-    """Id of the tenant, if the token tells."""
+    """Tenant ID, if the token contains it."""
     expires_at: datetime
     remaining_s: float
+    """Remaining lifetime at the end of the run."""
     workspaces: int
-    """For how many it is."""
+    """Number of workspaces that store it."""
 
-    def ends(self) -> dict[str, Any]:
-        """When it ends, as the contract writes it."""
+    def expiration(self) -> dict[str, Any]:
+        """Return the two JSON fields of the report's `token`."""
         return {"expires_at": utc_text(self.expires_at), "remaining_s": round(self.remaining_s)}
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it."""
-        own = {"identity": self.identity, "tenant": self.tenant, **self.ends()}
+        own = {"identity": self.identity, "tenant": self.tenant, **self.expiration()}
         return {**own, "workspaces": self.workspaces}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run."""
+    """A run, or one slice of it."""
 
     run_id: str
     started_at: datetime
@@ -171,16 +168,16 @@ class Report:
     problems: tuple[Problem, ...]
     workspaces: tuple[WorkspaceReport, ...]
     slice: Slice | None = None
-    """Which part of the run this is, where it is spread over many workers."""
+    """The part of the run. None: all of it, without fan-out."""
     version: int = field(default=1)
 
     @property
     def token(self) -> TokenReport | None:
-        """The one that ends first."""
-        return min(self.tokens, key=_ends, default=None)
+        """The token that expires first."""
+        return min(self.tokens, key=_expires_at, default=None)
 
     def as_dict(self) -> dict[str, Any]:
-        """As the contract writes it: times in ISO 8601 UTC, durations in seconds."""
+        """Return the JSON report: times in ISO 8601 UTC, durations in seconds."""
         return {
             "version": self.version,
             "run_id": self.run_id,
@@ -189,40 +186,39 @@ class Report:
             "duration_s": round(self.duration_s, 3),
             "dry_run": self.dry_run,
             "result": self.result,
-            "token": self.token and self.token.ends(),
+            "token": self.token and self.token.expiration(),
             "tokens": [token.as_dict() for token in self.tokens],
             "problems": [json_of(problem) for problem in self.problems],
             "workspaces": [workspace.as_dict() for workspace in self.workspaces],
         }
 
     def tally(self) -> str:
-        """How many workspaces are fresh."""
+        """Return the number of refreshed workspaces and, if the run failed, of refreshed Git credentials."""
         counts = self.counts()
+        total = counts["workspaces"]
+        line = f"Refreshed {counts['workspaces_ok']} of {count(total, 'workspace')}"
         if self.result == "ok":
-            return f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces fresh"
+            return line
         stored = sum(
             workspace.credential is not None and workspace.credential.action in {"created", "updated"}
             for workspace in self.workspaces
         )
-        return (
-            f"{counts['workspaces_ok']} of {counts['workspaces']} workspaces without a failure, "
-            f"{stored} of {counts['workspaces']} credentials fresh"
-        )
+        return f"{line} and {stored} of {count(total, 'Git credential')}"
 
     def summary(self) -> str:
-        """One line for people; of a failed run it names who failed and the first reason."""
+        """Return one line, which for a failed run has the first failure and the number of others."""
         line = self.tally()
         failures = [failure for workspace in self.workspaces for failure in workspace.failures()]
         if failures:
             where, error = failures[0]
-            more = f" (and {len(failures) - 1} more failures)" if len(failures) > 1 else ""
+            more = f" (and {count(len(failures) - 1, 'more failure')})" if len(failures) > 1 else ""
             return f"{line}. {where}{more}: {error.code}: {error.message} {error.cause} {error.remedy}"
         if self.result == "failed" and self.problems:
             return f"{line}. {self.problems[0]}"
         return line
 
     def counts(self) -> dict[str, int]:
-        """How many workspaces and folders there are, and how many of each result."""
+        """Return the numbers of workspaces and folders, in total and by result."""
         results = [workspace.result for workspace in self.workspaces]
         actions = [folder.action for workspace in self.workspaces for folder in workspace.folders]
         return {
@@ -237,24 +233,24 @@ class Report:
 
 
 PLACES = 3
-"""Places that are named where one record stands for more."""
+"""Locations in a record of several failures."""
 
 LONGEST_IN_SHORT = 120
-"""Characters, as JSON, of each text of a failure that other log lines of the run explain."""
+"""Characters, as JSON, of each text of a failure that another log line of the run explains."""
 
 LOGGED_CODES = 20
-"""Of the kinds of failures, those that are most frequent, in the run's log line."""
+"""Most frequent kinds of failures in the run's log line."""
 
 LOGGED_TOKENS = 20
-"""Of the tokens, those that end first, in the run's log line; the report has all."""
+"""Tokens in the run's log line, those that expire first. The JSON report has all."""
 
 
-def _ends(token: TokenReport) -> datetime:
+def _expires_at(token: TokenReport) -> datetime:
     return token.expires_at
 
 
 def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, Diagnosis]]]:
-    """The failures that differ in names and values alone together, with their places, in order."""
+    """Group failures with their locations by code and kind, in the order of the first of each group."""
     found: dict[tuple[str, str], list[tuple[str, Diagnosis]]] = {}
     for where, error in failures:
         found.setdefault((error.code, error.kind), []).append((where, error))
@@ -262,14 +258,14 @@ def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, D
 
 
 def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
-    """Failures of one kind as one record, explained by the first of them."""
+    """Return one record for failures of one kind, with the texts of the first."""
     (where, error), *more = alike
     record = {"location": where, **json_of(error), "count": len(alike)}
     return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
 
 
 def _in_short(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -> dict[str, Any]:
-    """The same where other lines of the run explain the code."""
+    """Return the short record, for a code that another log line of the run explains."""
     where, error = alike[0]
     texts = {"location": where, "code": error.code, "message": error.message}
     short = {key: shorten(logger.redact_text(text), LONGEST_IN_SHORT) for key, text in texts.items()}
@@ -277,7 +273,7 @@ def _in_short(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -
 
 
 def _of_run(report: Report) -> list[dict[str, Any]]:
-    """The failures of a run, one record for all that differ in names and values alone, the most frequent first."""
+    """Return a record for each kind of failure in the run, the most frequent first."""
     failures = [(workspace, failure) for workspace in report.workspaces for failure in workspace.failures()]
     hosts: dict[tuple[str, str], set[str]] = {}
     for workspace, (_, error) in failures:
@@ -288,7 +284,7 @@ def _of_run(report: Report) -> list[dict[str, Any]]:
 
 
 def _problems(problems: Sequence[Problem]) -> list[str]:
-    """Each problem in a line; those that differ in a value alone in one, with the first places and a count."""
+    """Return a line for each kind of problem, with the first locations and a count."""
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.kind or str(problem), []).append(problem)
@@ -298,16 +294,16 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
 
 
 MIN_TOKEN_LIFE = timedelta(minutes=60)
-"""For how long a token is assumed to be valid when it is stored: an app registration's are for 60 to 90 minutes."""
+"""Assumed lifetime of a stored token. Tokens of app registrations are valid for 60 to 90 minutes."""
 
 MAX_RUN = timedelta(minutes=10)
-"""`functionTimeout` in host.json ends a run then."""
+"""`functionTimeout` in host.json."""
 
 
 def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | None:
-    """Return after how many failed runs of the workspace in a row an alert fires; None if it is `ok`.
+    """Return the number of consecutive failed runs before an alert fires. None if the workspace is `ok`.
 
-    A failure that usually passes waits for a second run, but not where a credential was not stored and the one before expires until then.
+    A temporary failure alerts after the second run. If the previous token expires before then, it alerts after the first.
     """
     if workspace.result == "ok":
         return None
@@ -318,19 +314,19 @@ def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | N
 
 
 def _code(problem: Problem) -> str:
-    """The code of a problem that failed a run: the settings are wrong where the table of failures has no other."""
+    """Return a problem's code: `invalid_settings` if it has no diagnosis."""
     return problem.diagnosis.code if isinstance(problem.diagnosis, Diagnosis) else "invalid_settings"
 
 
 def _code_of_run(report: Report) -> str | None:
-    """Why a run failed in which no workspace did."""
+    """Return the code of a run that failed although no workspace failed, otherwise None."""
     if report.result == "ok" or any(workspace.result != "ok" for workspace in report.workspaces):
         return None
     return next((_code(problem) for problem in report.problems if problem.severity == "error"), None)
 
 
 def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None = None) -> None:
-    """The run's own log line: `git_refresh.run`, with when the next run is due."""
+    """Write the log line `git_refresh.run`."""
     event = {
         "event": "git_refresh.run",
         "run_id": report.run_id,
@@ -343,7 +339,7 @@ def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None =
         "next_run": next_run and utc_text(next_run),
         **report.counts(),
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
-        "tokens": [token.as_dict() for token in sorted(report.tokens, key=_ends)[:LOGGED_TOKENS]],
+        "tokens": [token.as_dict() for token in sorted(report.tokens, key=_expires_at)[:LOGGED_TOKENS]],
         "failures": _of_run(report),
         "problems": _problems(report.problems),
     }
@@ -358,7 +354,7 @@ def log_workspace(
     *,
     interval: timedelta = DEFAULT_INTERVAL,
 ) -> None:
-    """A workspace's log line: `git_refresh.workspace`, written when it is done. `interval` is the time between two runs."""
+    """Write the log line `git_refresh.workspace`. `interval` is the time between two runs."""
     actions = [folder.action for folder in workspace.folders]
     alert = alert_after_runs(workspace, interval)
     event = {
@@ -382,7 +378,7 @@ def log_workspace(
 def log_nothing_done(
     problems: Sequence[Problem], logger: RedactingLogger, slice_: Slice | None = None
 ) -> None:
-    """The log line of a run that could not begin, or of which there is no report."""
+    """Write the log line `git_refresh.run` of a run without a report."""
     event = {
         "event": "git_refresh.run",
         **_run_and_slice(slice_),
@@ -402,7 +398,7 @@ def log_dispatch(
     problems: Sequence[Problem],
     logger: RedactingLogger,
 ) -> None:
-    """The timer's log line where a run is spread over many workers: `git_refresh.dispatch`. Each slice has a run line of its own."""
+    """Write the log line `git_refresh.dispatch`, which fan-out has in addition to a run line per slice."""
     event = {
         "event": "git_refresh.dispatch",
         "run_id": run_id,
@@ -416,7 +412,7 @@ def log_dispatch(
 
 
 def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: RedactingLogger) -> None:
-    """The timer's log line for each slice: `git_refresh.queued`. By its names it is known which workspaces of a run were not refreshed."""
+    """Write the log line `git_refresh.queued`, which lists the workspaces of a slice."""
     event = {
         "event": "git_refresh.queued",
         **_run_and_slice(slice_),
@@ -435,7 +431,7 @@ def log_message(
     ok: bool = False,
     names: Sequence[str] = (),
 ) -> None:
-    """The log line of a message, or of names in it, for which nothing is done: `git_refresh.message_skipped`."""
+    """Write the log line `git_refresh.message_skipped` of a message or of some of its workspaces."""
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,

@@ -316,10 +316,10 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "credentials", "said"),
     [
-        ("y\n", 0, 3, "3 of 3 workspaces fresh"),
+        ("y\n", 0, 3, "Refreshed 3 of 3 workspaces"),
         ("n\n", 2, 0, "Nothing was run"),
         ("\n", 2, 0, "Nothing was run"),
-        ("\x04", 130, 0, "Interrupted; nothing was run."),
+        ("\x04", 130, 0, "Interrupted. Nothing was run."),
     ],
 )
 def test_a_person_at_a_terminal_is_asked(
@@ -346,6 +346,6 @@ def test_a_refusal_on_a_laptop_does_not_ask_to_grant_access_to_the_app(
     refused = {check["error"]["code"]: check["error"] for check in checks if check["error"]}
     assert {"key_vault_forbidden", "devops_not_a_member", "not_in_workspace"} <= set(refused)
     for code in ("key_vault_forbidden", "devops_not_a_member", "not_in_workspace"):
-        assert refused[code]["cause"].startswith("Your own sign-in may not")
+        assert refused[code]["cause"].startswith("This check used your account")
         assert bob.object_id not in refused[code]["remedy"]
         assert "git_refresh onboard" in refused[code]["remedy"]

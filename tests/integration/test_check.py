@@ -71,7 +71,7 @@ def test_a_fleet_in_which_everything_is_in_place_is_all_ok(cloud: Cloud, look: L
 def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[..., Any]) -> None:
     before = {check.message for check in look() if check.layer in {"credential", "folder"}}
     assert before == {
-        "there is none for Azure DevOps yet; a run creates it",
+        "no Git credential for Azure DevOps yet; a run creates one",
         "Git-CLI folder; it is at the latest commit of branch main",
         "nothing exists at this path; a run creates it",
     }
@@ -83,7 +83,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
         if check.layer in {"credential", "folder"}
     }
     assert after == {
-        "Git credential ID, made by this app, is there; a run updates it",
+        "has Git credential ID (created by the app); a run updates it",
         "Git-CLI folder; branch main has moved; a run updates it",
         "Git-CLI folder; it is at the latest commit of branch main",
     }

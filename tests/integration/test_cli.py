@@ -75,7 +75,7 @@ def test_a_run_prints_one_json_object_and_logs_to_stderr(cli: Cli, fleet: Fleet)
 def test_a_run_for_people_is_a_table(fresh: Cli, settings_file: Path) -> None:
     done = fresh("run", "--settings", settings_file)
     assert done.returncode == 0, done.stderr
-    assert "3 of 3 workspaces fresh" in done.stdout
+    assert "Refreshed 3 of 3 workspaces" in done.stdout
     assert "/Repos/reports/prod" in done.stdout
     assert "\x1b[" not in done.stdout + done.stderr, "no color without a terminal"
     _, *said = done.stderr.splitlines()
@@ -323,7 +323,7 @@ def test_what_cannot_be_written_is_said_in_one_line(
     )
     process.join(30)
     assert process.exitcode == 1
-    assert said.read_text().splitlines()[-1] == "The output cannot be written: No space left on device."
+    assert said.read_text().splitlines()[-1] == "Could not write the output: No space left on device."
     assert "Traceback" not in said.read_text()
 
 
@@ -359,7 +359,7 @@ def test_check_prints_a_line_for_each_layer_and_exits_with_0(cli: Cli, settings_
             "Git credentials",
             "Git folders",
         ),
-        "Jobs were not looked at: add --jobs.",
+        "Jobs were not checked. To check them, add --jobs.",
         "17 checks: 17 ok.",
     ]
     assert "  ✓ app settings: 3 workspaces, 6 Git folders\n" in done.stdout
@@ -419,7 +419,7 @@ def test_check_goes_on_with_the_other_workspaces_and_exits_with_1(cli: Cli, flee
     done = cli("check", **{**fleet.settings, "WORKSPACES": json.dumps(entries)})
     assert done.returncode == 1
     assert '✗ WORKSPACES[3].host: "http://wrong" must start with https://' in done.stdout
-    assert "– bad: skipped, because its entry in WORKSPACES is wrong" in done.stdout  # noqa: RUF001
+    assert "– bad: skipped, because its entry in WORKSPACES is invalid" in done.stdout  # noqa: RUF001
 
 
 def test_check_offline_sends_no_request(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:
@@ -458,7 +458,7 @@ def test_check_demands_the_schedule_of_all_settings_and_not_of_a_list(
     values = {name: value for name, value in fleet.settings.items() if name != "REFRESH_SCHEDULE"}
     file = tmp_path / "workspaces.json"
     file.write_text(json.dumps(values))
-    missing = "✗ REFRESH_SCHEDULE: is missing, and without it the platform never runs the function"
+    missing = "✗ REFRESH_SCHEDULE: is missing, "
     for arguments in (["--settings", file], []):
         done = cli("check", "--offline", *arguments, **(values if not arguments else {}))
         assert (done.returncode, missing in done.stdout) == (2, True)
@@ -492,7 +492,7 @@ def test_without_any_settings_it_says_how_to_give_them(cli: Cli) -> None:
     for command in ("check", "plan", "run"):
         done = cli(command)
         assert done.returncode == 2
-        assert "name a file that contains them: --settings FILE" in done.stdout + done.stderr
+        assert "add --settings FILE" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -552,7 +552,7 @@ def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, 
     assert "workspaces" in shown
     assert re.search(r"data-\d.*(signing in|storing the credential|/Repos/)", shown)
     assert re.search(r"\d:\d\d:\d\d", shown), "with its elapsed time"
-    assert "3 of 3 workspaces fresh" in shown
+    assert "Refreshed 3 of 3 workspaces" in shown
     assert "\x1b[32m" in shown, "in colour"
 
 

@@ -69,7 +69,7 @@ def test_help_that_cannot_be_written_is_said_in_one_line(tmp_path: Path, argumen
     process = warm.start(*arguments, environ={**os.environ}, stdout=FULL, stderr=said)
     process.join(30)
     assert process.exitcode == 1
-    assert said.read_text() == f"The output cannot be written: {os.strerror(errno.ENOSPC)}.\n"
+    assert said.read_text() == f"Could not write the output: {os.strerror(errno.ENOSPC)}.\n"
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -75,7 +75,7 @@ def test_quiet_and_verbose_together_are_wrong_usage(cloud: Cloud, fleet: Fleet) 
     for name in COMMANDS:
         done = command(cloud, fleet, name, "--verbose", "--quiet")
         assert (done.returncode, done.stdout) == (2, "")
-        assert "contradict" in done.stderr
+        assert "--quiet cannot be combined with --verbose" in done.stderr
     assert cloud.requests == []
 
 

@@ -167,7 +167,7 @@ def test_lines_that_are_minutes_late_are_not_there_yet_and_that_is_said(stage: S
     code, found = stage.runs()
     assert (code, found["runs"], found["newest_line_at"]) == (1, [], None)
     assert [each["code"] for each in found["findings"]] == ["no_run_logged"]
-    assert b"Log lines appear some minutes after a run." in stage.command("runs", "--app", APP).stdout
+    assert b"Log lines appear a few minutes after a run." in stage.command("runs", "--app", APP).stdout
 
 
 def test_a_part_of_the_rows_is_said_and_makes_no_run_failed(stage: Stage) -> None:

@@ -93,7 +93,7 @@ def test_another_workspace_s_entry_is_no_failure_of_this_run(cli: Cli, fleet: Fl
     failed = cli("run", "--only", "data-2,data-1", WORKSPACES=listed)
     assert failed.returncode == 1
     assert 'WORKSPACES[1].hots: is not a key of a workspace; did you mean "host"?' in failed.stdout
-    assert "1 of 2 workspaces without a failure" in failed.stdout
+    assert "Refreshed 1 of 2 workspaces" in failed.stdout
 
 
 def test_the_place_of_a_failure_is_that_in_the_whole_list(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:

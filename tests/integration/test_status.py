@@ -18,15 +18,15 @@ def test_it_shows_what_a_run_has_stored_and_writes_nothing(
 ) -> None:
     before = command(cloud, fleet, "status")
     assert (before.returncode, before.stderr) == (1, b"Settings: the environment.\n")
-    assert "✗ Git credential: there is none for Azure DevOps" in before.stdout.decode()
+    assert "✗ Git credential: missing for Azure DevOps" in before.stdout.decode()
     report = tmp_path / "report.json"
     report.write_bytes(command(cloud, fleet, "run", "--json").stdout)
     seen = len(cloud.requests)
     after = command(cloud, fleet, "status", "--report", report)
     assert (after.returncode, after.stderr) == (0, b"Settings: the environment.\n")
     lines = after.stdout.decode().splitlines()
-    assert sum("UTC stored ends at " in line for line in lines) == 3
-    assert lines[-1] == "3 workspaces: 12 ok."
+    assert sum("UTC expires at " in line for line in lines) == 3
+    assert lines[-1] == "3 workspaces: 3 ok."
     assert {request.path for request in cloud.requests[seen:] if request.method != "GET"} == {
         "/oidc/v1/token"
     }
@@ -55,7 +55,7 @@ def test_what_is_wrong_with_the_settings_or_the_report_exits_with_2(
     file.write_text("{}")
     done = command(cloud, fleet, "status", "--report", file)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode() == f"✗ {file}: is not the report that run --json prints\n"
+    assert done.stderr.decode() == f"✗ {file}: is not the output of run --json\n"
     environ = {**os.environ, **cloud.environment(), **fleet.settings, "WORKSPACES": "["}
     assert warm.run("status", environ=environ).returncode == 2
     assert cloud.requests == []

@@ -116,7 +116,7 @@ def test_on_a_terminal_the_person_is_asked(
 ) -> None:
     file = strange_list(fleet, tmp_path)
     done = warm.on_terminal(
-        "status", "--settings", file, environ=at_a_laptop, columns=120, keys={"tokens there?": f"{key}\r"}
+        "status", "--settings", file, environ=at_a_laptop, columns=120, keys={"Continue?": f"{key}\r"}
     )
     assert done.returncode == code, done.stdout.decode()
     assert (f"{STRANGE}:443" in cloud.refused) is (key == "y")

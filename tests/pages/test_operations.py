@@ -26,9 +26,7 @@ def names(fields: dict[str, str]) -> set[str]:
 
 
 @pytest.mark.parametrize("event", [f"git_refresh.{event}" for event in EVENTS])
-def test_every_logged_field_is_explained_and_every_explained_field_is_logged(
-    event: str, lines: Lines
-) -> None:
+def test_every_logged_field_is_explained_and_the_reverse(event: str, lines: Lines) -> None:
     logged = {field for line in lines if line["event"] == event for field in line}
     own = names(log_fields.LINES.get(event, {}))
     assert own <= logged <= own | names(log_fields.COMMON)

@@ -73,9 +73,9 @@ SURPRISING: dict[str, list[tuple[str, str]]] = {
     "0 0/-5 * * * *": [('"0/-5" as its minute counts as a step of 1', "1 or more")],
     "0 */90 * * * *": [('"*/90" as its minute is only one value', "at most 60")],
     "* */15 * * * *": [("every second", "0 as the second")],
-    "0 0 0 30 2 *": [("never comes", "a day of the month that the month has")],
-    "0 0 0 31 4,6,9,11 *": [("never comes", "a day of the month that the month has")],
-    "10675199": [("never comes", '"0 */15 * * * *"'), ("a time span of 10675199 days", "six fields")],
+    "0 0 0 30 2 *": [("never runs", "a day of the month that the month has")],
+    "0 0 0 31 4,6,9,11 *": [("never runs", "a day of the month that the month has")],
+    "10675199": [("never runs", '"0 */15 * * * *"'), ("a time span of 10675199 days", "six fields")],
     "0 0 8 * * *": [],
     "0 0 8 * * MON-FRI": [("3 days pass", "once an hour")],
     "0 0 0 29 2 *": [("1461 days pass", "once an hour")],
@@ -86,7 +86,7 @@ SURPRISING: dict[str, list[tuple[str, str]]] = {
     ],
     "0 0 * 1-30 * MON-SAT": [
         ("pass between", "once an hour"),
-        ("its day of the month and its day of the week must both fit", "write * for one of them"),
+        ("its day of the month and its day of the week must both match", "write * for one of them"),
     ],
     "0 0 * * M *": [("pass between", "once an hour"), ('"M" is March, not May', "three letters")],
     "0 0 * * * S,T": [

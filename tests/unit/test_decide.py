@@ -155,7 +155,7 @@ WHY = {
         wanted(),
         found(None),
         None,
-        "it has a detached HEAD, and the settings name neither branch nor tag",
+        "its entry names neither branch nor tag",
     ),
     "missing": (wanted(url=URL), None, ResolvedRef(NEW), "nothing exists at this path"),
 }

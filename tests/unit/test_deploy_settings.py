@@ -86,7 +86,7 @@ def test_a_workspace_with_another_service_principal_is_named(
     assert Deployment(in_entry, in_defaults).replaced_principals() == replaced
 
 
-def test_a_plan_that_replaces_a_principal_names_the_command_that_lists_its_credential(
+def test_a_replaced_principal_s_credential_is_named_with_a_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with click.Context(main):

@@ -49,9 +49,9 @@ def test_a_list_that_the_check_rejects_offline_is_not_looked_at(tmp_path: Path, 
     done = typed("onboard", "--settings", str(file), "--apply", "--yes")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.removeprefix(f"Settings: {file}.\n").removeprefix(
-        "Ignored in the file, because this app has no such setting: REFRESH_SHEDULE.\n"
+        "Ignored in the file (not settings of this app): REFRESH_SHEDULE.\n"
     ) == (
-        '✗ REFRESH_SCHEDULE: is missing, and without it the platform never runs the function; write "0 */15 * * * *" for every 15 minutes\n'
+        '✗ REFRESH_SCHEDULE: is missing, so Azure Functions never runs the function; write "0 */15 * * * *" for every 15 minutes\n'
     )
 
 

@@ -32,7 +32,7 @@ def test_a_report_is_a_table_and_one_line_to_sum_up() -> None:
         "Workspace  Credential  Git folder  Ref   From → to            Action\n"
         "data-1     updated     /Repos/a/b  main  aaaaaaaa → bbbbbbbb  updated\n"
         "                       /Repos/a/c  v1    aaaaaaaa             unchanged\n"
-        "1 of 1 workspaces fresh, in 1.2 s."
+        "Refreshed 1 of 1 workspace in 1.2 s."
     )
 
 
@@ -53,7 +53,7 @@ def test_a_failure_is_shown_once_with_its_cause_and_remedy() -> None:
         "      → Commit it.\n"
         "✗ WORKSPACES[1].host: is missing\n"
         "! timer: late_run: This run started 5 minutes late.\n"
-        "0 of 2 workspaces without a failure, 1 of 2 credentials fresh, in 1.2 s."
+        "Refreshed 0 of 2 workspaces and 1 of 2 Git credentials in 1.2 s."
     )
 
 
@@ -121,7 +121,7 @@ def test_a_plan_names_what_it_cannot_do() -> None:
         "  ✗ /Repos/a/b: git_conflict",
         "  ✗ Git credential: not_in_workspace",
         "  – /Repos/a/b: the credential failed",  # noqa: RUF001  # as it is printed
-        "  – its entry in WORKSPACES is wrong: invalid_settings",  # noqa: RUF001
+        "  – invalid entry in WORKSPACES: invalid_settings",  # noqa: RUF001
     ]
     assert text(out).endswith(" 3 failures.")
 
@@ -382,7 +382,7 @@ def test_layers_of_which_nothing_was_looked_at_are_one_line() -> None:
     ]
 
 
-LEFT_OUT = "Jobs were not looked at: add --jobs."
+LEFT_OUT = "Jobs were not checked. To check them, add --jobs."
 
 
 @pytest.mark.parametrize(

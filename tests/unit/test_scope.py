@@ -186,32 +186,32 @@ NOT_THERE = {
     "misspelled": (
         (),
         "/Repos/elt/prod/",
-        '"/Repos/elt/prod/" is not a Git folder in the list, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',
+        '"/Repos/elt/prod/" is not a Git folder in the list, and no /* pattern matches it; did you mean "/Repos/etl/prod"?',
     ),
     "only elsewhere": (
         "prod",
         "/Repos/etl/jobs/daily",
-        '"/Repos/etl/jobs/daily" is not a Git folder of prod, nor below a path ending in /*; did you mean "/Repos/etl/prod"?',
+        '"/Repos/etl/jobs/daily" is not a Git folder of prod, and no /* pattern matches it; did you mean "/Repos/etl/prod"?',
     ),
     "not alike": (
         "prod",
         "/x",
-        '"/x" is not a Git folder of prod, nor below a path ending in /*; write one of "/Repos/etl/prod", "/Shared/etl"',
+        '"/x" is not a Git folder of prod, and no /* pattern matches it; write one of "/Repos/etl/prod", "/Shared/etl"',
     ),
     "a pattern below a pattern": (
         "test",
         "/Repos/etl/jobs/*",
-        '"/Repos/etl/jobs/*" is not a Git folder of test, nor below a path ending in /*; did you mean "/Repos/etl/*"?',
+        '"/Repos/etl/jobs/*" is not a Git folder of test, and no /* pattern matches it; did you mean "/Repos/etl/*"?',
     ),
     "the directory above": (
         "test",
         "/Repos/etl",
-        '"/Repos/etl" is not a Git folder of test, nor below a path ending in /*; did you mean "/Repos/etl/*"?',
+        '"/Repos/etl" is not a Git folder of test, and no /* pattern matches it; did you mean "/Repos/etl/*"?',
     ),
     "no folders at all": (
         "none",
         "/x",
-        '"/x" is not a Git folder of none, nor below a path ending in /*; there is none in the list',
+        '"/x" is not a Git folder of none, and no /* pattern matches it; the list has none',
     ),
     "empty": ("prod", " ", 'is empty; write one of "/Repos/etl/prod", "/Shared/etl"'),
 }
@@ -224,7 +224,7 @@ def test_a_path_that_no_chosen_workspace_has_is_reported(only: str, folder: str,
 
 
 def test_a_named_workspace_without_the_folders_is_reported() -> None:
-    said = '--only: "{}" has none of the Git folders of --folder; leave it out'
+    said = '--only: "{}" has none of the Git folders of --folder; remove it'
     assert refused(settings(*TREE), scope("none,prod,dev", "/Shared/etl")) == [
         said.format("dev"),
         said.format("none"),

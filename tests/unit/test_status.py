@@ -93,13 +93,13 @@ def test_status_shows_credential_and_folders_and_writes_nothing() -> None:
         "  ✓ Git credential 7: user name git-refresh",
         f"  ✓ /Repos/etl/prod: on branch main, at {NEW[:8]}",
     ]
-    assert shown(report)[-1] == "1 workspace: 3 ok. Whether stored tokens work is unknown."
+    assert shown(report)[-1] == "1 workspace: 1 ok. Stored tokens were not verified."
     assert workspace.log == ["sign_in", "credentials", "folders"]
 
 
 def test_without_a_run_report_the_expiry_of_a_token_is_unknown() -> None:
     report = stand(with_folder(folder()), PROD)
-    assert any("status --report FILE" in line for line in shown(report))
+    assert any("--report FILE" in line for line in shown(report))
     assert not any("run --json" in line for line in shown(report, with_ends=True))
 
 
@@ -130,7 +130,7 @@ def test_equal_workspaces_are_shown_once_with_first_places_and_a_count() -> None
         "  ✓ signed in as another",
         "  ✓ Git credential 2: user name x",
         "  ! /Repos/a, /Repos/b, /Repos/c and 2 more: on branch dev",
-        "1501 workspaces: 3002 ok, 7505 warnings.",
+        "1501 workspaces: 1501 with warnings.",
     ]
 
 
@@ -160,27 +160,30 @@ def test_three_workspaces_are_shown_one_by_one() -> None:
 ENDS = {
     "it lives": (
         {},
-        ("ok", "what the run of 2026-11-23 11:50 UTC stored ends at 2026-11-23 12:50 UTC, in 50 minutes"),
+        ("ok", "token of the run of 2026-11-23 11:50 UTC expires at 2026-11-23 12:50 UTC, in 50 minutes"),
     ),
     "it has ended": (
         {"tokens": ((None, TENANT, NOW - timedelta(minutes=5)),)},
         (
             "warning",
-            "what the run of 2026-11-23 11:50 UTC stored ended at 2026-11-23 11:55 UTC, 5 minutes ago, unless a later run has stored more",
+            (
+                "token of the run of 2026-11-23 11:50 UTC expired at 2026-11-23 11:55 UTC, 5 minutes ago "
+                "(a later run might have stored another)"
+            ),
         ),
     ),
     "nothing was stored": (
         {"actions": {host(1): "token_rejected"}},
-        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (token_rejected)"),
+        ("warning", "the run of 2026-11-23 11:50 UTC stored no token (token_rejected)"),
     ),
-    "no token": ({"tokens": ()}, ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)")),
+    "no token": ({"tokens": ()}, ("warning", "the run of 2026-11-23 11:50 UTC stored no token (updated)")),
     "the token of another zone": (
         {"tokens": (("5a1e-identity", TENANT, NOW + timedelta(minutes=50)),)},
-        ("warning", "the run of 2026-11-23 11:50 UTC stored nothing (updated)"),
+        ("warning", "the run of 2026-11-23 11:50 UTC stored no token (updated)"),
     ),
     "another fleet": (
         {"actions": {}},
-        ("warning", "the run of 2026-11-23 11:50 UTC did not know this workspace"),
+        ("warning", "this workspace is not in the report of the run of 2026-11-23 11:50 UTC"),
     ),
 }
 
@@ -197,10 +200,10 @@ def test_when_a_stored_token_ends_is_what_the_report_of_a_run_says(
 
 CREDENTIALS: dict[str, tuple[Sequence[StoredCredential], tuple[str, int | None, str]]] = {
     "ours": ([OWN], ("ok", 7, "user name git-refresh")),
-    "none": ([], ("failed", None, "there is none for Azure DevOps; pulls fail until a run has stored one")),
+    "none": ([], ("failed", None, "missing for Azure DevOps; pulls fail until a run creates it")),
     "another provider's": (
         [StoredCredential(8, "gitHub", "x")],
-        ("failed", None, "there is none for Azure DevOps"),
+        ("failed", None, "missing for Azure DevOps"),
     ),
     "federated": (
         [StoredCredential(9, "azureDevOpsServicesAad", "x")],
@@ -227,19 +230,19 @@ FOLDERS: dict[str, tuple[object, GitFolder | OtherObject | None, tuple[str, str]
     "on another branch": (
         PROD,
         folder("dev"),
-        ("warning", f"on branch dev, at {NEW[:8]}; the settings want branch main"),
+        ("warning", f"on branch dev, at {NEW[:8]}, but the settings have branch main"),
     ),
     "on a tag": (
         {"path": "/Repos/etl/prod", "tag": "v1"},
         folder(None),
-        ("ok", f"on no branch, at {NEW[:8]}"),
+        ("ok", f"detached HEAD, at {NEW[:8]}"),
     ),
     "on no branch": (
         "/Repos/etl/prod",
         folder(None),
         (
             "warning",
-            f"on no branch, at {NEW[:8]}; it has a detached HEAD, and the settings name neither branch nor tag",
+            f"detached HEAD, at {NEW[:8]}; its entry names neither branch nor tag",
         ),
     ),
     "before its first commit": (PROD, folder(commit=None), ("ok", "on branch main, without a commit")),
@@ -383,16 +386,16 @@ def test_a_report_is_read(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "a plan": (json.dumps({**RUN, "dry_run": True}), "is the report of a plan, which stores nothing"),
+    "a plan": (json.dumps({**RUN, "dry_run": True}), "is the report of a plan"),
     "no JSON": ("{", "is not valid JSON"),
-    "an array": ("[]", "is not the report that run --json prints"),
-    "a check's": ('{"version": 1, "checks": []}', "is not the report that run --json prints"),
-    "no time": (json.dumps({**RUN, "started_at": "noon"}), "is not the report that run --json prints"),
+    "an array": ("[]", "is not the output of run --json"),
+    "a check's": ('{"version": 1, "checks": []}', "is not the output of run --json"),
+    "no time": (json.dumps({**RUN, "started_at": "noon"}), "is not the output of run --json"),
     "times out of range": (
         json.dumps({**RUN, "started_at": "0001-01-01T00:00:00+14:00"}),
-        "is not the report that run --json prints",
+        "is not the output of run --json",
     ),
-    "no workspaces": (json.dumps({**RUN, "workspaces": [1]}), "is not the report that run --json prints"),
+    "no workspaces": (json.dumps({**RUN, "workspaces": [1]}), "is not the output of run --json"),
 }
 
 
