@@ -553,7 +553,7 @@ def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, 
     assert re.search(r"data-\d.*(signing in|storing the credential|/Repos/)", shown)
     assert re.search(r"\d:\d\d:\d\d", shown), "with its elapsed time"
     assert "Refreshed 3 of 3 workspaces" in shown
-    assert "\x1b[32m" in shown, "in colour"
+    assert "\x1b[32m" in shown, "in color"
 
 
 def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> None:

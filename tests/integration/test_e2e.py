@@ -165,7 +165,9 @@ def test_each_command_is_one_that_its_program_takes(finished: Rehearsal) -> None
 
 
 def test_a_refreshed_folder_is_reached_by_the_commands_of_the_pages(finished: Rehearsal) -> None:
-    page = "".join(blocks(below((ROOT / "infra/README.md").read_text(), "From nothing to green")))
+    setup = (ROOT / "docs/setup.md").read_text()
+    headings = ("With az", "Deploy the list", "Publish the code")
+    page = "".join(block for heading in headings for block in blocks(below(setup, heading)))
     wanted = re.findall(r"^ *(?:\w+=\$\()?((?:az deployment|func|git-refresh) \S+ \S+)", page, re.MULTILINE)
     called = {
         " ".join(words).replace("python -m git_refresh", "git-refresh") for words in finished.cloud.calls
