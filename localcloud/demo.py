@@ -291,6 +291,7 @@ def _command(cloud: Cloud, fleet: UngrantedFleet, code: int, *arguments: str) ->
     own = {name: value for name, value in cloud.environment().items() if name.startswith("IDENTITY")}
     kept = {name: value for name, value in os.environ.items() if name not in fleet.app.settings}
     environ = laptop({**kept, **cloud.environment()}, az) | own | {"PYTHONPATH": str(APP)}
+    environ.pop("FORCE_COLOR", None)
     console.print(Text(f"$ git-refresh {' '.join(arguments)}", "bold"))
     with waiting("the command"):
         done = subprocess.run(  # noqa: S603  # fixed program and arguments
