@@ -1,4 +1,4 @@
-"""What `onboard` and `rotate` refuse before they look at anything."""
+"""Options that `onboard` and `rotate` refuse before any request."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ LIST = {
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SETTINGS:
-        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
+        monkeypatch.setenv(name, "")  # so the command's change is undone
         monkeypatch.delenv(name)
 
 
