@@ -99,7 +99,7 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
     "--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="State before a run."
 )
 @click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="Clients to measure.")
-@click.option("--times", default=3, show_default=True, help="so many times each.")
+@click.option("--times", default=3, show_default=True, help="Runs per client.")
 @click.option("--accept", is_flag=True, help="Save the figures of one case or of all.")
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,
