@@ -339,5 +339,5 @@ def test_a_dead_proxy_is_named_in_every_remedy_and_its_password_in_none(
     }
     assert len(errors) == len(entries)
     for error in errors:
-        assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY), which is on the way. ")
+        assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY). ")
     assert "hunter2" not in str(report)
