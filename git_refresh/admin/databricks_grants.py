@@ -51,7 +51,7 @@ class FolderTarget:
     managed: bool = False
     failure: ServiceError | None = None
     above: str | None = None
-    """The parent, which onboard granted before a run created this Git folder."""
+    """Its parent, if a run can have created this Git folder: onboard then granted CAN MANAGE there."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class WorkspaceSnapshot:
     targets: Sequence[FolderTarget]
     context: DiagnosisContext
     gone: bool = False
-    """True if nothing of it could be read."""
+    """True if the workspace could not be read."""
 
     @property
     def workspace_id(self) -> str | None:
@@ -127,7 +127,10 @@ class DatabricksGrants:
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
     def gone(self, entry: Entry) -> WorkspaceSnapshot | None:
-        """Return a snapshot of an unreadable workspace, for its objects elsewhere; None without a token."""
+        """Return an empty snapshot of an unreadable workspace; None without a token.
+
+        It leads to the workspace's objects in the account and in Key Vault.
+        """
         workspace = entry.workspace
         account_id = self._account_id or (self._accounts[0] if len(self._accounts) == 1 else None)
         client_id = self._client_id(workspace)
@@ -148,7 +151,7 @@ class DatabricksGrants:
     def _targets(
         self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
     ) -> Sequence[FolderTarget]:
-        """Return the folders that need CAN MANAGE, each once. One that cannot be read affects only itself."""
+        """Return the distinct folders that need CAN MANAGE. An unreadable folder affects only itself."""
         targets: dict[str, FolderTarget] = {}
         for folder in workspace.folders:
             try:
@@ -177,7 +180,7 @@ class DatabricksGrants:
         return FolderTarget(path, place, managed or path == _SHARED, above=above)
 
     def _client_id(self, workspace: Workspace) -> str:
-        """Return the application ID that the app signs in as, for a managed identity that of its zone."""
+        """Return the application ID of the service principal or managed identity that the app signs in as."""
         own = self._settings.zone(workspace).identity
         if workspace.auth != "managed_identity":
             own = workspace.client_id
@@ -236,7 +239,7 @@ class DatabricksGrants:
         )
 
     def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
-        """Yield the removals of the Git credential and of the principal, in the account with the whole list."""
+        """Yield the removals of the Git credential and of the principal in the workspace and the account."""
         principal, workspace = view.principal, view.workspace
         who = f"service principal {view.client_id}"
         if principal is not None:
@@ -300,7 +303,7 @@ class DatabricksGrants:
             view.api.scim.add_principal(self._identity.client_id, self._name)
         except ServiceError as error:
             sure = error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown
-            # Databricks does not document the status for a duplicate.
+            # The status for a duplicate is not documented.
             if sure and view.api.scim.principal(view.client_id) is None:
                 raise
         self._wait_for_principal(view)
@@ -329,7 +332,7 @@ class DatabricksGrants:
         return found
 
     def _account(self, view: WorkspaceSnapshot) -> AdminAccount:
-        """Return the client of the account that the workspaces belong to.
+        """Return the client of the account to which the workspaces belong.
 
         Raises:
             ServiceError: no token was issued.
@@ -342,7 +345,7 @@ class DatabricksGrants:
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _in_account(self, view: WorkspaceSnapshot) -> tuple[AdminAccount, int]:
-        """Return the account and the principal's ID there. Security: a workspace could report another ID.
+        """Return the account and the principal's ID. Security: a workspace could report another ID.
 
         Raises:
             ServiceError: the account cannot be read.
@@ -421,7 +424,7 @@ class DatabricksGrants:
     # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Yield the role Service Principal Manager on `additional_principal_ids`. onboard only checks it."""
+        """Yield a grant of the manager role for each of `additional_principal_ids`. onboard only checks it."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             command = commands.show_principal(view.workspace.host, number)
@@ -451,7 +454,7 @@ class DatabricksGrants:
     # The folders
 
     def folders(self, view: WorkspaceSnapshot, needs: Grant) -> Iterable[Grant]:
-        """Yield CAN MANAGE on Git folders that a run updates, and on the parents of those that it creates."""
+        """Yield the grants of CAN MANAGE: on Git folders, or on the parents of those that a run creates."""
         workspace = view.workspace
         for target in view.targets:
             missing = target.place is None
@@ -504,7 +507,7 @@ class DatabricksGrants:
 
 
 _SHARED = "/Shared"
-"""Every user of a workspace has CAN MANAGE on it."""
+"""Every user of a workspace has CAN MANAGE on this directory."""
 
 
 def _is_too_broad(path: str) -> bool:

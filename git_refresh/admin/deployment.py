@@ -1,6 +1,6 @@
-"""Computes the new app settings of a function app from a list. Pure functions.
+"""Computes the new app settings of a function app from a file. Pure functions.
 
-Settings that do not belong to this product stay unchanged.
+Settings of other products stay unchanged.
 """
 
 import json
@@ -19,7 +19,7 @@ from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.names import MOST_BYTES, PREVIOUS, SET_BY_DEPLOY, SETTINGS
 
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
-"""The app setting that disables a function. The first deployment of infra/ sets it."""
+"""The app setting that disables the function. The first deployment of infra/ sets it."""
 OF_TEMPLATE = tuple(name for name in SETTINGS if name not in SET_BY_DEPLOY)
 """Settings that only a deployment of infra/ sets."""
 
@@ -49,14 +49,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """App settings before and after. Security: the repr hides values, which can be secrets of others."""
+    """App settings before and after. Security: the repr hides values, which can be other products' secrets."""
 
     existing: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
     staying: tuple[str, ...] = ()
-    """Settings that the file does not have, so they stay."""
+    """Settings that stay because the file does not have them."""
     not_set: tuple[str, ...] = ()
-    """Settings whose values differ in the file, but that only a deployment of infra/ sets."""
+    """Settings with another value in the file that only a deployment of infra/ sets."""
     is_previous: bool = False
     """True if the result equals the settings before the last deployment."""
 
@@ -82,11 +82,11 @@ class Deployment:
 
     @property
     def keeps_previous(self) -> bool:
-        """True if the previous values can be restored afterwards."""
+        """True if `restore` can return to the replaced list."""
         return all(name in self.wanted for name in PREVIOUS.values())
 
     def references(self) -> list[str]:
-        """Return the settings whose values are references that the app already has and only Azure can resolve."""
+        """Return the settings with references that the app already has. Only Azure can resolve these."""
         kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
         return [
             name
@@ -95,7 +95,7 @@ class Deployment:
         ]
 
     def too_long(self) -> Iterator[tuple[str, int, int]]:
-        """Yield changed settings that are too long to keep as previous values: name, size, and limit in bytes."""
+        """Yield name, size, and limit in bytes of changed settings that are too long to restore later."""
         for name, previous in PREVIOUS.items():
             value = self.wanted.get(name, "")
             if value != self.existing.get(name, "") and not _fits(previous, value):
@@ -121,7 +121,7 @@ class Deployment:
         ]
 
     def left_behind(self) -> list[tuple[str, Diagnosis]]:
-        """Return what stays in workspaces although the new list no longer has it, with the workspace's name."""
+        """Return the workspace's name and a finding for each object that stays but leaves the list."""
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
@@ -150,7 +150,7 @@ def listed_hosts(settings: Mapping[str, str]) -> set[str]:
 def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
     """Return the deployment of a file's settings. Settings that the file does not have stay.
 
-    A file with `WORKSPACES` but without `WORKSPACE_DEFAULTS` removes the defaults, because they were made for other entries.
+    A file with `WORKSPACES` but without `WORKSPACE_DEFAULTS` removes the defaults, which belong to the previous list.
     """
     new = {name: _compact(name, file[name]) for name in SET_BY_DEPLOY if name in file}
     if "WORKSPACES" in new:
@@ -172,7 +172,7 @@ def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
 def restore(existing: Mapping[str, str]) -> Deployment | None:
     """Return the deployment of the previous values; None if they are incomplete, or the app had no list.
 
-    The kept values do not change, so a second restore changes nothing.
+    The stored previous values stay, so a second restore changes nothing.
     """
     if (
         not all(name in existing for name in PREVIOUS.values())
@@ -187,7 +187,7 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
 
 
 def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the app settings with new values, also with previous values and without the first pause."""
+    """Return the app settings with new values. Stores the replaced list, and ends the first pause."""
     changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
     if not changed:
         return existing
@@ -241,7 +241,7 @@ def _bytes(text: str) -> int:
 
 
 def _parsed(settings: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that `deploy` sets, with JSON parsed. Invalid ones are omitted."""
+    """Return the settings that `deploy` sets, with JSON parsed. Omits invalid values."""
     found: dict[str, Any] = {}
     for name in SET_BY_DEPLOY:
         text = settings.get(name, "").strip()
@@ -364,7 +364,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _value(key: str, value: object) -> str:
-    """Return redacted JSON. Security: a value whose key names a secret is hidden, whatever it looks like."""
+    """Return redacted JSON. Security: hides every value with a key that suggests a secret."""
     text = json.dumps(value, ensure_ascii=False)
     names = f"{key} {text}" if isinstance(value, dict | list) else key
     suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", names, re.IGNORECASE)
@@ -379,7 +379,7 @@ def _change(place: Place, key: str | None, old: str | None, new: str | None) -> 
 
 
 def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
-    """Yield what stays in workspaces although the new list no longer has it, with the workspace's name."""
+    """Yield the workspace's name and a finding for each object that stays but leaves the list."""
     before, after = (_by_host(settings) for settings in (old, new))
     for host, (name, entry) in before.items():
         context = DiagnosisContext(host=host, principal=_principal(entry))
@@ -401,7 +401,7 @@ def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return name and entry, merged with the defaults, by URL. Omits entries without a valid URL."""
+    """Return name and entry with the defaults, by URL. Omits entries without a valid URL."""
     defaults = settings.get("WORKSPACE_DEFAULTS") or {}
     entries = {
         name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()

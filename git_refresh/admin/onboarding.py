@@ -33,7 +33,7 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
-"""Statuses of a request for a new object that other parts of a service do not know yet."""
+"""Statuses of a permissions request for a new principal that Databricks does not show everywhere yet."""
 
 _ONE_BY_ONE = frozenset[GrantKind]({"federation_policy", "oauth_secret"})
 _WAVES: tuple[frozenset[GrantKind], ...] = (
@@ -53,7 +53,7 @@ _REMOVED_AS: Mapping[GrantKind, RemovalKind] = {
     "oauth_secret": "vault_secret",
     "folder": "folder",
 }
-"""The kind of the failed removal if a grant cannot be read."""
+"""Kind of the removal that fails because the state of a grant cannot be read."""
 
 _OFFICER = "a Key Vault Secrets Officer"
 
@@ -154,7 +154,7 @@ class Onboarding:
                 if grant.status == "planned" and grant.kind in kinds:
                     places.setdefault(grant.location, []).append(at)
             if kinds == _ONE_BY_ONE:
-                # In this thread, which receives Ctrl-C: a secret that is not stored must be deleted.
+                # This thread receives Ctrl+C and can then delete a secret that is not stored.
                 for place in places.values():
                     self._apply_at(on_done, place)
             else:
@@ -193,7 +193,7 @@ class Onboarding:
         return self.grants[self._principals[principal.keys]]
 
     def wait_until_visible(self) -> None:
-        """Read until all grants are visible. Grants that stay invisible for `READ_LAG_S` seconds have failed."""
+        """Read until all grants are visible. A grant that stays invisible for `READ_LAG_S` has failed."""
         done = {at: grant for at, grant in enumerate(self.grants) if grant.status == "granted" and grant.keys}
 
         def unseen() -> list[int]:
@@ -222,7 +222,7 @@ class Onboarding:
         yield from self._databricks(zone, identity, entries, projects)
 
     def _with_member(self, zone: Zone) -> list[Entry]:
-        """Return the entries that stay and that call Azure DevOps as the same member."""
+        """Return the entries that stay in the list and use the same member of Azure DevOps."""
         own = zone.devops or zone.identity
         zones = [(entry, self._settings.zone(entry.workspace)) for entry in remaining(self._settings)]
         return [entry for entry, other in zones if (other.devops or other.identity) == own]
@@ -276,7 +276,7 @@ class Onboarding:
         return found if found.managed else grant.lacks("not_a_managed_identity", id=asked)
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
-        """Return the caller of Azure DevOps: the identity or, in another tenant, the app registration."""
+        """Return the member of Azure DevOps: the identity or, for another tenant, the app registration."""
         if zone.devops is None:
             return identity
         tenant, registration = zone.devops.tenant_id, zone.devops.client_id
@@ -308,7 +308,7 @@ class Onboarding:
     # The OAuth secrets
 
     def _secrets(self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]) -> Iterator[Grant]:
-        """Yield the grant of an OAuth secret for each secret name in the list."""
+        """Yield the grant for each OAuth secret of the list."""
         users: dict[str, list[WorkspaceSnapshot]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
@@ -356,7 +356,7 @@ class Onboarding:
         views: Sequence[WorkspaceSnapshot],
         target: RotationTarget,
     ) -> Granted | None:
-        """Create the secret in the first workspace that has the principal. It is tried in all of them."""
+        """Create the secret in the first workspace that has the principal, and try it in all of them."""
         assigned = [
             view
             for view, principal in zip(views, grant.needs, strict=True)
@@ -422,7 +422,7 @@ class Onboarding:
         removal = replace(removal, description=f"{what}, deleted", affects=("its recovery",))
         if recovery.purgeable and not used_by:
             purge = commands.on_vault_secret("purge", url, name)
-            # az does not wait for the deletion, which takes some seconds.
+            # The deletion takes some seconds, and az does not wait for it.
             yield replace(
                 removal, command=purge if recovery.deleted else command("sleep 20 && {purge}", purge=purge)
             )
@@ -450,7 +450,7 @@ class Onboarding:
     # Projects that the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Yield skipped grants for other projects. Security: only the list can grant access to a project."""
+        """Yield a skipped grant for each other project. Security: only the list can lead to a grant."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None
@@ -466,7 +466,7 @@ class Onboarding:
     def _new_principal(self, name: str) -> list[Grant]:
         """Return the grant that creates a service principal in the first workspace without one.
 
-        If the name exists, none is created, because names are not unique and the other one might belong to another team.
+        If a principal has this name, the grant fails, because that principal might belong to another team.
         """
         workspace = next(  # the command checks that one exists
             entry.workspace

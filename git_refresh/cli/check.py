@@ -91,7 +91,7 @@ def check(
     checks: list[Check]
     settings: Settings | None = None
     given = CommandSettings({}, source)
-    scheduled = False  # no setting is missing before the file is read
+    scheduled = False  # for an unreadable file, report no missing schedule
     because = "the app settings are invalid"
     problems: tuple[Problem, ...] = ()
     try:
@@ -140,7 +140,7 @@ def check(
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
-    """Return one line for each layer below a layer that failed as a whole."""
+    """Return a skipped line for each layer below one that could not be checked."""
     layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
     return [replace(skipped(layer, "everything", because), whole_layer=True) for layer in layers]
 
@@ -148,7 +148,9 @@ def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Chec
 def check_live(
     settings: Settings, values: Mapping[str, str], logger: RedactingLogger, *, jobs: bool = False
 ) -> list[Check]:
-    """Check all layers below the settings. `values` are the settings by name, with the schedule.
+    """Connect to the services, and check all layers below the settings.
+
+    `values` has the settings by name. REFRESH_SCHEDULE determines how long a token must be valid.
 
     Raises:
         SettingsError: the file of trusted certificates cannot be read.
@@ -183,7 +185,7 @@ def check_clouds(
 ) -> list[Check]:
     """Check all layers below the settings, and return the lines ordered by layer.
 
-    A token must be valid for the interval between two runs. Never raises for a service.
+    A token must be valid for `interval`, the longest time between two runs. A failed call becomes a failed line.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is invalid")
@@ -207,7 +209,7 @@ def check_clouds(
         lines = _ZoneCheck(zone.run, reports, executor, subject).checks(interval, clouds, jobs)
         if services.identity is Service.AZURE_CLI:
             as_itself = {each.name for each in workspaces_of(own) if each.auth == "managed_identity"}
-            lines = (_asked_as_you(line, as_itself, settings.invocation) for line in lines)
+            lines = (_about_your_account(line, as_itself, settings.invocation) for line in lines)
         found += lines
     if walked.as_admin:
         found.append(warning("identity", "Azure CLI", finding("read_as_admin", DiagnosisContext())))
@@ -216,19 +218,19 @@ def check_clouds(
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
-_YOURS = frozenset(
+_MISSING_PERMISSIONS = frozenset(
     {"key_vault_forbidden", "key_vault_access_policy", "devops_not_a_member", "devops_no_access"}
 )
-"""Codes of missing permissions: on a laptop those of your account, not of the app."""
+"""Codes of missing permissions. On a laptop, your account lacks them, perhaps not the app's identity."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
-    """Replace cause and remedy if the error concerns your account and proves nothing about the app.
+def _about_your_account(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
+    """Replace cause and remedy of an error that proves nothing about the app, only about your account.
 
-    `as_itself` names the workspaces with auth managed_identity.
+    `as_itself` has the names of the workspaces with `auth: managed_identity`.
     """
     is_yours = check.error is not None and (
-        check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
+        check.error.code in _MISSING_PERMISSIONS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
     if check.error is None or not is_yours:
         return check
@@ -289,7 +291,7 @@ class _ZoneCheck:
         yield from self._about_identity(interval, clouds.clock_behind())
 
     def _sources(self) -> set[Source]:
-        """Return the sources to show, after looking up those that the walk did not reach."""
+        """Return each repository and ref to show. Looks up those that the dry run did not reach."""
         folders = [
             (folder.seen.source, folder.seen.wanted.ref, folder.action)
             for report in self._reports
@@ -321,7 +323,7 @@ class _ZoneCheck:
         if expires_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
-            # Only a warning for your account: the token of the app's identity can have another lifetime.
+            # For your account only a warning, because tokens of the app's identity can have another lifetime.
             which = "of your account" if own else "for Azure DevOps"
             diagnosis = finding(
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
@@ -345,7 +347,7 @@ class _ZoneCheck:
         return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
     def _secrets(self) -> dict[str, Workspace]:
-        """Return each distinct secret with the first workspace that uses it."""
+        """Return the names of the Key Vault secrets, each with the first workspace that uses it."""
         users: dict[str, Workspace] = {}
         for workspace in self._workspaces:
             if workspace.oauth is not None:

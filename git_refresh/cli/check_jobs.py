@@ -1,6 +1,7 @@
 """The jobs layer of `check --jobs`: each job with a Git source in Azure DevOps, in every workspace.
 
-Reads with the Azure CLI account, because a workspace admin sees all jobs, otherwise with the app's principal.
+On a laptop, reads the jobs with the Azure CLI account, because a workspace admin can view all of them. If that fails, and in Azure,
+uses the app's principal.
 """
 
 import re
@@ -44,11 +45,11 @@ from git_refresh.run.pool import Executor
 from git_refresh.run.ports import Authenticator, Services
 from git_refresh.settings.models import Workspace
 
-OF_READING = 0.7
-"""Share of the remaining time for reading jobs, and share of the rest for principals and refs."""
+_TIME_SHARE = 0.7
+"""Share of the remaining time for reading jobs, and then of the rest for principals and refs."""
 
 MAX_PARALLEL_JOBS = 8
-"""Parallel reads in one workspace."""
+"""Jobs to read in parallel in one workspace."""
 
 _REFUSED = frozenset({401, 403})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -63,7 +64,7 @@ class Failed:
 
 
 class JobsCheck:
-    """The jobs check of one trust zone. `run` is a dry run, `devops` has its ref lookups."""
+    """The jobs check of one trust zone. `run` is a dry run, and `devops` has its ref lookups."""
 
     def __init__(self, run: Run, devops: RefChecks, factory: JobsClientFactory, executor: Executor) -> None:
         self._run = run
@@ -75,8 +76,7 @@ class JobsCheck:
         self._laptop = run.services.identity is Service.AZURE_CLI
         self._listed = self._room = self._refs = self._lines = Quota(0, 1, 0)
 
-    def _divide(self, workspaces: int) -> None:
-        """Divide the limits of one check among the workspaces."""
+    def _divide_limits(self, workspaces: int) -> None:
         self._listed = Quota(MAX_JOBS, workspaces, MAX_JOBS)
         self._room = Quota(MAX_JOBS_CHARS, workspaces, MAX_JOBS_CHARS_OF_ONE)
         self._refs = Quota(MAX_REFS, workspaces, MAX_REFS_OF_ONE)
@@ -87,7 +87,7 @@ class JobsCheck:
     ) -> Iterator[Check]:
         """Yield the lines of all jobs and of repositories that only jobs use. Never raises for a service."""
         inventories: list[WorkspaceJobs] = []
-        self._divide(len(rooms))
+        self._divide_limits(len(rooms))
         for room, inventory in self._executor.each(
             [room for room in rooms if self._may_enter(room)], self._take_inventory
         ):
@@ -116,7 +116,7 @@ class JobsCheck:
         yield from self._heads.repositories(self._run.context, self._devops, kept)
 
     def _may_enter(self, room: WorkspaceChecks) -> bool:
-        """Return whether the jobs can be read: your account might have access where the app has none."""
+        """Return whether to try to read the jobs. Your account might have access although the app has none."""
         person = self._laptop and room.workspace.auth != "managed_identity"
         return not room.shut or (room.app_alone and person)
 
@@ -131,7 +131,7 @@ class JobsCheck:
                 inventory.as_app = not self._laptop
             return inventory
         inventory = self._enter(room, person, _as_person)
-        # Token federation does not work for user accounts, and a blocked app would be blocked again.
+        # Token federation does not work for user accounts, and a blocked network blocks every caller.
         if (
             isinstance(inventory, WorkspaceJobs)
             or workspace.federated
@@ -171,14 +171,13 @@ class JobsCheck:
         return _tried(look, context)
 
     def _look(self, inventories: Sequence[WorkspaceJobs]) -> None:
-        """Read every job, then each distinct Run as identity and each distinct ref."""
+        """Read every job, then each distinct Run as identity, ref, and commit."""
         rows = zip_longest(
             *([(inventory, listed) for listed in inventory.listed] for inventory in inventories)
         )
         jobs = [item for row in rows for item in row if item is not None]  # round-robin over the workspaces
         at_once = MAX_PARALLEL_JOBS * max(1, len(inventories))
-        # The rest of the time is for evaluating and printing.
-        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * _TIME_SHARE)
         for (inventory, _), read in self._executor.each(jobs, lambda item: self._read(*item), at_once, until):
             inventory.unread += not isinstance(read, tuple)
             if isinstance(read, Check):
@@ -187,7 +186,8 @@ class JobsCheck:
                 inventory.late += 1
             else:
                 self._sort(inventory, read[0])
-        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
+        # The rest of the time is for evaluating and printing.
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * _TIME_SHARE)
         principals = [(inventory, name) for inventory in inventories for name in inventory.principals]
         for (inventory, name), status in self._executor.each(
             principals, lambda item: self._principal_status(*item), at_once, until
@@ -247,7 +247,7 @@ class JobsCheck:
     # Principals
 
     def _principal_status(self, inventory: WorkspaceJobs, name: str) -> PrincipalStatus:
-        """Return whether the app refreshes this principal's credential. None stands for unknown."""
+        """Return the principal's Git credentials, and whether the app refreshes them."""
         workspace, stored = inventory.room.workspace, inventory.room.stored
         own = name.casefold() in self._own(inventory)
         mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
@@ -278,7 +278,7 @@ class JobsCheck:
     # Lines
 
     def _verdict(self, inventory: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
-        # On a laptop the system-assigned identity is unknown, and a job might run as this identity.
+        # On a laptop, the ID of a system-assigned identity is unknown, and a job might run as this identity.
         unsure = inventory.room.workspace.auth == "managed_identity" and not self._own(inventory)
         unwell = commits = unasked = 0
         remedies = refreshing(inventory)

@@ -1,4 +1,4 @@
-"""The check of REFRESH_SCHEDULE: does the Functions host accept it, and read it as intended?"""
+"""The check of REFRESH_SCHEDULE: values that the host rejects, or reads differently than intended."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ MAX_TOKEN_LIFETIME = timedelta(hours=24)
 
 
 def schedule_problem(text: str) -> Problem | None:
-    """Return why the host rejects a schedule, and a correction. None if it accepts the schedule."""
+    """Return the problem of a schedule that the host rejects, with a correction; None if it accepts it."""
     try:
         Schedule.read(text)
     except RefusedScheduleError as error:
@@ -76,7 +76,7 @@ def _instead(text: str, error: RefusedScheduleError) -> str:
 
 
 def _corrected(text: str) -> str | None:
-    """Return the schedule in six fields without known mistakes. None if the host would reject the result."""
+    """Return the schedule in six fields without known mistakes; None if the host would still reject it."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     fields = ["*" if field == "?" else field for field in printable.strip("\"' ;").split()][: len(KINDS)]
     if fields:
@@ -92,7 +92,7 @@ def _corrected(text: str) -> str | None:
 
 
 def _reading(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """Yield each surprise in how the host reads the text, with advice."""
+    """Yield each part that the host reads in an unexpected way, with advice."""
     if schedule.read_as == "time span":
         yield _about_span(text, schedule.span)
         return
@@ -156,7 +156,7 @@ def _about_element(field: Field, element: Element) -> Iterator[tuple[str, str]]:
 
 
 def _occurrences(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield each surprise in when the schedule runs, with advice."""
+    """Yield each unexpected fact about the times of runs, with advice."""
     if schedule.next_after(now) is None:
         dated = f"write a {DAY.name} that the {MONTH.name} has"
         yield "it never runs", EXAMPLE if schedule.read_as == "time span" else dated

@@ -29,7 +29,7 @@ class WorkspaceCheck:
 
     Attributes:
         secrets: the line of each Key Vault secret, by name.
-        room: receives the results that the jobs check needs.
+        room: object that receives the results for the jobs check.
     """
 
     entry: Entry
@@ -67,7 +67,7 @@ class WorkspaceCheck:
         below = self._skipped(because, in_general=f"{who} cannot sign in")
         if report.error is None:
             return below
-        # If no service responded, your account cannot reach the workspace from here either.
+        # Without a response, your account cannot reach the workspace from here either.
         answered = report.failure is not None and report.failure.status is not None
         self.room.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
         return [failed("workspace", self._name, report.error), *below]
@@ -87,7 +87,7 @@ class WorkspaceCheck:
         return lines
 
     def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
-        """Return a skipped line for each of the layers, and for credential and folders."""
+        """Return a skipped line for each of `layers`, for the credential, and for the folders."""
         whole: tuple[Layer, ...] = (*layers, "credential")
         found = [skipped(layer, self._name, because, in_general=in_general) for layer in whole]
         return [*found, *self._skipped_folders(because, in_general=in_general)]
@@ -179,12 +179,12 @@ class WorkspaceCheck:
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
     def _is_reported_above(self, seen: FolderState) -> bool:
-        """Return whether the Azure DevOps layer has the folder's problem."""
+        """Return whether a line of the Azure DevOps layer reports the folder's problem."""
         match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)
             case ResolvedRef(None):
-                # A missing branch that the settings do not name has only the folder's line.
+                # If the settings do not name the missing branch, only the folder's line reports it.
                 return seen.wanted.ref is not None
             case _:
                 return False

@@ -1,4 +1,4 @@
-"""Shell completion of names, folders and secrets from the list that the command would read.
+"""Shell completion of workspaces, folders, and secrets from the list that the command would read.
 
 Calls no service. An unreadable list completes nothing and prints nothing.
 """
@@ -61,7 +61,7 @@ def _file(context: click.Context) -> Path | None:
 
 
 def _beginning(typed: str, found: Iterable[str]) -> list[str]:
-    """Return the distinct texts with this prefix, without those that have unprintable characters."""
+    """Return the distinct texts with this prefix, except those with unprintable characters."""
     return [
         text for text in dict.fromkeys(found) if text.startswith(typed) and escape_unprintable(text) == text
     ]

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 BUDGET_S = 14_400.0
 """Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
 MAX_UNTIL_DUE = timedelta(hours=2)
-"""Longest time until the next run that --wait waits for."""
+"""If the next run is due later, --wait does not wait for it."""
 POLL_S = 20.0
 RESTART = timedelta(minutes=1)
 """Longest time that a restart takes."""
@@ -175,7 +175,7 @@ def _given(file: Path | None) -> FileSettings:
 
 
 def _typed(file: Path | None, named: AppName, *, previous: bool) -> Command:
-    """Return the command as the caller typed it, without --apply and what depends on it."""
+    """Return the caller's command without --apply and the options for it."""
     parts = [command(" {file}", file=str(file))] if file else []
     parts += [Command(" --previous")] if previous else []
     parts.append(command(" --app {app}", app=named.name))
@@ -214,7 +214,7 @@ class DeployReport:
     stopped_waiting: bool = False
     """True if Ctrl-C ended the wait for the run."""
     wrong_usage: bool = False
-    """True if the error is in the command line."""
+    """True if the error is invalid usage, not a failed call."""
     replaced_principals: tuple[str, ...] = ()
     """Workspaces whose `client_id` changes."""
 
@@ -260,7 +260,7 @@ class _Work:
     _set_at: datetime | None = None
 
     def look(self, *, previous: bool) -> DeployReport:
-        """Return what to deploy. Changes nothing."""
+        """Return the plan. Changes nothing."""
         named = self.named
         context = named.context()
         app = None
@@ -278,7 +278,7 @@ class _Work:
     def _deploying(
         self, existing: Mapping[str, str], context: DiagnosisContext, *, previous: bool
     ) -> Deployment:
-        """Return what to deploy to an app with these settings.
+        """Return the deployment for an app that has the `existing` settings.
 
         Raises:
             DiagnosedError: the app is another product, or has no previous settings.
@@ -378,14 +378,14 @@ class _Work:
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
 
     def wait(self, done: DeployReport) -> DeployReport:
-        """Wait for the first run with the new settings, as long as it can be expected."""
+        """Wait for the first run with the new settings until it is overdue."""
         assert done.app is not None  # noqa: S101  # the plan has it
         if done.paused:
             return done
         context, clock = _context(done.app), self.services.deadline.clock
         set_at = self._set_at or clock.now()
         until_due = (done.next_run or set_at) - set_at
-        # If the next run is too far away, only the run that the restart has cut off can follow.
+        # If the next run is too far away, wait only for a run that the restart cut off and started again.
         until_due = until_due if until_due <= MAX_UNTIL_DUE else timedelta()
         deadline = Deadline.after((until_due + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), clock)
         try:
@@ -408,7 +408,7 @@ class _Work:
 
 
 def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
-    """Return the first completed run that started after the deployment.
+    """Return the first run that started after the deployment; None until it is completed and visible.
 
     Raises:
         ServiceError: the logs cannot be read, and a retry would not help.
@@ -432,7 +432,7 @@ def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
 
 
 def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
-    """Return whether the restart has cut off this run. Its lines can be later than the deployment."""
+    """Return whether the restart cut off this run. Its first line can be later than the deployment."""
     codes = {failure.code for failure in run.failures}
     return codes == {"run_not_completed"} and run.started_at < set_at + RESTART
 
@@ -441,7 +441,10 @@ _MOST_NAMED = 5
 
 
 def _is_of(app: "FunctionApp", rule: "AlertRule") -> bool:
-    """Return whether infra/ created the alert rule for this app. Their names then have the same ending."""
+    """Return whether infra/ created the alert rule for this app, by the suffix of both names.
+
+    For an app with another name, the suffix is ignored.
+    """
     app_name, name = app.name.casefold(), rule.name.casefold()
     of_infra = app_name.startswith(NAMED_BY_INFRA)
     ending = f"-{app_name.removeprefix(NAMED_BY_INFRA)}" if of_infra else ""
@@ -453,7 +456,7 @@ def _context(app: "FunctionApp") -> DiagnosisContext:
 
 
 def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
-    """Return the findings of `check --offline` on the new settings and on the names in the file."""
+    """Return the lines of `check --offline` for the new settings and the names in the file."""
     values = {name: value for name, value in deployment.wanted.items() if is_read(name)}
     try:
         settings = load(values)
@@ -483,7 +486,7 @@ _UNCHECKED = "is a reference that only Azure can resolve, so its value was not c
 
 
 def _next_run(deployment: Deployment, now: datetime) -> datetime | None:
-    """Return when the next run is due; None if the schedule is unknown or the function disabled."""
+    """Return when the next run is due; None if the schedule is invalid or the function disabled."""
     if is_paused(deployment.wanted):
         return None
     try:
@@ -500,7 +503,7 @@ def _trusting(hosts: Sequence[str], typed: Command) -> Command:
 def _apply(
     work: _Work, plan: DeployReport, trust_host: Sequence[str], *, asks: bool, waits: bool
 ) -> DeployReport:
-    """Deploy. Security: the app must not send tokens to a host that only the file names.
+    """Deploy after confirmation. Security: a file must not make the app send tokens to new hosts.
 
     Raises:
         SettingsError: a new host is not confirmed, the caller declined, or the input is not a terminal.
@@ -584,7 +587,7 @@ def _show_change(change: Change, out: Console) -> None:
 
 
 def _show_settings(report: DeployReport, out: Console) -> None:
-    """Print settings that stay although the reader might expect a change, and side effects."""
+    """Print the settings that stay although a change might be expected, and the side effects."""
     if options.quiet():
         return
     if report.staying:

@@ -1,4 +1,4 @@
-"""The deployed function app that a command is about: the options that name it, and access to its logs."""
+"""The options that name the deployed function app, and access to the app's logs."""
 
 import os
 import re
@@ -32,7 +32,7 @@ NAMED_BY_INFRA = "func-git-refresh-"
 """Prefix of the names of function apps that infra/ creates."""
 
 _LIMIT_S = 300.0
-"""Time for everything that a command reads of the deployed app."""
+"""Time to find the deployed app and to read its logs."""
 
 _MAX_NAMES = 10
 

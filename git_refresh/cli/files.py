@@ -50,7 +50,7 @@ def read_settings(file: Path) -> FileSettings:
     """Read the app settings in a file, or on stdin if the file is `-`.
 
     Accepts an array of workspaces, settings by name, a `local.settings.json`, and the portal's array of `name` and `value`.
-    A setting by name can have JSON as text or written out.
+    In settings by name, a value can be JSON or JSON as text.
 
     Raises:
         SettingsError: the file cannot be read, or contains something else.
@@ -182,7 +182,7 @@ def _parsed(where: str, text: str) -> object:
         if isinstance(content, dict) and content.keys() & {"Values", "IsEncrypted"}:
             return content
     except JsonError as error:
-        if re.search(r'"Values"\s*:', text):  # report the error behind the comments, not the comments
+        if re.search(r'"Values"\s*:', text):  # report the error, not the comments before it
             problem = Problem(where, str(error))
     raise SettingsError([problem])
 

@@ -162,7 +162,7 @@ _WITH = {"client_id": {"auth": "federated"}, "vault": {"auth": "oauth_secret"}}
 
 
 def _problem_with(name: str, value: str) -> str | None:
-    """Return what is wrong with one value, independent of the others."""
+    """Return the problem of one value, independent of the others; None if it is valid."""
     content = _content(Path(), {**_VALID, **_WITH.get(name, {}), name: value.strip()})
     option = f"--{name.replace('_', '-')}"
     wrong = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
@@ -217,7 +217,7 @@ def _content(output: Path, values: dict[str, str]) -> dict[str, Any]:
 
 
 def _path(url: str) -> str:
-    """Return a path in the directory where every user can create folders."""
+    """Return the default path, in the directory where every user can create folders."""
     try:
         return f"/Workspace/Shared/{parse_repository(repository_url(url).url, NO_HOSTS).name}"
     except ValueError:
@@ -256,7 +256,7 @@ def _loaded(content: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
 
 
 def _normalize(content: dict[str, Any], *, as_json: bool) -> None:
-    """Replace each URL by its normal form. Reports each problem at the option that caused it, and exits."""
+    """Replace each URL by its normal form. If a value is invalid, report it at its option and exit."""
     settings, problems = _loaded(content)
     if settings is None or problems:
         wrong = [

@@ -179,15 +179,15 @@ def _plan_and_grant(
 
 
 def _print_new_principal(found: "Sequence[Grant]") -> None:
-    """Print the application ID of a new service principal first, because no other place has it."""
+    """Print the application ID of a new service principal before a failure can lose it."""
     for grant in found:
         if grant.client_id is not None:
-            with suppress(OSError):  # stdout might still be open
+            with suppress(OSError):  # the summary on stdout also has the ID
                 render.say(f"Created a service principal with application ID {grant.client_id}")
 
 
 def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
-    """Add the ID of a new service principal to the settings. Return the file; None if unchanged."""
+    """Add the ID of a new service principal to its settings file. Return the file; None if unchanged."""
     for grant in found:
         for file in files:
             if grant.client_id is not None and str(file) != "-":
@@ -197,7 +197,7 @@ def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | N
 
 
 def _grant(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
-    """Grant what is planned, and return whether anything was.
+    """Grant the planned permissions after confirmation. Return False if none is planned.
 
     Raises:
         SettingsError: the caller declined, or the input is not a terminal.
@@ -230,7 +230,7 @@ def _check_options(
 
 
 def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -> Settings:
-    """Return the settings. A list that `check --offline` rejects grants nothing.
+    """Return the settings of a list that `check --offline` accepts.
 
     Raises:
         SettingsError: the list has a mistake, or does not identify the app.
@@ -314,7 +314,7 @@ class OnboardResult:
 
 
 class OnboardView:
-    """The plan, the progress, and the summary on a terminal. Shows only progress under `--json`."""
+    """The plan, the progress, and the summary on a terminal. With `--json`, only the progress."""
 
     def __init__(
         self, logger: RedactingLogger, places: Places, next_command: Command, *, as_json: bool

@@ -34,7 +34,7 @@ _LIMIT_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class RemovalReport:
-    """Everything that exists, in the order in which to remove it."""
+    """The existing objects and permissions, in the order in which to remove them."""
 
     removals: "tuple[Removal, ...]"
     interrupted: bool = False
@@ -95,7 +95,7 @@ def show_removals(
 
 
 def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path | None) -> "Removal":
-    """Return what to do about the deployed app. An app that --app does not name can be missing."""
+    """Return the removal for the deployed app. Only an app that --app names must exist."""
     from git_refresh.admin.removal import Removal, of_app, remaining  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.values import DiagnosedError  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path
 
 
 def _show(report: RemovalReport, out: Console) -> None:
-    """Print the numbered commands, then what stays, then what could not be read."""
+    """Print the numbered commands, then unchanged and skipped objects, then failures."""
     numbered = [removal for removal in report.removals if removal.status == "remove"]
     for number, removal in enumerate(numbered, start=1):
         fold(Text(f"{number:3}. "), _what(removal), out)
