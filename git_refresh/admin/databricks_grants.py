@@ -213,7 +213,7 @@ class DatabricksGrants:
             ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
             who, command = ACCOUNT_ADMIN, commands.assign(*ids, view.client_id)
         grant = _membership(workspace, view.client_id, view.context, who, command)
-        grant = replace(grant, undo=partial(self._leave, view))
+        grant = replace(grant, undo=partial(self._principal_removals, view))
         if principal is None and managed:
             return replace(grant, do=partial(self._add_identity, view))
         if principal is None and view.workspace_id is None:
@@ -238,12 +238,12 @@ class DatabricksGrants:
             undo=grant.undo,
         )
 
-    def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+    def _principal_removals(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
         """Yield the removals of the Git credential and of the principal in the workspace and the account."""
         principal, workspace = view.principal, view.workspace
         who = f"service principal {view.client_id}"
         if principal is not None:
-            yield from self._credential(view, principal.id, who)
+            yield from self._credential_removals(view, principal.id, who)
             left = sorted(principal.groups - {"users"})
             affects = [f"its membership of {', '.join(left)}"] if left else []
             if others := sorted(principal.entitlements - {WORKSPACE_ACCESS}):
@@ -258,9 +258,9 @@ class DatabricksGrants:
                 account, number = self._in_account(view)
                 command = commands.unassign(account.id, view.workspace_id, number)
                 yield replace(removal, required_role=ACCOUNT_ADMIN, command=command)
-        yield from self._account_principal(view, who)
+        yield from self._account_removals(view, who)
 
-    def _credential(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
+    def _credential_removals(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
         workspace = view.workspace
         found = own_credential(view.api.credentials(number), workspace.git_username)
         if found is None:
@@ -280,7 +280,7 @@ class DatabricksGrants:
                 f"runs only updated it, and did not create it: {describe_owner(found, workspace.git_username)}"
             )
 
-    def _account_principal(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
+    def _account_removals(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
         removal = Removal("principal", "Databricks account", who)
         if self._remaining:
             used_by = self._users(view)
@@ -379,7 +379,7 @@ class DatabricksGrants:
             context=view.context,
             keys=(("federation_policy", view.client_id, subject),),
             do=partial(self._trust, view),
-            undo=partial(self._distrust, view),
+            undo=partial(self._policy_removals, view),
         ).checked(partial(self._trusts, view))
 
     def _trust(self, view: WorkspaceSnapshot) -> None:
@@ -393,7 +393,7 @@ class DatabricksGrants:
             if not poll(self._clock, lambda: self._trusts(view), bool):
                 raise
 
-    def _distrust(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+    def _policy_removals(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
         account = self._account(view)
         number = account.principal_id(view.client_id)
         if number is None:
@@ -430,7 +430,7 @@ class DatabricksGrants:
             command = commands.show_principal(view.workspace.host, number)
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
             who = f"service principal {number} (additional_principal_ids)"
-            grant = replace(grant, undo=partial(self._credential, view, number, who))
+            grant = replace(grant, undo=partial(self._credential_removals, view, number, who))
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
@@ -469,7 +469,7 @@ class DatabricksGrants:
                 context=replace(view.context, path=target.path),
                 keys=(("folder", workspace.host, target.path, view.client_id),),
                 do=partial(self._grant_can_manage, view, target),
-                undo=partial(self._revoke, view, target),
+                undo=partial(self._folder_removals, view, target),
                 needs=(needs,),
             )
             yield self._folder(grant, target)
@@ -483,7 +483,7 @@ class DatabricksGrants:
             return grant.lacks("grant_too_broad")
         return grant.skipped(grant.blocked) if grant.blocked else grant
 
-    def _revoke(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
+    def _folder_removals(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
         """Yield the removal of CAN MANAGE on the folder itself, and on its parent if onboard granted it there."""
         if target.failure is not None:
             raise target.failure

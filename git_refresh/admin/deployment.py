@@ -49,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """App settings before and after. Security: the repr hides values, which can be other products' secrets."""
+    """App settings before and after. Security: the repr hides values, which can be secrets of others."""
 
     existing: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
@@ -67,7 +67,7 @@ class Deployment:
     @property
     def is_first(self) -> bool:
         """True if the app has no list yet, and the first deployment paused it."""
-        return _waits(self.existing)
+        return _is_paused_without_list(self.existing)
 
     @property
     def resumes(self) -> bool:
@@ -82,7 +82,7 @@ class Deployment:
 
     @property
     def keeps_previous(self) -> bool:
-        """True if `restore` can return to the replaced list."""
+        """True if `restore` can return to the replaced values."""
         return all(name in self.wanted for name in PREVIOUS.values())
 
     def references(self) -> list[str]:
@@ -138,7 +138,7 @@ def is_paused(settings: Mapping[str, str]) -> bool:
     return settings.get(PAUSE, "").strip().lower() in {"true", "1"}
 
 
-def _waits(settings: Mapping[str, str]) -> bool:
+def _is_paused_without_list(settings: Mapping[str, str]) -> bool:
     return is_paused(settings) and not settings.get("WORKSPACES", "").strip()
 
 
@@ -187,7 +187,7 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
 
 
 def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the app settings with new values. Stores the replaced list, and ends the first pause."""
+    """Return the app settings with new values. Keeps replaced values, and ends the first pause."""
     changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
     if not changed:
         return existing
@@ -199,7 +199,7 @@ def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, s
         wanted |= kept
     else:
         wanted = {name: value for name, value in wanted.items() if name not in kept}
-    if _waits(existing) and wanted.get("WORKSPACES", "").strip():
+    if _is_paused_without_list(existing) and wanted.get("WORKSPACES", "").strip():
         del wanted[PAUSE]
     return wanted
 

@@ -99,7 +99,7 @@ class DevOpsGrants:
         if member is None:
             keys = (*grant.keys, *(self._key(first, project) for project in ids))
             return [replace(grant, keys=keys, do=partial(self._add, api, ids)), *failed]
-        grant = replace(grant, undo=partial(self._leave, api, member, first, ids))
+        grant = replace(grant, undo=partial(self._membership_removals, api, member, first, ids))
         if member.blocked:
             return [grant.lacks("member_cannot_sign_in", status=member.blocked), *failed]
         readers = [
@@ -121,7 +121,7 @@ class DevOpsGrants:
             keys=(self._key(repository),),
         )
 
-    def _leave(
+    def _membership_removals(
         self, api: Organization, member: Member, repository: Repository, ids: Mapping[str, str]
     ) -> Iterator[Removal]:
         """Yield the removal from the organization or, if other entries need it, from the Readers of projects."""

@@ -338,7 +338,7 @@ class Onboarding:
             keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
-        grant = replace(grant, undo=partial(self._remove_secret, target, views))
+        grant = replace(grant, undo=partial(self._secret_removals, target, views))
         if target.shared_by:
             return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
@@ -386,7 +386,9 @@ class Onboarding:
             reason=f"the service principal also has unrecognized OAuth secrets ({ids}); rotate shows what to do with them"
         )
 
-    def _remove_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
+    def _secret_removals(
+        self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]
+    ) -> Iterator[Removal]:
         """Yield the removals of a Key Vault secret and of the OAuth secrets that this product stored in it."""
         url = self._settings.key_vault_url or ""
         name, vault = target.name, self._services.vault(url)
@@ -404,7 +406,7 @@ class Onboarding:
         versions = [] if recovery.deleted else vault.versions(name)
         for view in {view.client_id: view for view in reversed(views) if view.principal}.values():
             ids = {version.stored_by_us(view.client_id, place_of_secret(url, name)) for version in versions}
-            yield from self._oauth_secrets(view, ids, used_by)
+            yield from self._oauth_secret_removals(view, ids, used_by)
         if not any(view.principal for view in views) and versions:
             why = "no readable workspace has the service principal; deleting it deletes them"
             what = f"OAuth secrets of service principal {target.client_id}"
@@ -429,7 +431,7 @@ class Onboarding:
         elif recovery.deleted:
             yield removal.stays(_name_blocked(recovery, url, name))
 
-    def _oauth_secrets(
+    def _oauth_secret_removals(
         self, view: WorkspaceSnapshot, ours: Collection[str | None], used_by: tuple[str, ...]
     ) -> Iterator[Removal]:
         assert view.principal is not None  # noqa: S101  # the caller filters

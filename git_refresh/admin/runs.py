@@ -1,7 +1,7 @@
 """Reconstructs the runs of the deployed app from its log lines. Loads no SDK.
 
-A run with fan-out starts with the timer's line. As in the alerts, it ends when all queued workspaces are refreshed, when a slice fails, or
-when the next run is due.
+A run with fan-out starts with the timer's line. As in the alerts, the run ends when each queued workspace is refreshed, when a slice
+fails, or when the next run is due.
 """
 
 from bisect import bisect_left

@@ -23,7 +23,7 @@ from git_refresh.cli.check_schedule import NAME
 from git_refresh.cli.check_settings import check_proxy, check_settings, workspaces_of
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, CheckReport, Layer, failed, skipped, warning
-from git_refresh.cli.jobs import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceAccess
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
@@ -230,7 +230,8 @@ def _about_your_account(check: Check, as_itself: Collection[str], invocation: In
     `as_itself` has the names of the workspaces with `auth: managed_identity`.
     """
     is_yours = check.error is not None and (
-        check.error.code in _MISSING_PERMISSIONS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
+        check.error.code in _MISSING_PERMISSIONS
+        or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
     if check.error is None or not is_yours:
         return check
@@ -280,13 +281,13 @@ class _ZoneCheck:
         secrets = {name: self._secret(name, user) for name, user in self._secrets().items()}
         yield from secrets.values()
         sources = self._sources()
-        rooms = [WorkspaceChecks(workspace) for workspace in self._workspaces]
-        for entry, report, room in zip(self._entries, self._reports, rooms, strict=True):
-            lines = WorkspaceCheck(entry, report, self._run, secrets, room).checks()
-            yield from (replace(line, about=room.workspace.name) for line in lines)
+        accesses = [WorkspaceAccess(workspace) for workspace in self._workspaces]
+        for entry, report, access in zip(self._entries, self._reports, accesses, strict=True):
+            lines = WorkspaceCheck(entry, report, self._run, secrets, access).checks()
+            yield from (replace(line, about=access.workspace.name) for line in lines)
         if jobs is not None:
             jobs_check = JobsCheck(self._run, self._refs, jobs, self._executor)
-            yield from jobs_check.checks(rooms, self._unfinished)
+            yield from jobs_check.checks(accesses, self._unfinished)
         yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 

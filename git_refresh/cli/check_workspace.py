@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from git_refresh.cli.checks import Check, Layer, failed, skipped, warning
-from git_refresh.cli.jobs import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceAccess
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.failures.failure import ServiceFailure, is_definite
 from git_refresh.failures.table import CLOSED
@@ -29,14 +29,14 @@ class WorkspaceCheck:
 
     Attributes:
         secrets: the line of each Key Vault secret, by name.
-        room: object that receives the results for the jobs check.
+        access: object that receives the results for the jobs check.
     """
 
     entry: Entry
     report: WorkspaceReport
     run: Run
     secrets: Mapping[str, Check]
-    room: WorkspaceChecks
+    access: WorkspaceAccess
 
     @property
     def _name(self) -> str:
@@ -53,23 +53,23 @@ class WorkspaceCheck:
     def checks(self) -> list[Check]:
         oauth, report = self.entry.workspace.oauth, self.report
         if oauth is not None and self.secrets[oauth.secret_name].status == "failed":
-            self.room.app_alone = True
-            self.room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
+            self.access.app_alone = True
+            self.access.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return self._skipped(because, in_general="the secret cannot be used", layers=("workspace",))
         if report.credential is not None and report.credential.stored is not None:
             credentials = (report.credential, *report.additional)
-            self.room.stored = {
+            self.access.stored = {
                 each.principal_id: each.stored for each in credentials if each.stored is not None
             }
             return self._signed_in(report, report.credential)
         who = "you" if self._as_admin else "the app"
-        self.room.shut = because = f"{who} cannot sign in to {self._name}"
+        self.access.shut = because = f"{who} cannot sign in to {self._name}"
         below = self._skipped(because, in_general=f"{who} cannot sign in")
         if report.error is None:
             return below
         # Without a response, your account cannot reach the workspace from here either.
         answered = report.failure is not None and report.failure.status is not None
-        self.room.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
+        self.access.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
         return [failed("workspace", self._name, report.error), *below]
 
     def _signed_in(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:

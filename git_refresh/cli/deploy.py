@@ -129,7 +129,7 @@ def deploy(  # noqa: PLR0913  # one for each option
         with closing(AdminServices(Deadline.after(BUDGET_S, SystemClock()), os.environ, logger)) as services:
             work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
             with render.console(stderr=True).status("Comparing …"):
-                report = work.look(previous=previous)
+                report = work.plan(previous=previous)
             asks = applies and not yes and report.result == "different"
             if applies and report.result == "different":
                 if asks:
@@ -259,7 +259,7 @@ class _Work:
     _deployment: Deployment | None = None
     _set_at: datetime | None = None
 
-    def look(self, *, previous: bool) -> DeployReport:
+    def plan(self, *, previous: bool) -> DeployReport:
         """Return the plan. Changes nothing."""
         named = self.named
         context = named.context()

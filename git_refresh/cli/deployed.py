@@ -118,8 +118,7 @@ def app_options(
     return add
 
 
-def deploying(file: Path | None, app: str = "NAME") -> Command:
-    """Return the command that deploys the list."""
+def deploy_command(file: Path | None, app: str = "NAME") -> Command:
     named = command(" {file}", file=str(file)) if file is not None and str(file) != "-" else NO_COMMAND
     return options.invocation(named).of("deploy{options} --app {app} --apply --wait", app=app)
 

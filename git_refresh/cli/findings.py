@@ -1,4 +1,4 @@
-"""Output of findings, in one form for all commands: mark, location, message, code, then cause and remedy."""
+"""Output of findings, the same in all commands: mark, location, message, code, cause, and remedy."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Decides whether jobs can clone their repositories: URL, credential, provider, and ref. Pure functions."""
+"""Decides whether jobs can clone, by URL, Git credential, provider, and ref. Pure functions."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -204,7 +204,7 @@ MAX_IDS_IN_REMEDY = 80
 
 
 @dataclass(slots=True)
-class WorkspaceChecks:
+class WorkspaceAccess:
     """The results of the workspace check that the jobs check of one workspace needs.
 
     Attributes:
@@ -239,7 +239,7 @@ class GitJob:
 class WorkspaceJobs:
     """The jobs of one workspace, and the lines about them."""
 
-    room: WorkspaceChecks
+    access: WorkspaceAccess
     context: DiagnosisContext
     jobs: Jobs
     caller: Caller
@@ -266,14 +266,14 @@ class WorkspaceJobs:
 
     @property
     def name(self) -> str:
-        return self.room.workspace.name
+        return self.access.workspace.name
 
     def status_of(self, run_as: RunAs | None) -> PrincipalStatus:
         return self.statuses.get(run_as.name if run_as else "", NOT_KEPT)
 
     def keep(self, line: Check, lines: Quota) -> None:
         """Keep a line about a job. Beyond the limit, only count it."""
-        if lines.take(self.room.workspace.host, 1):
+        if lines.take(self.access.workspace.host, 1):
             self.lines.append(line)
         else:
             alike = self.alike.setdefault((line.status, line.error.code if line.error else ""), [])
@@ -339,7 +339,7 @@ def _adding(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> 
 
     Up to `MAX_IDS_IN_REMEDY` of them share a remedy.
     """
-    workspace = inventory.room.workspace
+    workspace = inventory.access.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"
     manager = f"Grant the app's principal the role Service principal: Manager on {on} ({place} > Permissions)"
@@ -362,11 +362,10 @@ def _adding(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> 
     return remedies
 
 
-def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> Iterator[Check]:
-    """Yield a line for each fact about the jobs of a workspace.
-
-    `unwell` jobs have problems. The repository of `unasked` jobs and the commit of `commits` jobs were not checked.
-    """
+def summary(
+    inventory: WorkspaceJobs, with_problems: int, unchecked_repositories: int, unchecked_commits: int
+) -> Iterator[Check]:
+    """Yield a line for each fact about the jobs of a workspace. The numbers count jobs."""
 
     def line(message: str) -> Check:
         return Check("job", inventory.name, "ok", message)
@@ -377,8 +376,8 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
     yield line(f"checked as {name} ({role}){why}")
     number = len(inventory.found)
     jobs = f"{count(number, 'job') if number else 'no jobs'} with a Git source in Azure DevOps"
-    if unwell:
-        yield line(f"{jobs} ({number - unwell} OK, {unwell} with problems)")
+    if with_problems:
+        yield line(f"{jobs} ({number - with_problems} OK, {with_problems} with problems)")
     else:
         yield line(f"{jobs} (no problems)" if number else jobs)
     if inventory.unread:
@@ -386,10 +385,12 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
         yield line(f"{listed - inventory.unread} of {count(listed, 'job')} could be read")
     if inventory.elsewhere:
         yield line(f"{count(inventory.elsewhere, 'job')} with a Git source outside Azure DevOps")
-    if commits:
-        yield line(f"{count(commits, 'job')} with a commit: only the repository was checked")
-    if unasked:
-        yield line(f"repository of {count(unasked, 'job')} not checked: no setting names its host")
+    if unchecked_commits:
+        yield line(f"{count(unchecked_commits, 'job')} with a commit: only the repository was checked")
+    if unchecked_repositories:
+        yield line(
+            f"repository of {count(unchecked_repositories, 'job')} not checked: no setting names its host"
+        )
     statuses = inventory.statuses.values()
     if unknown := sum(each.kept is True and each.has_one is None for each in statuses):
         yield line(f"Git credentials of {count(unknown, 'principal')} could not be read")

@@ -18,7 +18,7 @@ from git_refresh.cli import ask, options, render
 from git_refresh.cli.check import check_live
 from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
-from git_refresh.cli.deployed import AppName, app_options, deploying
+from git_refresh.cli.deployed import AppName, app_options, deploy_command
 from git_refresh.cli.files import write_client_id
 from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
 from git_refresh.cli.options import SettingsSource, quiet
@@ -132,7 +132,7 @@ def onboard(  # noqa: PLR0913  # one for each option
         executor = Executor(settings.concurrency, deadline)
         services = AdminServices(deadline, os.environ, logger)
         onboarding = Onboarding(settings, services, wanted, executor)
-        display = OnboardView(logger, places_of(settings), deploying(given.source.file), as_json=as_json)
+        display = OnboardView(logger, places_of(settings), deploy_command(given.source.file), as_json=as_json)
         checked = None
 
         def check() -> CheckReport:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import render
-from git_refresh.cli.deployed import AppName, deploying, find
+from git_refresh.cli.deployed import AppName, deploy_command, find
 from git_refresh.cli.findings import MARK, Finding, fold, show_finding
 from git_refresh.cli.scope import Scope, narrow
 from git_refresh.cli.shared import finish, put_out
@@ -110,7 +110,7 @@ def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path
         diagnosis = error.diagnosis if isinstance(error, DiagnosedError) else diagnose(error, named.context())
         return replace(unknown, status="failed", error=diagnosis)
     hosts = [entry.workspace.host for entry in chosen.entries if isinstance(entry, Entry)]
-    return of_app(app, deployed, hosts, deploying(file, app.name) if remaining(chosen) else None)
+    return of_app(app, deployed, hosts, deploy_command(file, app.name) if remaining(chosen) else None)
 
 
 def _show(report: RemovalReport, out: Console) -> None:

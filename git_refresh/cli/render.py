@@ -1,4 +1,4 @@
-"""Terminal output: the streams and the console of all commands, and the reports of run, plan, and check."""
+"""Terminal output: streams and console of all commands, and the reports of run, plan, and check."""
 
 import io
 import os
@@ -352,7 +352,7 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text,
 
 
 def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
-    """Return the Git folders. Those that failed or were skipped for the same reason are merged."""
+    """Return the Git folders, after merging those that failed or were skipped for the same reason."""
 
     def outcome(folder: FolderReport) -> Hashable:
         return _folder_outcome(folder) if folder.action in {"failed", "skipped"} else folder

@@ -279,7 +279,7 @@ _HOLD = "an entry of the list is invalid, and might use it"
 
 
 def _caller_id(services: "AdminServices") -> str:
-    """Return the object ID of the Azure CLI account; empty if none is signed in, as the first read reports."""
+    """Return the object ID of the Azure CLI account; empty without a token. The first read reports why."""
     try:
         return services.token(KEY_VAULT).object_id
     except ServiceError:

@@ -54,7 +54,7 @@ class CommandSettings:
 def given_settings(
     source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
-    """Read the app settings from the named files, otherwise `./workspaces.json`, otherwise the environment.
+    """Read the app settings from files, otherwise `./workspaces.json`, otherwise the environment.
 
     `workspaces` replaces the list of the other source. With `tells`, prints ignored names in files to stderr.
 
@@ -215,7 +215,7 @@ def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
-    """Ask the user to allow hosts. Return these or, if many, the entries of `TRUSTED_HOSTS` that cover them."""
+    """Ask to allow hosts. Return these or, if many, the entries of `TRUSTED_HOSTS` that cover them."""
     hosts: Sequence[str] = list(asked)
     if len(hosts) > _MOST_NAMED:
         covering = [entry for entry in trusted.entries if any(map(TrustedHosts([entry]).trusts, hosts))]

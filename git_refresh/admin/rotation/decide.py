@@ -337,7 +337,7 @@ _MAX_NAMES = 5
 
 
 def targets_of(settings: Settings) -> list[RotationTarget]:
-    """Return the secrets of the list. Those that several service principals share come first."""
+    """Return the secrets of the list, starting with those that several service principals share."""
     users: dict[str, list[Entry]] = {}
     client_ids: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
