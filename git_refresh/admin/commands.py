@@ -181,7 +181,7 @@ def leave_group(organization: str, member: str, group: str, tenant: str) -> Comm
 
 
 def _delete(url: str, tenant: str) -> Command:
-    """Return a DELETE request to Azure DevOps. For another `tenant` with curl, because `az rest` cannot."""
+    """Return the command for a DELETE request, with curl for another `tenant`: `az rest` has no token."""
     if not tenant:
         return command(
             "az rest --method delete --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url

@@ -56,8 +56,6 @@ class FolderTarget:
 
 @dataclass(slots=True)
 class WorkspaceSnapshot:
-    """The state of a workspace."""
-
     workspace: Workspace
     client_id: str
     """Application ID of the service principal that the app signs in as."""

@@ -86,7 +86,10 @@ class Deployment:
         return all(name in self.wanted for name in PREVIOUS.values())
 
     def references(self) -> list[str]:
-        """Return the settings with references that the app already has. Only Azure can resolve these."""
+        """Return the settings whose Key Vault or App Configuration reference the app already has.
+
+        Only Azure can resolve it, so the value cannot be checked.
+        """
         kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
         return [
             name
@@ -102,13 +105,12 @@ class Deployment:
                 yield name, _bytes(value), MOST_BYTES - _bytes(f"{previous}=")
 
     def newly_trusted(self) -> list[str]:
-        """Return the new entries of `TRUSTED_HOSTS`."""
+        """Return the entries of `TRUSTED_HOSTS` that the app does not trust yet."""
         trusted, _ = parse_trusted_hosts(self.existing.get("TRUSTED_HOSTS", ""))
         wanted, _ = parse_trusted_hosts(self.wanted.get("TRUSTED_HOSTS", ""))
         return sorted(entry for entry in wanted.entries if not trusted.trusts(entry))
 
     def changes(self) -> list[Change]:
-        """Return all differences, in the order of the settings and of the new list."""
         return list(compare(_parsed(self.existing), _parsed(self.wanted)))
 
     def replaced_principals(self) -> list[str]:
@@ -121,7 +123,7 @@ class Deployment:
         ]
 
     def left_behind(self) -> list[tuple[str, Diagnosis]]:
-        """Return the workspace's name and a finding for each object that stays but leaves the list."""
+        """Return workspace name and finding for each object removed from the list but not from the workspace."""
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
@@ -134,7 +136,7 @@ def is_ours(settings: Mapping[str, str]) -> bool:
 
 
 def is_paused(settings: Mapping[str, str]) -> bool:
-    """Return whether the timer's function is disabled by `PAUSE`."""
+    """Return whether `PAUSE` disables the function."""
     return settings.get(PAUSE, "").strip().lower() in {"true", "1"}
 
 
@@ -143,7 +145,6 @@ def _is_paused_without_list(settings: Mapping[str, str]) -> bool:
 
 
 def listed_hosts(settings: Mapping[str, str]) -> set[str]:
-    """Return the URLs of the workspaces in an app's list."""
     return set(_by_host(_parsed(settings)))
 
 
@@ -379,7 +380,6 @@ def _change(place: Place, key: str | None, old: str | None, new: str | None) -> 
 
 
 def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
-    """Yield the workspace's name and a finding for each object that stays but leaves the list."""
     before, after = (_by_host(settings) for settings in (old, new))
     for host, (name, entry) in before.items():
         context = DiagnosisContext(host=host, principal=_principal(entry))

@@ -76,7 +76,10 @@ class Rows[M: Response]:
 
 
 class AppLogs:
-    """Client of one Application Insights component. Every method raises `ServiceError` if the call fails."""
+    """Client of one Application Insights component. Every method raises `ServiceError` if the call fails.
+
+    `within` is the length of a period that ends now.
+    """
 
     def __init__(self, about: DiagnosisContext, identity: Identity, network: Network) -> None:
         """Prepare the client; `about` has the resource ID of the component."""
@@ -101,7 +104,6 @@ class AppLogs:
         return self._network.deadline.clock.now() + self._network.skew.behind()
 
     def runs(self, within: timedelta) -> LoggedRuns:
-        """Return the runs of the last `within` of time."""
         rows = self.find(Query.RUNS, LineRow, within)
         workspaces = self.find(Query.WORKSPACES_BY_RUN, WorkspacesRow, within)
         invocations = self.find(Query.FAILED_INVOCATIONS, InvocationRow, within)
@@ -109,7 +111,7 @@ class AppLogs:
         return read_runs(rows.rows, workspaces.rows, invocations.rows, self.now(), complete=complete)
 
     def last_run(self, within: timedelta) -> LoggedRun | None:
-        """Return the latest completed run or, without one, the latest run; None without any."""
+        """Return the latest completed run of the period or, without one, the latest run; None without any."""
         rows = self.find(Query.LAST_RUN, LineRow, within).rows
         if not rows:
             return None
@@ -123,17 +125,15 @@ class AppLogs:
         return tuple(HostReport(row.text, row.times, row.last_at) for row in rows)
 
     def stored_tokens(self, within: timedelta) -> StoredTokens:
-        """Return the tokens that runs stored in the last `within` of time."""
         rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
         complete = rows.complete and len(rows.rows) < MAX_STORED_ROWS
         return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
-        """Run a query of this package over the last `within` of time."""
+        """Run a query of this package over the period."""
         return self.query(query.text, model, within)
 
     def query[M: Response](self, text: str, model: type[M], within: timedelta) -> Rows[M]:
-        """Run a query over the last `within` of time."""
         resource = quote(self.about.component.lstrip("/"), safe="/")
 
         def ask() -> Rows[M]:

@@ -452,7 +452,7 @@ class Onboarding:
     # Projects that the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Yield a skipped grant for each other project. Security: only the list can lead to a grant."""
+        """Yield a skipped grant for each project that only a Git folder names. Security: the list decides."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None

@@ -26,7 +26,7 @@ from git_refresh.model.waiting import pause
 from git_refresh.output.text import first_of
 
 MAX_PAGES = 50
-"""A subscription with more function apps needs --resource-group."""
+"""Pages of one list. A subscription with more pages of function apps needs --resource-group."""
 MAX_NAMED_GROUPS = 5
 
 MAX_SUBSCRIPTIONS = 30
@@ -104,16 +104,12 @@ class _Rule(_Resource):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An Azure subscription that the caller can read."""
-
     id: str
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionApp:
-    """A deployed function app."""
-
     id: str
     name: str
     group: str
@@ -144,7 +140,7 @@ class ResourceManager:
         self._rest = rest
 
     def now(self) -> datetime:
-        """Return the service's time, at most a second late; before the first response, this machine's."""
+        """Return the service's time, rounded up by a second; before the first response, this machine's."""
         service_time = self._rest.time.now()
         return service_time + DATE_PRECISION if service_time else self._rest.network.deadline.clock.now()
 

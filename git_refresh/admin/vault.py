@@ -56,8 +56,6 @@ class _Properties(Response):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The recovery state of a secret."""
-
     deleted: bool
     purgeable: bool
     """False if the vault has purge protection."""

@@ -56,8 +56,6 @@ class _Permissions(Response):
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """An object at a path."""
-
     id: int
     kind: ObjectKind
     """Kind of object in the URL of its permissions."""
@@ -102,7 +100,6 @@ class AdminWorkspace:
         )
 
     def at(self, path: str) -> FoundObject | None:
-        """Return the object at a path; None if the path does not exist."""
         found = self._git.find(path)
         if found is None:
             return None

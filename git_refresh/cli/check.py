@@ -2,7 +2,7 @@
 
     settings → identity → Key Vault → Azure DevOps → workspace → Git credential → Git folders → jobs (--jobs)
 
-Checks that depend on a failed check are skipped. `check` uses the clients, decisions and failure table of a run.
+Checks that depend on a failed check are skipped. `check` uses the clients, decisions, and failure table of a run.
 """
 
 import os
@@ -278,7 +278,7 @@ class _ZoneCheck:
         self._refs = RefChecks(run)
 
     def checks(self, interval: timedelta, clouds: Clouds, jobs: JobsClientFactory | None) -> Iterator[Check]:
-        secrets = {name: self._secret(name, user) for name, user in self._secrets().items()}
+        secrets = {name: self._secret(name, user) for name, user in self._secret_users().items()}
         yield from secrets.values()
         sources = self._sources()
         accesses = [WorkspaceAccess(workspace) for workspace in self._workspaces]
@@ -347,8 +347,7 @@ class _ZoneCheck:
     def _unfinished(self) -> Diagnosis:
         return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
-    def _secrets(self) -> dict[str, Workspace]:
-        """Return the names of the Key Vault secrets, each with the first workspace that uses it."""
+    def _secret_users(self) -> dict[str, Workspace]:
         users: dict[str, Workspace] = {}
         for workspace in self._workspaces:
             if workspace.oauth is not None:

@@ -49,7 +49,6 @@ _TIME_SHARE = 0.7
 """Share of the remaining time for reading jobs, and then of the rest for principals and refs."""
 
 MAX_PARALLEL_JOBS = 8
-"""Jobs to read in parallel in one workspace."""
 
 _REFUSED = frozenset({401, 403})
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -1,4 +1,4 @@
-"""The settings layer of `check`: invalid, misspelled, unused and too long settings."""
+"""The settings layer of `check`: invalid, misspelled, unused, and too long settings."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -67,8 +67,8 @@ def check_settings(
 ) -> list[Check]:
     """Return a line for each problem and warning. Without problems, the last line has the counts.
 
-    If `scheduled`, a missing schedule is a problem. `named` has all names in files. Names of other programs
-    cause a warning.
+    If `scheduled`, a missing schedule is a problem. `named` has all names in files, where those of other
+    programs cause a warning.
     """
     if scheduled:
         problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
@@ -174,7 +174,6 @@ def _compact(value: str) -> str:
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
-    """Yield a warning for each authentication method that does not use client_secret_name, but has it."""
     users: dict[str, list[Workspace]] = {}
     for workspace in workspaces_of(settings):
         if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:

@@ -1,4 +1,4 @@
-"""The check of one workspace: sign-in, Git credentials and Git folders."""
+"""The check of one workspace: sign-in, Git credentials, and Git folders."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +87,6 @@ class WorkspaceCheck:
         return lines
 
     def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
-        """Return a skipped line for each of `layers`, for the credential, and for the folders."""
         whole: tuple[Layer, ...] = (*layers, "credential")
         found = [skipped(layer, self._name, because, in_general=in_general) for layer in whole]
         return [*found, *self._skipped_folders(because, in_general=in_general)]

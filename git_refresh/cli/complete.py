@@ -61,7 +61,6 @@ def _file(context: click.Context) -> Path | None:
 
 
 def _beginning(typed: str, found: Iterable[str]) -> list[str]:
-    """Return the distinct texts with this prefix, except those with unprintable characters."""
     return [
         text for text in dict.fromkeys(found) if text.startswith(typed) and escape_unprintable(text) == text
     ]

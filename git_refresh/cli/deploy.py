@@ -69,8 +69,7 @@ BUDGET_S = 14_400.0
 MAX_UNTIL_DUE = timedelta(hours=2)
 """If the next run is due later, --wait does not wait for it."""
 POLL_S = 20.0
-RESTART = timedelta(minutes=1)
-"""Longest time that a restart takes."""
+MAX_RESTART = timedelta(minutes=1)
 ALERT_RULES = "ar-git-refresh-"
 """Prefix of the names of alert rules that infra/ creates."""
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -144,7 +143,6 @@ def deploy(  # noqa: PLR0913  # one for each option
 
 
 def _file(file: Path | None, *, previous: bool) -> Path | None:
-    """Return the file to deploy; None with --previous."""
     if previous:
         if file is not None:
             raise click.UsageError("--previous cannot be combined with FILE")
@@ -212,7 +210,7 @@ class DeployReport:
     run: History | None = None
     """The first run with these settings, with --wait."""
     stopped_waiting: bool = False
-    """True if Ctrl-C ended the wait for the run."""
+    """True if Ctrl+C ended the wait for the run."""
     wrong_usage: bool = False
     """True if the error is invalid usage, not a failed call."""
     replaced_principals: tuple[str, ...] = ()
@@ -260,7 +258,6 @@ class _Work:
     _set_at: datetime | None = None
 
     def plan(self, *, previous: bool) -> DeployReport:
-        """Return the plan. Changes nothing."""
         named = self.named
         context = named.context()
         app = None
@@ -434,7 +431,7 @@ def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
 def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
     """Return whether the restart cut off this run. Its first line can be later than the deployment."""
     codes = {failure.code for failure in run.failures}
-    return codes == {"run_not_completed"} and run.started_at < set_at + RESTART
+    return codes == {"run_not_completed"} and run.started_at < set_at + MAX_RESTART
 
 
 _MOST_NAMED = 5
@@ -616,7 +613,6 @@ def _show_settings(report: DeployReport, out: Console) -> None:
 
 
 def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
-    """Yield the last lines, each with its style."""
     match report.result:
         case "same":
             yield "No difference. The app already has these settings.", STYLE["ok"]

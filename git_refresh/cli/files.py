@@ -158,7 +158,6 @@ def read_text(file: Path) -> tuple[str, str]:
 
 
 def _content(file: Path) -> bytes:
-    """Return the bytes of a file, up to one byte more than the limit."""
     if str(file) != "-":
         with file.open("rb") as opened:
             return opened.read(_MAX_BYTES + 1)

@@ -57,7 +57,6 @@ class Finding:
 
 
 def of_problem(problem: Problem, place: str = "") -> Finding:
-    """Return a problem as a finding, with cause and remedy if it has a diagnosis."""
     status: Status = "failed" if problem.severity == "error" else "warning"
     if isinstance(problem.diagnosis, Diagnosis):
         return Finding(status, problem.location, problem.diagnosis.message, problem.diagnosis, place=place)
@@ -119,7 +118,6 @@ def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
 
 
 def show_line(item: Finding, out: Console, indent: int) -> None:
-    """Print mark, location, message, and code."""
     code = code_text(item.error.code, out) if item.error else Text()
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
     place = f" ({item.place})" if item.place else ""

@@ -141,8 +141,6 @@ def _complete(given: dict[str, str | None]) -> dict[str, str]:
 
 
 def _ask(name: str, question: str, default: str | None = None) -> str:
-    """Ask until the value is valid."""
-
     def usable(text: str) -> str:
         text = text.strip()
         problem = _problem_with(name, text) if text or default is None else None
@@ -177,7 +175,7 @@ def _check_auth(values: dict[str, str]) -> None:
     """Check that the options fit the authentication method.
 
     Raises:
-        click.UsageError: one is missing or unused.
+        click.UsageError: an option is missing or unused.
     """
     auth = _auth(values)
     if auth == "oauth_secret" and not values["vault"]:
@@ -207,7 +205,7 @@ def _content(output: Path, values: dict[str, str]) -> dict[str, Any]:
         **({"branch": values["branch"]} if values["branch"] else {}),
     }
     return {
-        **({"$schema": _schema_from(output)} if SCHEMA.exists() else {}),
+        **({"$schema": _relative_schema(output)} if SCHEMA.exists() else {}),
         "REFRESH_SCHEDULE": SETTINGS["REFRESH_SCHEDULE"].example,
         **({"AZURE_CLIENT_ID": values["identity"]} if values["identity"] else {}),
         **({"KEY_VAULT_URL": values["vault"]} if values["vault"] else {}),
@@ -224,8 +222,7 @@ def _path(url: str) -> str:
         return "/Workspace/Shared/repository"  # `_normalize` reports the invalid URL
 
 
-def _schema_from(output: Path) -> str:
-    """Return the path of the schema relative to the file."""
+def _relative_schema(output: Path) -> str:
     try:
         relative = os.path.relpath(SCHEMA, output.resolve().parent)
     except ValueError:  # another drive on Windows

@@ -205,7 +205,7 @@ MAX_IDS_IN_REMEDY = 80
 
 @dataclass(slots=True)
 class WorkspaceAccess:
-    """The results of the workspace check that the jobs check of one workspace needs.
+    """The access to a workspace that its check found, for the jobs check.
 
     Attributes:
         shut: reason that its jobs cannot be checked; empty if they can.

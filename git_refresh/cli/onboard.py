@@ -152,7 +152,7 @@ def onboard(  # noqa: PLR0913  # one for each option
         exit_with_problems(error.problems, as_json=as_json)
     grants = tuple(onboarding.grants)
     done = OnboardResult(grants, checked, applied=apply_, interrupted=executor.interrupted, written=written)
-    put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
+    put_out(logger, as_json, done.as_dict(), lambda: display.show_summary(done))
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
 
 
@@ -167,7 +167,7 @@ def _plan_and_grant(
 ) -> CheckReport | None:
     with display.waiting("Checking permissions …"):
         onboarding.plan(new_principal)
-    display.plan(onboarding.grants)
+    display.show_plan(onboarding.grants)
     granted = applies and _grant(onboarding, display, yes=yes)
     if not applies or new_principal is not None:
         return None
@@ -208,7 +208,7 @@ def _grant(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bo
     if not yes:
         ask.agree("onboard --apply", [f"This grants {count(planned, 'permission')}. Continue?"])
     with display.waiting("Granting …"):
-        onboarding.apply_all(display.granted)
+        onboarding.apply_all(display.show_grant)
     return True
 
 
@@ -339,7 +339,7 @@ class OnboardView:
                 with self._lock:
                     self._status = None
 
-    def plan(self, found: "Sequence[Grant]") -> None:
+    def show_plan(self, found: "Sequence[Grant]") -> None:
         if not self._shows:
             return
         by_place: dict[str, list[Grant]] = {}
@@ -358,8 +358,7 @@ class OnboardView:
     def _say(self, text: str, style: str = "") -> None:
         fold(Text(), Text(text, style), self._out)
 
-    def granted(self, grant: "Grant") -> None:
-        """Print the result of one grant."""
+    def show_grant(self, grant: "Grant") -> None:
         if self._shows:
             with self._lock, render.writing():
                 if self._status is not None:  # the status line would overwrite the result
@@ -388,8 +387,7 @@ class OnboardView:
                 self._say("Add this to WORKSPACE_DEFAULTS, then run onboard again without --new-principal:")
                 self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
 
-    def end(self, done: OnboardResult) -> None:
-        """Print the summary."""
+    def show_summary(self, done: OnboardResult) -> None:
         if done.interrupted:
             granted = any(grant.status == "granted" for grant in done.grants)
             self._say(ask.after_interrupt(changed=granted), "red")

@@ -112,7 +112,7 @@ json_option = click.option(
 
 
 def output_options[F: Callable[..., Any]](command: F) -> F:
-    """Add --quiet, --verbose and --no-color to a command. Read them with the functions below."""
+    """Add --quiet, --verbose, and --no-color to a command. Read them with the functions below."""
     for option in (
         click.option(
             "--no-color",
@@ -155,7 +155,7 @@ def colorless() -> bool:
 
 
 def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, environment: bool) -> None:
-    """Print the sources of the settings to stderr; with --verbose also versions, proxies and certificates.
+    """Print the sources of the settings to stderr. With --verbose, also versions and connection settings.
 
     `environment` is true if the environment was read too. Values of later files replace those of earlier ones.
     """

@@ -70,7 +70,6 @@ def show_removals(
 
     Raises:
         SettingsError: `only` has a name that is not in the list, or the network settings are invalid.
-        SystemExit: always.
     """
     from git_refresh.admin.onboarding import Onboarding  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.services import AdminServices  # noqa: PLC0415
@@ -114,7 +113,6 @@ def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path
 
 
 def _show(report: RemovalReport, out: Console) -> None:
-    """Print the numbered commands, then unchanged and skipped objects, then failures."""
     numbered = [removal for removal in report.removals if removal.status == "remove"]
     for number, removal in enumerate(numbered, start=1):
         fold(Text(f"{number:3}. "), _what(removal), out)

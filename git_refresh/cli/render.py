@@ -265,7 +265,6 @@ def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
-    """Print failures grouped by kind, then the problems of the settings and warnings."""
     findings = [
         Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces

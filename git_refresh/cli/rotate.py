@@ -185,8 +185,6 @@ class _Command:
             self.allowed |= {host for target in self._targets for host in target.hosts}
 
     def plan(self) -> RotationReport:
-        """Return the plan. Writes nothing."""
-
         def look(rotation: Rotation) -> SecretReport:
             report, decision = rotation.plan()
             if decision is not None and decision.acts:
@@ -321,7 +319,6 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
 
 
 def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
-    """Print each secret with its steps, then the findings, then the summary."""
     for secret in [] if quiet() else report.secrets:
         _show_secret(secret, out)
     if report.secrets and not quiet():

@@ -215,7 +215,6 @@ def length(time: timedelta) -> str:
 
 
 def show_history(history: History, out: Console, *, only_failed: bool) -> None:
-    """Print the runs as a table, each distinct failure, and the findings."""
     shown = [run for run in history.runs if run.result == "failed" or not (only_failed or quiet())]
     if shown:
         out.print(_table(shown, history.until))

@@ -17,7 +17,6 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
 
 _MAX_NAMES = 5
-"""Names or paths that one message lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,6 @@ def put_out(
 
 
 def places_of(settings: Settings | None) -> Places:
-    """Return the location of each workspace in the settings, by name."""
     entries = (settings.listed or settings.entries) if settings else ()
     return {
         entry.workspace.name: f"WORKSPACES[{index}]"
@@ -148,11 +147,7 @@ def places_of(settings: Settings | None) -> Places:
 
 
 def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
-    """Print the problems as lines to stderr, or as one JSON object to stdout.
-
-    Raises:
-        SystemExit: always, with 2.
-    """
+    """Print the problems as lines to stderr, or as one JSON object to stdout, and exit with 2."""
     problems = RedactingLogger().redact(list(problems))
     if as_json:
         listed = [json_of(problem) for problem in problems]
@@ -164,11 +159,6 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
 
 
 def finish(*, ok: bool, interrupted: bool) -> NoReturn:
-    """Exit with the code of the result.
-
-    Raises:
-        SystemExit: always.
-    """
     sys.exit(INTERRUPTED if interrupted else 0 if ok else FAILED)
 
 

@@ -205,7 +205,7 @@ class LastRun:
     """A run, read from its report.
 
     Attributes:
-        tokens: identity, tenant and expiration of each stored token.
+        tokens: identity, tenant, and expiration of each stored token.
         actions: the action on the credential of each workspace, by URL.
     """
 
@@ -511,7 +511,6 @@ _EXPIRY = "Databricks does not return when a stored token expires. To show it, a
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """Print the workspaces, the cause and remedy of each distinct failure, and a summary."""
     _show_workspaces(report, out)
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()

@@ -12,7 +12,7 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 MAX_OAUTH_SECRETS = 5
-"""Databricks' limit for a service principal. The app leaves the last one free for an emergency."""
+"""Databricks' limit for a service principal. rotate leaves the last one free for an emergency."""
 
 PREVIOUS_SECRET_GRACE = timedelta(days=1)
 """Time to keep the previous secret after a new one was stored. No run that read it takes longer."""
@@ -198,7 +198,7 @@ class Decision:
     stop: str = ""
     """Obstacle to a new secret: `room` (limit), `scopes` or `end` (unknown), or `principal` (another's)."""
     delete: tuple[OAuthSecret, ...] = ()
-    """Previous secrets whose grace period is over."""
+    """Previous secrets to delete: expired, or past the grace period."""
     kept: tuple[PreviousSecretReport, ...] = ()
     """The other previous secrets."""
     known: bool = True

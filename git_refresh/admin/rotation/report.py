@@ -45,7 +45,7 @@ class NotSignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SecretReport:
-    """One secret of Key Vault."""
+    """The result for one secret of Key Vault."""
 
     name: str
     client_id: str
@@ -61,7 +61,6 @@ class SecretReport:
     unmanaged: tuple[UnmanagedSecretReport, ...] = ()
     not_signed_in: tuple[NotSignedIn, ...] = ()
     steps: tuple[str, ...] = ()
-    """Completed steps."""
     errors: tuple[Diagnosis, ...] = ()
 
     @property
