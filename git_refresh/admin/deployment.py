@@ -78,7 +78,7 @@ class Deployment:
     def drops_defaults(self) -> bool:
         """True if the file has a list without defaults, but the app has defaults."""
         before, after = (each.get("WORKSPACE_DEFAULTS", "") for each in (self.existing, self.wanted))
-        return after == "{}" and not _same("WORKSPACE_DEFAULTS", before, after)
+        return after == "{}" and not _means_the_same("WORKSPACE_DEFAULTS", before, after)
 
     @property
     def keeps_previous(self) -> bool:
@@ -158,14 +158,18 @@ def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
         new.setdefault("WORKSPACE_DEFAULTS", "{}")
     staying = tuple(name for name in SET_BY_DEPLOY if name not in new and existing.get(name, "").strip())
     not_set = tuple(
-        name for name in OF_TEMPLATE if name in file and not _same(name, existing.get(name, ""), file[name])
+        name
+        for name in OF_TEMPLATE
+        if name in file and not _means_the_same(name, existing.get(name, ""), file[name])
     )
-    wanted = _with(existing, new)
+    wanted = _with_new_values(existing, new)
     before = restore(existing)
     is_previous = (
         wanted != existing
         and before is not None
-        and all(_same(name, wanted.get(name, ""), before.wanted.get(name, "")) for name in SET_BY_DEPLOY)
+        and all(
+            _means_the_same(name, wanted.get(name, ""), before.wanted.get(name, "")) for name in SET_BY_DEPLOY
+        )
     )
     return Deployment(existing, wanted, staying, not_set, is_previous)
 
@@ -182,19 +186,21 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
         return None
     wanted = dict(existing)
     for name, previous in PREVIOUS.items():
-        if not _same(name, existing.get(name, ""), existing[previous]):
-            _put(wanted, name, existing[previous])
+        if not _means_the_same(name, existing.get(name, ""), existing[previous]):
+            _set_or_remove(wanted, name, existing[previous])
     return Deployment(existing, wanted)
 
 
-def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
+def _with_new_values(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
     """Return the app settings with new values. Keeps replaced values, and ends the first pause."""
-    changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
+    changed = {
+        name: value for name, value in new.items() if not _means_the_same(name, existing.get(name, ""), value)
+    }
     if not changed:
         return existing
     wanted = dict(existing)
     for name, value in changed.items():
-        _put(wanted, name, value)
+        _set_or_remove(wanted, name, value)
     kept = {previous: existing.get(name, "") for name, previous in PREVIOUS.items()}
     if all(_fits(previous, value) for previous, value in kept.items()):
         wanted |= kept
@@ -205,14 +211,14 @@ def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, s
     return wanted
 
 
-def _put(settings: dict[str, str], name: str, value: str) -> None:
+def _set_or_remove(settings: dict[str, str], name: str, value: str) -> None:
     if value.strip():
         settings[name] = value
     else:
         settings.pop(name, None)
 
 
-def _same(name: str, old: str, new: str) -> bool:
+def _means_the_same(name: str, old: str, new: str) -> bool:
     """Return whether two values of a setting mean the same to the app."""
     default = _SAME_AS_UNSET.get(name, "")
     old, new = (value.strip() or default for value in (old, new))

@@ -153,7 +153,7 @@ def check_live(
     `values` has the settings by name. REFRESH_SCHEDULE determines how long a token must be valid.
 
     Raises:
-        SettingsError: the file of trusted certificates cannot be read.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
@@ -256,7 +256,7 @@ def _without_token(
     return [failed("identity", subject, failure), *below]
 
 
-_ALSO = (
+_SECOND_TOKENS = (
     ("managed_identity", AZURE_DATABRICKS, "Azure Databricks"),
     ("federated", TOKEN_EXCHANGE, "token federation"),
 )
@@ -330,7 +330,7 @@ class _ZoneCheck:
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
             yield (warning if own else failed)("identity", subject, diagnosis)
-        for auth, resource, what in _ALSO:
+        for auth, resource, what in _SECOND_TOKENS:
             if any(
                 workspace.auth == auth and not self._run.reads_as_admin(workspace)
                 for workspace in self._workspaces

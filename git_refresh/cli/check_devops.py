@@ -13,8 +13,8 @@ from git_refresh.run.context import Run, facts_of, suggestion
 from git_refresh.run.decide import Source, looks_like_commit
 from git_refresh.settings.models import Workspace
 
-NAMED = 100
-"""Most lists of branch or tag names to keep in memory, for suggesting the nearest name."""
+MAX_NAME_LISTS = 100
+"""Lists of branch or tag names to keep in memory, for suggesting the nearest name."""
 
 
 def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> list[Source]:
@@ -49,7 +49,11 @@ class RefChecks:
         self.named.add(source)
         with suppress(ServiceError, TimeoutError):
             answer = self.answers.get(source) or self._run.head(repository, ref)
-            missing = isinstance(answer, ResolvedRef) and answer.commit is None and len(self._names) < NAMED
+            missing = (
+                isinstance(answer, ResolvedRef)
+                and answer.commit is None
+                and len(self._names) < MAX_NAME_LISTS
+            )
             if missing and ref is not None and self._list(repository, ref.kind) == ():
                 self._list(repository, "branch")
 

@@ -120,7 +120,7 @@ class JobsCheck:
         return not access.shut or (access.app_alone and person)
 
     def _take_inventory(self, access: WorkspaceAccess) -> WorkspaceJobs | Failed:
-        """List a workspace's jobs with the Azure CLI account; without permission, with the app's principal."""
+        """List a workspace's jobs with the Azure CLI account or, if that fails, with the app's principal."""
         workspace = access.workspace
         context = facts_of_workspace(self._run.context, workspace)
         person = replace(context, principal="your Azure CLI account")

@@ -34,7 +34,7 @@ def folders(context: click.Context, _parameter: click.Parameter, typed: str) -> 
 
 
 def secrets(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-    """Return the names of the OAuth secrets in Key Vault."""
+    """Return the names that the list has for its OAuth secrets in Key Vault."""
     found = [entry.workspace.oauth for entry in _entries(context) if isinstance(entry, Entry)]
     given = context.params.get("names") or ()
     return _beginning(

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
+"""Time for the whole command, mainly for the confirmation. Each call has a shorter limit."""
 MAX_UNTIL_DUE = timedelta(hours=2)
 """If the next run is due later, --wait does not wait for it."""
 POLL_S = 20.0

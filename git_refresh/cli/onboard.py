@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.onboarding import Onboarding
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
+"""Time for the whole command, mainly for the confirmation. Each call has a shorter limit."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _SHOW_OBJECT_ID = (

@@ -362,7 +362,7 @@ def _read(settings: Settings, logger: RedactingLogger, last: Stored | None) -> S
     """Connect to the services and read every workspace.
 
     Raises:
-        SettingsError: the file of trusted certificates cannot be read.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same

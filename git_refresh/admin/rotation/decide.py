@@ -63,7 +63,7 @@ class SecretSnapshot:
     """Reasons to keep previous secrets that are or might be in use, by ID."""
     vault_time: datetime | None = None
     databricks_time: datetime | None = None
-    """The service's own time; None if its responses have none."""
+    """Times by the services' own responses; None if unknown."""
 
     @property
     def now(self) -> datetime | None:

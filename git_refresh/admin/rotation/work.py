@@ -162,7 +162,7 @@ class Rotation:
     def plan(self) -> tuple[SecretReport, Decision | None]:
         """Return the report and the decision; None if the state cannot be read. Writes nothing."""
         try:
-            seen = self._look()
+            seen = self._read_state()
         except ServiceError as error:
             return self.failed(explain(error.failure, self._context)), None
         decision = self._decide(seen)
@@ -176,7 +176,7 @@ class Rotation:
             KeyboardInterrupt: the command was interrupted. A new secret that was not stored was deleted, if possible.
         """
         try:
-            seen = self._look()
+            seen = self._read_state()
         except ServiceError as error:
             return self.failed(explain(error.failure, self._context))
         decision = self._decide(seen)
@@ -188,7 +188,7 @@ class Rotation:
         ]
         if not (decision.create and approved.create):
             return self._report("unchanged", seen, decision, previous)
-        untried = self._untried(seen.hosts(SignIn.UNREACHABLE))
+        untried = self._why_untried(seen.hosts(SignIn.UNREACHABLE))
         if untried is not None:
             self._errors.append(untried)
             return self._report("failed", seen, decision, previous)
@@ -227,8 +227,8 @@ class Rotation:
     def _secrets(self) -> OAuthSecretsApi:
         return self._services.oauth_secrets(self.target.host)
 
-    def _look(self) -> SecretSnapshot:
-        """Read the current state.
+    def _read_state(self) -> SecretSnapshot:
+        """Return the state of the secret in both services.
 
         Raises:
             ServiceError: a part cannot be read, or is missing.
@@ -495,7 +495,7 @@ class Rotation:
         """Return the reason not to store the secret; None if it can be stored."""
         rejecting = [host for host, failure in self._failures.items() if outcome(failure) is SignIn.REJECTED]
         if not rejecting:
-            return self._untried(list(self._failures))
+            return self._why_untried(list(self._failures))
         context = replace(self._context, host=rejecting[0], oauth_secret=new.about.id)
         found = finding("new_secret_rejected", context, places=places(rejecting), seconds=f"{seconds:.0f}")
         reason = self._why_rejected(rejecting[0])
@@ -507,7 +507,7 @@ class Rotation:
         known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
         return explain(self._failures[host], replace(self._context, host=host, known=known))
 
-    def _untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
+    def _why_untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
         """Return why unreachable workspaces prevent a rotation, or None. At least one must be reachable."""
         nowhere = len(unreachable) == len(self.target.hosts)
         missing = [host for host in unreachable if nowhere or host not in self._allowed]
