@@ -219,7 +219,6 @@ def _set_or_remove(settings: dict[str, str], name: str, value: str) -> None:
 
 
 def _means_the_same(name: str, old: str, new: str) -> bool:
-    """Return whether two values of a setting mean the same to the app."""
     default = _SAME_AS_UNSET.get(name, "")
     old, new = (value.strip() or default for value in (old, new))
     if old == new:

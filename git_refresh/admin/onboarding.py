@@ -249,7 +249,7 @@ class Onboarding:
         principals |= databricks.principals(gone) if gone else {}
         yield from principals.values()
         yield from databricks.policies([*seen, *gone])
-        yield from self._secrets([*seen, *gone], principals)
+        yield from self._secret_grants([*seen, *gone], principals)
         for view in seen:
             yield from databricks.managed(view)
             yield from databricks.folders(view, principals[view.workspace.name])
@@ -307,8 +307,9 @@ class Onboarding:
 
     # The OAuth secrets
 
-    def _secrets(self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]) -> Iterator[Grant]:
-        """Yield the grant for each OAuth secret of the list."""
+    def _secret_grants(
+        self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]
+    ) -> Iterator[Grant]:
         users: dict[str, list[WorkspaceSnapshot]] = {}
         for view in seen:
             if view.workspace.oauth is not None:

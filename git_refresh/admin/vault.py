@@ -45,8 +45,6 @@ def _is_plain(text: object) -> bool:
 
 
 class _Properties(Response):
-    """The properties of a version from the SDK."""
-
     version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(str.lower)]
     created_on: AwareDatetime | None = None
     expires_on: AwareDatetime | None = None

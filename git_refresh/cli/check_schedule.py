@@ -45,7 +45,7 @@ def schedule_warnings(text: str, now: datetime) -> list[Check]:
         schedule = Schedule.read(text)
     except ValueError:
         return []
-    found = dict.fromkeys(chain(_occurrences(schedule, now), _reading(text, schedule)))
+    found = dict.fromkeys(chain(_unexpected_times(schedule, now), _misreadings(text, schedule)))
     return [
         warning(
             "settings", NAME, finding("schedule_surprising", DiagnosisContext(), found=what, advice=advice)
@@ -91,8 +91,7 @@ def _corrected(text: str) -> str | None:
     return None
 
 
-def _reading(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """Yield each part that the host reads in an unexpected way, with advice."""
+def _misreadings(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
     if schedule.read_as == "time span":
         yield _about_span(text, schedule.span)
         return
@@ -155,8 +154,7 @@ def _about_element(field: Field, element: Element) -> Iterator[tuple[str, str]]:
             yield f'"{name}" is {_name(kind, named[0])}, not {others}', "write three letters"
 
 
-def _occurrences(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield each unexpected fact about the times of runs, with advice."""
+def _unexpected_times(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
     if schedule.next_after(now) is None:
         dated = f"write a {DAY.name} that the {MONTH.name} has"
         yield "it never runs", EXAMPLE if schedule.read_as == "time span" else dated

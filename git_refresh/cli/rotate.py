@@ -125,7 +125,7 @@ def rotate(  # noqa: PLR0913  # one for each option
         if applies and not report.interrupted:
             acts = any(secret.acts for secret in report.secrets)
             if acts and not yes:
-                untried = [] if allow_unreachable else _unreachable(report)
+                untried = [] if allow_unreachable else _untried_hosts(report)
                 _ask(logger.redact(report), untried, as_json=as_json)
                 command.allowed |= set(untried)
             report = command.apply(report) if acts else replace(report, applied=True)
@@ -284,8 +284,7 @@ def _caller_id(services: "AdminServices") -> str:
         return ""
 
 
-def _unreachable(plan: RotationReport) -> list[str]:
-    """Return the workspaces where a new secret could not be tried now."""
+def _untried_hosts(plan: RotationReport) -> list[str]:
     found = [
         each.host
         for secret in plan.secrets

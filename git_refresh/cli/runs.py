@@ -284,7 +284,7 @@ def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
             Text(latest.result, STYLE.get(latest.result, "yellow")),
             _workspaces(latest),
             _folders(alike),
-            _token(alike),
+            _min_token_lifetime(alike),
         )
     left = sum(map(len, rows[MAX_SHOWN_RUNS:]))
     if left:
@@ -331,8 +331,7 @@ def _folders(alike: Sequence[LoggedRun]) -> str:
     return ", ".join(f"{number} {action}" for action, number in shown.items() if number) or "—"
 
 
-def _token(alike: Sequence[LoggedRun]) -> str:
-    """Return the shortest remaining lifetime of a token after these runs, in minutes."""
+def _min_token_lifetime(alike: Sequence[LoggedRun]) -> str:
     left = [run.token_remaining_s for run in alike if run.token_remaining_s is not None]
     return f"{round(min(left) / 60)} min" if left else "—"
 
