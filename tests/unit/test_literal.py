@@ -197,11 +197,11 @@ def an_onboarding(text: str) -> None:
         Grant("principal", text, text, text, Command(text), "failed", text, error=diagnosis(text)),
     ]
     display = OnboardView(RedactingLogger(), {text: text}, NO_COMMAND, as_json=False)
-    display.plan(grants)
+    display.show_plan(grants)
     for grant in grants:
-        display.granted(grant)
+        display.show_grant(grant)
     checked = CheckReport((Check("folder", text, "failed", text, diagnosis(text)),))
-    display.end(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
+    display.show_summary(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
 
 
 def a_deployment(text: str) -> None:

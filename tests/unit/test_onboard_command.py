@@ -102,7 +102,7 @@ def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureF
     checked = CheckReport((Check("settings", "app settings", "ok", "1 workspace"),)) if applied else None
     done = OnboardResult(tuple(grants), checked, applied=applied, interrupted=False)
     with click.Context(main):
-        OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).end(done)
+        OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).show_summary(done)
     shown = capsys.readouterr().out.splitlines()
     assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said
 
