@@ -78,7 +78,7 @@ def _shown(query: Query) -> _Item:
         return {"visualization": "timechart"}
     if re.search(r"\| project what = .*, number = .*$", query.text):
         tile = {
-            "titleContent": {"columnMatch": "what", "formatter": 1},
+            "titleContent": {"columnMatch": "title", "formatter": 1},
             "leftContent": {"columnMatch": "number", "formatter": 12, "formatOptions": {"palette": "none"}},
             "showBorder": True,
         }

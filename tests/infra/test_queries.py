@@ -118,7 +118,7 @@ def test_failures_that_log_lines_shorten_are_counted_and_explained(
 
     of_the_last_run = shown("03-failures-of-the-last-run.kql")
     assert len(of_the_last_run) == 8
-    assert {(row["code"], row["places"]) for row in of_the_last_run} == {("folder_not_found", 5)}
+    assert {(row["code"], row["locations"]) for row in of_the_last_run} == {("folder_not_found", 5)}
     assert all(row["cause"] and row["remedy"] for row in of_the_last_run)
     (by_code,) = shown("04-failures-by-code.kql")
     assert (by_code["code"], by_code["failures"], by_code["workspaces"]) == ("folder_not_found", 40, 8)

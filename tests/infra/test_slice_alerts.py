@@ -476,7 +476,7 @@ def test_the_last_run_is_the_sum_of_its_slices_and_is_complete() -> None:
     (row,) = shown("the-last-run", lines, 32)
     assert row["timestamp"] == moment(18)
     assert (row["result"], row["duration_s"]) == ("failed", 180.0)
-    assert (row["slices"], row["never_ended"]) == (3, 0)
+    assert (row["slices"], row["not_completed"]) == (3, 0)
     assert (row["workspaces"], row["ok"], row["failed"], row["folders"]) == (150, 149, 1, 300)
     assert row["problems"] == [["Azure DevOps: failed"]]
 
@@ -485,13 +485,13 @@ def test_a_run_with_a_slice_missing_is_the_last_one_when_its_time_is_over() -> N
     lines = [*in_slices(0, *GOOD), *in_slices(15, "ok", "", "ok")]
     assert shown("the-last-run", lines, 29)[0]["result"] == "ok"
     (row,) = shown("the-last-run", lines, 31)
-    assert (row["result"], row["never_ended"], row["workspaces"], row["ok"]) == ("failed", 2, 150, 100)
+    assert (row["result"], row["not_completed"], row["workspaces"], row["ok"]) == ("failed", 2, 150, 100)
 
 
 def test_a_last_run_that_lacks_a_workspace_has_failed() -> None:
     lines = [*in_slices(0, "", "ok", "ok"), *forged(0, "1-a", 4)]
     (row,) = shown("the-last-run", lines, 5)
-    assert (row["result"], row["never_ended"]) == ("failed", 1)
+    assert (row["result"], row["not_completed"]) == ("failed", 1)
 
 
 def test_a_slice_that_was_done_twice_counts_once() -> None:
@@ -510,15 +510,15 @@ def test_in_one_piece_the_last_run_is_as_it_was_logged() -> None:
 
 def test_the_fleet_at_a_glance_is_the_whole_fleet() -> None:
     tiles = shown("the-fleet-at-a-glance", in_slices(0, "ok", "failed", ""), 20)
-    assert {row["what"]: row["number"] for row in tiles} == {
+    assert {row["title"]: row["number"] for row in tiles} == {
         "workspaces": 150,
-        "all well": 99,
-        "something failed": 1,
-        "entry wrong": 0,
-        "never ended": 2,
+        "ok": 99,
+        "failed": 1,
+        "invalid entries": 0,
+        "not completed": 2,
         "Git folders": 200,
         "Git folders failed": 1,
-        "minutes the token still had": 66,
+        "token minutes left": 66,
     }
 
 
@@ -527,7 +527,7 @@ def test_failures_and_folders_are_those_of_every_slice_of_the_last_run() -> None
     lines = [*in_slices(0, *GOOD), *in_slices(15, "failed", "failed", "ok"), dispatch(30)]
     lines += [of_workspace(at, f"of {at}", at + 1, failures=[failure]) for at in (0, 15, 30)]
     lines += [of_workspace(15, "another", 17, failures=[{**failure, "location": "b"}])]
-    assert [row["place"] for row in shown("failures-of-the-last-run", lines, 32)] == [
+    assert [row["location"] for row in shown("failures-of-the-last-run", lines, 32)] == [
         "1-b",
         "2-b",
         "a",
@@ -554,7 +554,7 @@ def test_every_failure_in_a_time_range_is_shown_also_of_no_run() -> None:
         not_done(45, 3, 46, "slice_duplicate"),
     ]
     rows = shown("all-failures-in-this-time-range", lines, 60)
-    told = [(row["place"], row["places"], row["code"], row["remedy"], row["app_version"]) for row in rows]
+    told = [(row["location"], row["locations"], row["code"], row["remedy"], row["app_version"]) for row in rows]
     assert told == [
         ("whole run", 1, "slice_abandoned", None, None),
         ("whole run", 1, "invalid_settings", None, None),
@@ -582,7 +582,7 @@ def test_every_slice_of_the_last_run_has_a_row_also_one_that_never_ended() -> No
     assert [(row["slice"], row["result"], row["code"]) for row in rows] == [
         (1, "ok", ""),
         (2, "failed", ""),
-        (3, "never ended", ""),
+        (3, "not completed", ""),
         (4, "dropped", "slice_too_late"),
     ]
     assert [row["began_after_s"] for row in rows[:2]] == [-15.0, 30.0]
