@@ -40,7 +40,7 @@ _INTRO = """\
 
 For editors of the workspace list: common tasks, with commands and output.
 First, [install `git-refresh`](setup.md#prerequisites), and run `az login`.
-`…` stands for further lines, and `--help` explains all options.
+`…` stands for further lines.
 """
 
 
@@ -183,14 +183,14 @@ EXAMPLES = (
     ),
     Example(
         "Preview the permissions of a new workspace",
-        "`+` marks a missing permission. To grant it, add `--apply`.",
+        "`+` marks a missing permission.\nTo grant it, add `--apply`.",
         "git-refresh onboard --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
         2,
         _new_workspace,
     ),
     Example(
         "Preview a deployment of the list",
-        "`~` marks a change, and `+` an addition. With `--exit-code`, the command exits with 3 if there are any.",
+        "`~` marks a change, and `+` an addition.\nWith `--exit-code`, the exit code is 3 if differences exist.",
         f"git-refresh deploy --app {APP} --exit-code",
         4,
         _new_workspace,
@@ -204,13 +204,13 @@ EXAMPLES = (
     ),
     Example(
         "Run once now",
-        "The command stores your own token. Without `--yes`, it asks first.",
+        "The command stores your own token.\nWithout `--yes`, it asks first.",
         "git-refresh run --yes",
         3,
     ),
     Example(
         "Compare the workspaces with the list",
-        "`✓` marks a match, and `!` a difference. In this example, the list has a new tag.",
+        "`!` marks a difference.\nIn this example, the list has a new tag.",
         "git-refresh status",
         4,
         _tag,

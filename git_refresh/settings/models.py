@@ -61,7 +61,8 @@ class Folder(_Typed):
     )
     on_conflict: Literal["fail", "discard"] = Field(
         "fail",
-        description="Handling of uncommitted changes. fail: report those that conflict with an update. discard: discard all before an update.",
+        description="Handling of uncommitted changes. fail: report those that conflict with an update. "
+        "discard: discard all before an update.",
     )
     sparse: Annotated[tuple[SparseDirectory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
