@@ -1,1 +1,1 @@
-"""What is promised of time and memory, measured; never deployed."""
+"""Benchmarks of the time and memory of runs; never deployed."""

@@ -1,4 +1,4 @@
-"""What is measured for speed: fleets of one kind, each workspace with the same Git folders, and what a run finds there."""
+"""The measured cases: fleets of equal workspaces, and the state that a run finds."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,11 +7,15 @@ from typing import Literal, get_args
 
 type Situation = Literal["quiet", "pulled", "first"]
 SITUATIONS: tuple[Situation, ...] = get_args(Situation.__value__)
-"""Nothing to do but to store the token; each folder is behind its branch; neither credential nor folders are there."""
+"""The state before a run.
+
+`quiet`: only the token must be stored. `pulled`: each folder is behind its branch. `first`: credentials and folders
+are missing.
+"""
 
 type Kind = Literal["legacy", "git-cli"]
 KINDS: tuple[Kind, ...] = get_args(Kind.__value__)
-"""Git folders that the list of Git folders shows; Git folders with Git CLI access, which are in no list."""
+"""Git folders that are in the list of Git folders, or that have Git CLI access and are not."""
 
 type Client = Literal["app", "asyncio"]
 CLIENTS: tuple[Client, ...] = get_args(Client.__value__)
@@ -22,12 +26,12 @@ SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
 CLIENT_ID = "5a1e0000-0000-4000-8000-000000000001"
 
 _PATHS: Mapping[Kind, str] = {"legacy": "/Repos/etl-{}/prod", "git-cli": "/Shared/etl-{}"}
-"""Legacy Git folders each have a directory below `/Repos`. Those with Git CLI access share one."""
+"""Each legacy Git folder has its own directory below `/Repos`. Folders with Git CLI access share one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fleet with Git folders of one kind, in one situation, over services that answer after so many milliseconds."""
+    """A fleet in one situation; its services respond after `latency` milliseconds."""
 
     workspaces: int
     folders: int
@@ -46,7 +50,7 @@ class Case:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The app settings that an administrator would write for the fleet."""
+        """The app settings of the fleet."""
         path = _PATHS[self.kind]
         folders = [
             {"path": path.format(number), "url": f"{PROJECT_URL}/_git/etl-{number}", "branch": "main"}
@@ -63,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A case, the clients that are measured, and the number of runs of each client."""
+    """A case, its clients, and the number of runs per client."""
 
     case: Case
     times: int
@@ -76,7 +80,7 @@ class Measurement:
 
 
 def grid() -> list[Measurement]:
-    """Return all cases, in about fifteen minutes."""
+    """Return all cases, which take about fifteen minutes."""
     alone = [Measurement(Case(1, folders, 50, "quiet"), 3) for folders in (0, 2, 5)]
     few = [Measurement(Case(100, folders, 50, "quiet"), 3) for folders in (0, 2)]
     middle = [
@@ -100,7 +104,7 @@ def _size(case: Case) -> tuple[int, int, int]:
 
 
 def quick() -> list[Measurement]:
-    """Return the cases with a promised ratio, and one workspace, in two minutes."""
+    """Return the cases with a promised ratio, and one workspace; they take two minutes."""
     cases = [Case(1, 2, 50, "quiet"), *(Case(100, 5, 50, situation) for situation in SITUATIONS[:2])]
     legacy = [Measurement(case, 3) for case in cases]
     return [*legacy, *map(_git_cli, legacy)]
@@ -108,7 +112,7 @@ def quick() -> list[Measurement]:
 
 _USUAL = 50
 _IN_BOTH_KINDS = {(1, 2, _USUAL), (100, 5, _USUAL), (1000, 2, _USUAL)}
-"""Workspaces, Git folders and milliseconds of what is promised, and of one workspace."""
+"""Workspaces, folders and milliseconds of the cases with a promise, and of one workspace."""
 _LARGE: tuple[tuple[int, int, Situation], ...] = (
     (0, 50, "quiet"),
     (2, 0, "quiet"),

@@ -1,6 +1,6 @@
-"""One run of one client in a process of its own: `python -m benchmarks.client app`.
+"""One run of one client in its own process: `python -m benchmarks.client app`.
 
-So seconds of a core and peak of memory are its own. It prints what it took as a line of JSON, and imports nothing but the client.
+CPU time and peak memory are therefore the client's. It prints its figures as a line of JSON.
 """
 
 import dataclasses
@@ -16,19 +16,17 @@ from collections.abc import Callable, Mapping
 from benchmarks.process import MIB, sample
 
 LONGEST = 600
-"""Seconds that a run may take."""
+"""Seconds: the limit of a run."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Took:
-    """What one run took.
+    """The figures of one run; times in seconds, memory in MB.
 
-    Attributes:
-        began: when the run began, once all was imported, on the machine's monotonic clock.
-        loading: seconds that the imports took.
-        seconds: the run itself.
-        cpu: seconds of a core, those of the imports included.
-        peak: MB of memory (VmHWM).
+    `began`: the start of the run, after the imports, on the machine's monotonic clock.
+    `loading`: the imports.
+    `cpu`: CPU time, imports included.
+    `peak`: the largest resident size (VmHWM).
     """
 
     began: float
@@ -42,8 +40,8 @@ def measure(client: str, environ: Mapping[str, str]) -> Took:
     """Run a client once, in a new process with this environment.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
-        subprocess.TimeoutExpired: it took too long.
+        subprocess.CalledProcessError: the run failed.
+        subprocess.TimeoutExpired: the run took too long.
     """
     command = [sys.executable, "-m", "benchmarks.client", client]
     done = subprocess.run(  # noqa: S603  # itself
@@ -53,7 +51,7 @@ def measure(client: str, environ: Mapping[str, str]) -> Took:
 
 
 def _app() -> Callable[[], None]:
-    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as function_app does it
+    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as in function_app
 
     return lambda: run_scheduled(os.environ, None)
 
@@ -86,7 +84,7 @@ def main(client: str) -> None:
         cpu=used.ru_utime + used.ru_stime,
         peak=sample().peak * MIB / 1e6,
     )
-    print(json.dumps(dataclasses.asdict(took)))  # noqa: T201  # the answer
+    print(json.dumps(dataclasses.asdict(took)))  # noqa: T201  # the parent process reads it
 
 
 if __name__ == "__main__":

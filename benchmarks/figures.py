@@ -16,24 +16,17 @@ from benchmarks.cases import Case, Client
 FILE = Path(__file__).parent / "figures.json"
 
 MARGIN = 1.1
-"""How many times what it was a ratio may be: what is more is no noise."""
+"""The factor by which a ratio can rise; less is noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one client needs for one case: of several runs the quickest.
+    """The figures of one client in one case, from its quickest run.
 
-    Attributes:
-        seconds: the run, without its imports.
-        ratio: of that to the asyncio client's.
-        loading: seconds of its imports.
-        cpu: seconds of a core, imports included.
-        peak: MB of memory.
-        requests: for each workspace, what the fleet shares included.
-        connections: TLS handshakes for each workspace.
-        stored: seconds until the last Git credential was stored.
-        cloud: seconds of a core that the answering took.
-        times: how many runs.
+    Times are in seconds, `peak` is in MB; `requests` and `connections` are per workspace. `ratio` is the time
+    relative to the asyncio client. `loading` is the time of imports, which `seconds` excludes and `cpu`
+    includes. `stored` is the time until the last Git credential was stored. `cloud` is the CPU time of the
+    emulated services. `times` is the number of runs.
     """
 
     case: Case
@@ -52,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All of a measurement, and where and when it was made."""
+    """A complete measurement with its machine and date."""
 
     machine: str
     date: str
@@ -60,14 +53,14 @@ class Figures:
 
     @classmethod
     def read(cls) -> Self:
-        """Those that are committed."""
+        """Return the committed figures."""
         kept = json.loads(FILE.read_text(encoding="utf-8"))
         figures = [Figure(**{**figure, "case": Case(**figure["case"])}) for figure in kept["figures"]]
         return cls(kept["machine"], kept["date"], figures)
 
     @classmethod
     def of(cls, figures: Sequence[Figure]) -> Self:
-        """Those that were measured here and now."""
+        """Return figures with this machine and date."""
         return cls(_machine(), f"{datetime.now(UTC):%Y-%m-%d}", figures)
 
     def with_new(self, figures: Sequence[Figure]) -> Self:
@@ -90,7 +83,7 @@ class Figures:
 
     @property
     def by_case(self) -> Mapping[Case, Mapping[Client, Figure]]:
-        """In order of size."""
+        """The figures by case, in order of size."""
         found: dict[Case, dict[Client, Figure]] = {}
         for figure in sorted(self.figures, key=lambda it: dataclasses.astuple(it.case)):
             found.setdefault(figure.case, {})[figure.client] = figure
@@ -107,11 +100,11 @@ _COMPARED: Mapping[str, str] = {
     "connections": "connections for each workspace",
     "peak": "MB",
 }
-"""What does not depend on the machine."""
+"""The figures that do not depend on the machine."""
 
 
 def risen(before: Figures, now: Sequence[Figure]) -> dict[Case, list[str]]:
-    """Of each case, what the app needs by more than a tenth more than before."""
+    """Return, per case, the app's figures that rose by more than a tenth."""
     found: dict[Case, list[str]] = {}
     for figure in now:
         old = before.by_case.get(figure.case, {}).get(figure.client)

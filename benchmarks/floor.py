@@ -1,4 +1,4 @@
-"""The least that the job takes: the app's own requests and order, by an asyncio client that checks, retries, bounds and reports nothing."""
+"""The baseline: an asyncio client with the app's requests and order, without checks or retries."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 AT_ONCE = 32
-"""Operations, as the app does by default."""
+"""The app's default number of concurrent operations."""
 
 PROVIDER = "azureDevOpsServices"
 DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
@@ -23,7 +23,7 @@ type Task = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def refresh(environ: Mapping[str, str]) -> None:
-    """Refresh every workspace of these app settings: all credentials, then the folders behind them."""
+    """Refresh every workspace of these app settings: all credentials first, then folders."""
     tls = ssl.create_default_context(cafile=environ["REQUESTS_CA_BUNDLE"])
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=600, ssl=tls)
     async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
@@ -39,7 +39,7 @@ async def refresh(environ: Mapping[str, str]) -> None:
 
 
 class _Fleet:
-    """What all workspaces share: the queue, the tokens, the secret, the heads."""
+    """The state shared by all workspaces: queue, tokens, secret and latest commits."""
 
     def __init__(self, environ: Mapping[str, str], session: aiohttp.ClientSession) -> None:
         self.tasks: asyncio.Queue[Task] = asyncio.Queue()
@@ -59,7 +59,7 @@ class _Fleet:
                 self.tasks.task_done()
 
     async def begin(self) -> None:
-        """Both tokens, then the secret, which the vault's own sign-in challenge comes before."""
+        """Get both tokens, then the secret, after the vault's authentication challenge."""
         self.token, vault_token = await asyncio.gather(
             self._identity(DEVOPS), self._identity("https://vault.azure.net")
         )
@@ -77,7 +77,7 @@ class _Fleet:
             return token
 
     async def head(self, url: str, branch: str) -> str:
-        """Where a branch is, looked up once for all."""
+        """Return the latest commit of a branch, looked up once."""
         if url not in self._heads:
             self._heads[url] = asyncio.create_task(self._head(url, branch))
         return await self._heads[url]
@@ -96,7 +96,7 @@ class _Fleet:
     async def ask(self, method: str, url: str, authorization: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         headers = {"Authorization": authorization}
         async with self._session.request(method, url, headers=headers, **options) as answer:
-            if answer.status != _NOT_FOUND:  # nothing is at a path yet
+            if answer.status != _NOT_FOUND:  # the path does not exist yet
                 answer.raise_for_status()
             return await answer.json()
 
@@ -109,7 +109,7 @@ class _Workspace:
         self._waiting: list[Mapping[str, str]] = []
         self._listed: dict[str, Mapping[str, Any]] = {}
         self._ids: dict[str, int] = {}
-        """What directories show of Git folders that the list leaves out."""
+        """Git folders in directories that the list of Git folders omits."""
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         return await self._fleet.ask(method, f"{self._host}{path}", self._authorization, **options)
@@ -119,7 +119,7 @@ class _Workspace:
         form = {"grant_type": "client_credentials", "scope": "all-apis"}
         token = (await self._ask("POST", "/oidc/v1/token", data=form))["access_token"]
         self._authorization = f"Bearer {token}"
-        for folder in fleet.defaults["folders"][:1]:  # whether the token is taken
+        for folder in fleet.defaults["folders"][:1]:  # whether the token works
             await fleet.head(folder["url"], folder["branch"])
         path = "/api/2.0/git-credentials"
         found = (await self._ask("GET", path)).get("credentials", [])
@@ -147,14 +147,14 @@ class _Workspace:
         self._fleet.submit(self._lane)
 
     async def _lane(self) -> None:
-        """One folder after the other, over the connection that is there, and over a second one when nobody else waits."""
+        """Process folders one by one on an open connection, with a second one if no workspace waits."""
         if self._waiting:
             self._fleet.submit(self._lane)
         while self._waiting:
             await self._folder(self._waiting.pop())
 
     async def _look(self, path: str) -> Mapping[str, Any] | None:
-        """The Git folder at a path."""
+        """Return the Git folder at a path."""
         if path in self._listed:
             return self._listed[path]
         if path not in self._ids:
@@ -176,4 +176,4 @@ class _Workspace:
         elif found["head_commit_id"] != head:
             one = f"/api/2.0/repos/{found['id']}"
             await self._ask("PATCH", one, json={"branch": folder["branch"]})
-            await self._ask("GET", one)  # what the report says of it
+            await self._ask("GET", one)  # the report's data

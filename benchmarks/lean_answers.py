@@ -1,4 +1,4 @@
-"""What the lean cloud answers: as much as a run and the asyncio client ask for, without checking who asks."""
+"""The responses of the lean cloud: enough for a run and the asyncio client, without authentication."""
 
 import itertools
 import json
@@ -15,13 +15,11 @@ from localcloud.authority import DEVOPS_RESOURCE, ENTRA, TENANT, VAULT_RESOURCE,
 
 COMMIT, OLD_COMMIT = "c" * 40, "0123456789" * 4
 _LONG = "x" * 600
-"""Makes a token as long as Microsoft's are: some 1,500 characters."""
+"""Makes a token as long as Microsoft's: some 1,500 characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request."""
-
     host: str
     method: str
     path: str
@@ -39,32 +37,33 @@ class Asked:
 
     @property
     def number(self) -> int:
-        """The ID at the end of the path; 0: it has none."""
+        """The ID at the end of the path, or 0."""
         last = self.path.rpartition("/")[2]
         return int(last) if last.isdigit() else 0
 
     @property
     def route(self) -> str:
-        """The path without its ID."""
         return self.path.removesuffix(str(self.number)) + "{id}" if self.number else self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer."""
+    """A response."""
 
     body: object
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
     stores: bool = False
-    """Whether it says that a Git credential was stored."""
+    """True if it confirms a stored Git credential."""
 
 
-_MISSING = Told({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "There is none."}, HTTPStatus.NOT_FOUND)
+_MISSING = Told(
+    {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "It does not exist."}, HTTPStatus.NOT_FOUND
+)
 
 
 class Answers:
-    """The fleet of one case, as it was before the run."""
+    """The fleet of one case, in its state before the run."""
 
     def __init__(self, case: Case) -> None:
         self.asked: Counter[str] = Counter()
@@ -120,7 +119,7 @@ class Answers:
 
 
 class _Workspace:
-    """Git credentials and Git folders, without any Git behind them."""
+    """Git credentials and Git folders without a real repository."""
 
     def __init__(self, case: Case) -> None:
         self._legacy = case.kind == "legacy"
@@ -209,7 +208,7 @@ _ROUTES: Mapping[str, Callable[[_Workspace, Asked, int], Told]] = {
     "GET /api/2.0/workspace/get-status": _Workspace.status,
     "GET /api/2.0/workspace/list": _Workspace.directory,
     "POST /api/2.0/workspace/mkdirs": lambda *_: Told({}),
-    # What Databricks' SDK looks up by itself.
+    # Databricks' SDK looks these up by itself.
     "GET /.well-known/databricks-config": lambda _, asked, __: Told(
         {"oidc_endpoint": f"https://{asked.host}/oidc", "workspace_id": "1", "cloud": "Azure"}
     ),

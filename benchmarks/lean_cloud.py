@@ -1,8 +1,9 @@
-"""A cloud that costs little, for fleets of any size: what is measured over it are clients, not Git.
+"""A lightweight cloud for fleets of any size, to measure clients instead of Git.
 
-`LeanCloud` is the side that measures; `python -m benchmarks.lean_cloud` is the cloud, a process of its own, which reads one order a line
-and answers each with a line of JSON. Production host names lead here through its CONNECT proxy, with localcloud's certificates. Each
-answer is late by the latency of its case; connecting and TLS handshakes are not.
+`LeanCloud` is the measuring side; `python -m benchmarks.lean_cloud` is the cloud in its own process. It reads
+an order per line and returns a line of JSON. Production host names lead to it through its CONNECT proxy, with
+localcloud's certificates. Each response is delayed by the latency of its case; connections and TLS handshakes
+are not.
 """
 
 import asyncio
@@ -31,13 +32,12 @@ from localcloud.proxy import Certificates
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """What a run was, seen from the cloud.
+    """A run as seen by the cloud.
 
-    Attributes:
-        requests: how many came, to each service, and to each route of a workspace.
-        handshakes: TLS connections that were made.
-        stored: when the last Git credential was stored, on the machine's monotonic clock.
-        cpu: seconds of a core that the cloud itself took.
+    `requests`: their number per service and per route of a workspace.
+    `handshakes`: the number of TLS connections.
+    `stored`: when the last Git credential was stored, on the machine's monotonic clock.
+    `cpu`: CPU seconds of the cloud.
     """
 
     requests: Mapping[str, int]
@@ -49,8 +49,7 @@ class Seen:
 class LeanCloud:
     """The cloud in a new process.
 
-    Attributes:
-        environment: the environment variables through which a client process reaches it.
+    `environment`: the environment variables through which a client process reaches it.
     """
 
     environment: Mapping[str, str]
@@ -69,37 +68,37 @@ class LeanCloud:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.communicate()  # closes its input, at which it ends
+        self._process.communicate()  # closes its input, so it exits
         self._scratch.cleanup()
 
     def begin(self, case: Case) -> None:
-        """Have the fleet of this case as it is before a run."""
+        """Set the fleet to its state before a run of this case."""
         self._ask(dataclasses.asdict(case))
 
     def seen(self) -> Seen:
-        """What has come since."""
+        """Return what the cloud has seen since `begin`."""
         return Seen(**self._ask(None))
 
-    def _ask(self, order: object) -> Any:  # noqa: ANN401  # whatever the other side has written
+    def _ask(self, order: object) -> Any:  # noqa: ANN401  # any JSON
         assert self._process.stdin  # noqa: S101  # for the type checker: a pipe
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._told()
 
-    def _told(self) -> Any:  # noqa: ANN401  # whatever the other side has written
+    def _told(self) -> Any:  # noqa: ANN401  # any JSON
         assert self._process.stdout  # noqa: S101  # for the type checker: a pipe
         return json.loads(self._process.stdout.readline())
 
 
 class _Cloud:
-    """The process's one event loop, with all services in it."""
+    """The process's event loop with all services."""
 
     def __init__(self, directory: Path) -> None:
         self.loop = asyncio.get_running_loop()
         self.certificates = Certificates()
         self.bundle = directory / "ca.pem"
         self.certificates.write_bundle(self.bundle)
-        # As many authorities as a client trusts in production: some clients read them for each connection.
+        # As many authorities as in production: some clients read them for each connection.
         with self.bundle.open("a") as file:
             file.write(Path(certifi.where()).read_text())
         self.tunnels: set[asyncio.Task[None]] = set()
@@ -128,17 +127,17 @@ class _Cloud:
             "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity_port}/msi/token",
             "IDENTITY_HEADER": "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a",
         }
-        print(json.dumps(environment), flush=True)  # noqa: T201  # the answer
+        print(json.dumps(environment), flush=True)  # noqa: T201  # the parent process reads it
         orders = asyncio.StreamReader()
         await self.loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
         while line := await orders.readline():
             if (order := json.loads(line)) is not None:
                 self.begin(Case(**order))
-            print(json.dumps(dataclasses.asdict(self.seen())), flush=True)  # noqa: T201  # the answer
+            print(json.dumps(dataclasses.asdict(self.seen())), flush=True)  # noqa: T201  # the parent process reads it
 
 
 class _Http(asyncio.Protocol):
-    """A connection over which one host is asked, one request after the other."""
+    """A connection to one host, with one request after the other."""
 
     def __init__(self, cloud: _Cloud, host: str) -> None:
         self._cloud = cloud
@@ -147,7 +146,7 @@ class _Http(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to answer, also what has come together with the end of a TLS handshake."""
+        """Handle data that arrived together with the end of the TLS handshake."""
         self._transport = cast("asyncio.Transport", transport)
         self._acknowledge(self._transport)
         self._answer()
@@ -159,7 +158,7 @@ class _Http(asyncio.Protocol):
             self._answer()
 
     def _acknowledge(self, transport: asyncio.Transport) -> None:
-        """At once, not after 40 ms: urllib3 keeps a body back for so long when it comes through a proxy, which few have in production."""
+        """Acknowledge at once: through a proxy, urllib3 waits for it, which Linux delays by 40 ms."""
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _answer(self) -> None:
@@ -201,7 +200,7 @@ def _written(told: Told) -> bytes:
 
 
 class _Tunnel(asyncio.Protocol):
-    """A connection to the proxy, up to the end of its CONNECT request; what follows is TLS with the host it names."""
+    """A connection to the proxy, up to the end of its CONNECT request."""
 
     def __init__(self, cloud: _Cloud) -> None:
         self._cloud = cloud
@@ -222,7 +221,7 @@ class _Tunnel(asyncio.Protocol):
         self._transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         http = _Http(self._cloud, host)
         context = self._cloud.certificates.context(host)
-        context.num_tickets = 0  # nobody comes back with one
+        context.num_tickets = 0  # no client resumes a session
         with contextlib.suppress(OSError):
             transport = await self._cloud.loop.start_tls(self._transport, http, context, server_side=True)
             if transport is not None:
@@ -232,7 +231,7 @@ class _Tunnel(asyncio.Protocol):
 
 async def _serve(directory: str) -> None:
     await _Cloud(Path(directory)).serve()
-    os._exit(0)  # a thousand connections are dropped, not closed
+    os._exit(0)  # drops a thousand connections instead of closing them
 
 
 if __name__ == "__main__":

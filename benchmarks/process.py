@@ -1,4 +1,4 @@
-"""What Linux and glibc tell of this process: threads, descriptors and memory."""
+"""Threads, descriptors and memory of this process, from Linux and glibc."""
 
 import ctypes
 import gc
@@ -14,14 +14,11 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a process. Memory is in MiB.
+    """A snapshot of a process; memory is in MiB.
 
-    Attributes:
-        resident: what is charged for it now (RSS).
-        peak: the most that was ever resident (VmHWM).
-        heap: what malloc has taken from the system, of which `free` is in no use, and `mapped` is in large blocks of their own.
-        blocks: objects in Python's own allocator, which malloc does not see.
-        collected: garbage collections of the oldest generation, so far.
+    `resident` is the current size (RSS) and `peak` the largest one (VmHWM). `heap` is malloc's memory: `free`
+    is unused, `mapped` is in separate large blocks. `blocks` counts objects in Python's own allocator, which
+    malloc does not see. `collected` counts garbage collections of the oldest generation.
     """
 
     threads: int
@@ -36,7 +33,7 @@ class Sample:
 
 
 class _MallInfo(ctypes.Structure):
-    """mallinfo(3), the sums over all of malloc's arenas."""
+    """The result of mallinfo(3), summed over malloc's arenas."""
 
     _fields_ = (
         ("arena", ctypes.c_size_t),
@@ -57,7 +54,7 @@ _libc.mallinfo2.restype = _MallInfo
 
 
 def sample() -> Sample:
-    """How this process is now."""
+    """Return a snapshot of this process."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     info = _libc.mallinfo2()
     return Sample(
@@ -74,14 +71,14 @@ def sample() -> Sample:
 
 
 def settle(seconds: float) -> None:
-    """Let threads end that were told to, so that the ones that never will can be told apart."""
+    """Wait for threads that are about to finish, to distinguish them from leaked ones."""
     until = time.monotonic() + seconds
     while threading.active_count() > 1 and time.monotonic() < until:
         time.sleep(0.01)
 
 
 def trim() -> None:
-    """Give back to the system what malloc holds and nobody uses; not the free ends of the arenas of other threads."""
+    """Return malloc's unused memory to the system, except in arenas of other threads."""
     _libc.malloc_trim(0)
 
 

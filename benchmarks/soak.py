@@ -1,7 +1,7 @@
-"""Many runs in one process, with another fault in each: `python -m benchmarks.soak --ticks 200`, on Linux.
+"""Soak test: many runs with faults in one process. `python -m benchmarks.soak --ticks 200`, on Linux.
 
-An instance may live for weeks. So nothing may be left behind by a run, however it went: no thread, no descriptor, no memory. The
-embedded cloud is in this process, the app in one of its own. Ends with 1 when something grew.
+An instance can run for weeks, so a run must not leak threads, descriptors or memory, even if it fails. The
+emulator runs in this process, the app in its own. The exit code is 1 if something grew.
 """
 
 import contextlib
@@ -24,20 +24,20 @@ from localcloud import Cloud, Connect, Fault, Fleet, Variant, seed
 from localcloud.faults import NAMED
 
 LIMIT = 0.8
-"""Seconds for one operation: what hangs is given up then, so that two hundred runs take minutes."""
+"""Seconds: the timeout of an operation. It is short, because many of the two hundred runs hang."""
 
 MARGIN = 20.0
-"""MiB by which the middle of memory may rise: what one run more or less leaves lying about is far below, a leak far above."""
+"""MiB by which median memory can rise: far more than one run varies, far less than a leak adds."""
 
 SHOWN = 10
-"""Runs for a line of the table."""
+"""Runs per line of the table."""
 
 console, progress = Console(width=140), Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whom the fault is with."""
+    """The service that has the fault."""
 
     name: str
     fault: Callable[[Fleet, str], Fault]
@@ -50,21 +50,24 @@ def _service(service: str) -> Callable[[Fleet, str], Fault]:
 
 def _devops(_: Fleet, what: str) -> Fault:
     action = NAMED[what]()
-    # The workspace's own Git is not the app's: of Azure DevOps, its REST API goes wrong.
+    # A workspace runs git, not the app; the app uses Azure DevOps' REST API only.
     return Fault(action, service="devops", route=None if isinstance(action, Connect) else "/_apis/")
 
 
 PLACES = (
     Place("one workspace", lambda fleet, what: Fault(NAMED[what](), host=fleet.workspaces[-1].host)),
     Place("every workspace", _service("databricks")),
-    Place("identity", _service("identity"), connects=False),  # plain http, without a proxy
+    Place("identity", _service("identity"), connects=False),  # plain HTTP, without a proxy
     Place("Key Vault", _service("keyvault")),
     Place("Azure DevOps", _devops),
 )
 
 
 def in_turn(whats: Sequence[str]) -> Iterator[tuple[str, Place]]:
-    """Every fault at every place, then over again; two in a row differ in both, so that a short soak has seen each fault."""
+    """Yield every fault at every place, over and over.
+
+    Consecutive pairs differ in both, so even a short soak has each fault.
+    """
     while True:
         for shift in range(len(PLACES)):
             for index, what in enumerate(whats):
@@ -74,13 +77,11 @@ def in_turn(whats: Sequence[str]) -> Iterator[tuple[str, Place]]:
 
 
 def grown(samples: Sequence[Sample], collected: Sequence[Sample], ceiling: float | None) -> list[str]:
-    """What has grown between a quarter of the runs and their end, or beyond what it may be.
+    """Return what has grown after the first quarter of the runs, or exceeds a limit.
 
-    Args:
-        samples: the process after each run. Memory comes and goes with the garbage collector: what leaks lifts its middle.
-        collected: the process after each quarter of them, with the garbage collected, which a thread or a descriptor has no
-            excuse to outlive.
-        ceiling: MiB that the process may hold after the last run.
+    `samples`: after each run. Their median is compared, because garbage collection makes memory vary.
+    `collected`: after each quarter, with garbage collected. Threads and descriptors must not outlive that.
+    `ceiling`: MiB allowed after the last run.
     """
     found = []
     for name in ("threads", "descriptors"):
@@ -93,14 +94,12 @@ def grown(samples: Sequence[Sample], collected: Sequence[Sample], ceiling: float
     if after > before + MARGIN:
         found.append(f"memory: {before:.0f} MiB in the second quarter of the runs, {after:.0f} in the last")
     if ceiling is not None and samples[-1].resident > ceiling:
-        found.append(
-            f"memory: {samples[-1].resident:.0f} MiB after the last run, and {ceiling:.0f} are allowed"
-        )
+        found.append(f"memory: {samples[-1].resident:.0f} MiB after the last run; the limit is {ceiling:.0f}")
     return found
 
 
 class _Told:
-    """The table, and how far it is."""
+    """The table of samples, and the progress."""
 
     def __init__(self, ticks: int, workspaces: int) -> None:
         title = f"{ticks} runs over {workspaces} workspaces; memory in MiB"
@@ -129,9 +128,9 @@ class _Told:
 
 @contextlib.contextmanager
 def _bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]:
-    """Close something at the end, and go on when that takes too long.
+    """Close something at the end, but stop waiting after a timeout.
 
-    The embedded cloud now and then waits for ever for a Git that was cancelled at its start; what was measured is told all the same.
+    The emulator sometimes waits forever for a git process that was canceled at its start.
     """
     try:
         yield
@@ -144,7 +143,7 @@ def _bounded(close: Callable[[], None], seconds: float = 10.0) -> Iterator[None]
 def _runs(
     app: App, cloud: Cloud, fleet: Fleet, turns: Sequence[tuple[str, Place]]
 ) -> Iterator[tuple[Tick, str]]:
-    """A run without a fault, then one for each turn, and what went wrong in it."""
+    """Run the app without a fault, then once per turn; yield each run with its fault."""
     yield app.tick(), ""
     for what, place in turns:
         cloud.inject(place.fault(fleet, what))
@@ -158,10 +157,10 @@ def _runs(
 def soak(
     app: App, runs: Iterator[tuple[Tick, str]], ticks: int, told: _Told
 ) -> tuple[list[Sample], list[Sample]]:
-    """Do the runs, and tell of them.
+    """Do the runs and show them.
 
     Returns:
-        the process after each run, and after each quarter of them with the garbage collected.
+    samples after each run, and after each quarter with garbage collected.
     """
     samples, collected = [], []
     for number, (tick, what) in enumerate(runs, start=1):
@@ -169,8 +168,8 @@ def soak(
         told.run(number, tick, what)
         if number % (ticks // 4) == 0:
             collected.append(app.sample("collect"))
-            told.row(collected[-1], "the garbage is collected")
-    told.row(app.sample("trim"), "what malloc does not use is given back")
+            told.row(collected[-1], "garbage collection")
+    told.row(app.sample("trim"), "malloc_trim")
     return samples, collected
 
 
@@ -180,16 +179,18 @@ def soak(
     default=200,
     show_default=True,
     type=click.IntRange(4),
-    help="How many runs, the first without a fault.",
+    help="Number of runs, the first without a fault.",
 )
-@click.option("--faults", default="", help="Only faults with this in their name: 'hangs', '10 MB'.")
+@click.option(
+    "--faults", default="", help="Use only faults with this text in their name, such as 'hangs' or '10 MB'."
+)
 @click.option("--ceiling", type=float, help="MiB that the process may hold after the last run.")
-@click.option("--workspaces", default=20, show_default=True, help="How many workspaces.")
+@click.option("--workspaces", default=20, show_default=True, help="Number of workspaces.")
 def main(ticks: int, faults: str, ceiling: float | None, workspaces: int) -> None:
     whats = [what for what in NAMED if faults in what]
     if not whats:
-        raise click.UsageError(f"no fault is called so; there are: {', '.join(NAMED)}")
-    # Its web server reports every connection that the app gives up.
+        raise click.UsageError(f"unknown fault; use one of {', '.join(NAMED)}")
+    # Its web server logs every connection that the app drops.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     told = _Told(ticks, workspaces)
     cloud = Cloud(variant=Variant(git_folders="mixed"))

@@ -1,7 +1,7 @@
-"""How quick the app is, beside other clients over the same services: `python -m benchmarks.speed`, on Linux.
+"""Compare the app's speed with that of other clients: `python -m benchmarks.speed`, on Linux.
 
-Each run is a process of its own, and so is the cloud; clients take turns. The app's ratios are compared with those that are kept in
-figures.json. Ends with 1 when one rose by more than a tenth.
+Each run is a process of its own, and so is the cloud; clients take turns. The app's ratios are compared with
+those in figures.json. The exit code is 1 if one rose by more than a tenth.
 """
 
 import os
@@ -32,7 +32,7 @@ console, progress = Console(width=140), Console(stderr=True)
 
 
 def figures_of(cloud: LeanCloud, wanted: Measurement) -> list[Figure]:
-    """Measure one case: of each client the quickest run, and its ratio to the quickest of the asyncio client."""
+    """Measure one case: each client's quickest run, and its ratio to the asyncio client's."""
     runs: dict[Client, list[tuple[Took, Seen]]] = {client: [] for client in wanted.clients}
     for client in wanted.turns():
         progress.print(f"{wanted.case}: {client}", style="dim")
@@ -77,7 +77,7 @@ def _shown(figures: Sequence[Figure]) -> Table:
 
 
 def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Figure], list[str]]:
-    """All figures, and what has risen: a second time, if so, for a busy machine is no news."""
+    """Measure all cases, and repeat those that got slower, because other work might be the cause."""
     found = {one.case: figures_of(cloud, one) for one in wanted}
     kept = Figures.read()
     for case in risen(kept, [figure for figures in found.values() for figure in figures]):
@@ -90,14 +90,16 @@ def _compared(cloud: LeanCloud, wanted: Sequence[Measurement]) -> tuple[list[Fig
 
 
 @click.command(help=__doc__)
-@click.option("--quick", "few", is_flag=True, help="A few cases, in two minutes.")
-@click.option("--workspaces", type=int, help="Measure one case: with so many workspaces,")
-@click.option("--folders", default=2, show_default=True, help="so many Git folders in each,")
-@click.option("--kind", type=click.Choice(KINDS), default="legacy", help="of this kind,")
-@click.option("--latency", default=50, show_default=True, help="so many milliseconds for each answer,")
-@click.option("--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="found like this,")
-@click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="by these clients,")
-@click.option("--times", default=3, show_default=True, help="so many times each.")
+@click.option("--quick", "few", is_flag=True, help="Measure a few cases, in two minutes.")
+@click.option("--workspaces", type=int, help="Number of workspaces; measures one case.")
+@click.option("--folders", default=2, show_default=True, help="Git folders per workspace.")
+@click.option("--kind", type=click.Choice(KINDS), default="legacy", help="Kind of Git folders.")
+@click.option("--latency", default=50, show_default=True, help="Milliseconds per response.")
+@click.option(
+    "--case", "situation", type=click.Choice(SITUATIONS), default="quiet", help="State before a run."
+)
+@click.option("--client", "clients", type=click.Choice(CLIENTS), multiple=True, help="Clients to measure.")
+@click.option("--times", default=3, show_default=True, help="Runs per client.")
 @click.option("--accept", is_flag=True, help="Save the figures of one case or of all.")
 def main(  # noqa: PLR0913  # the command's options
     workspaces: int | None,

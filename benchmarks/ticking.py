@@ -1,7 +1,7 @@
-"""The app in a process of its own, ticked from outside: what it needs of memory is then its own, not the embedded cloud's.
+"""The app in its own process, driven from outside, so its memory is measured without the emulator's.
 
-`App` is the side that measures. `python -m benchmarks.ticking` is the app's side: it reads one order a line and answers each with a
-line of JSON. It imports nothing of the cloud, the tests or the command line.
+`App` is the measuring side. `python -m benchmarks.ticking` is the app's side: it reads an order per line and
+returns a line of JSON. It imports nothing of the emulator, the tests or the command line.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from typing import Any, Self
 from benchmarks.process import Sample, sample, settle, trim
 
 SETTLE = 1.0
-"""Seconds that a run's threads get to end in, before they count as left behind."""
+"""Seconds in which a run's threads must finish; later they count as leaked."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tick:
-    """One run: how long it took, in seconds, whether it was fine, how it ended otherwise, and the process afterwards."""
+    """One run: its duration in seconds, its result, its exception, and the process afterwards."""
 
     seconds: float
     ok: bool
@@ -33,11 +33,10 @@ class Tick:
 
 
 class App:
-    """The app in a new process, with these variables in its environment.
+    """The app in a new process with this environment.
 
-    Args:
-        environ: the environment, the app settings included.
-        limit: seconds for one operation, instead of the app's own limits; None leaves those.
+    `environ`: includes the app settings.
+    `limit`: seconds for one operation, instead of the app's own limits; None keeps those.
     """
 
     def __init__(self, environ: Mapping[str, str], *, limit: float | None = None) -> None:
@@ -52,7 +51,7 @@ class App:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._process as process:  # closes its input, at which it ends
+        with self._process as process:  # closes its input, so it exits
             if kind is not None:
                 process.kill()
 
@@ -61,12 +60,12 @@ class App:
         return Tick(**{**told, "after": Sample(**told["after"])})
 
     def sample(self, *first: str) -> Sample:
-        """How the process is, after what is asked for `first`: `collect`, `trim`."""
+        """Return a sample of the process, after `collect` or `trim` if given."""
         for order in first:
             self._ask(order)
         return Sample(**self._ask("sample"))
 
-    def _ask(self, order: str) -> Any:  # noqa: ANN401  # whatever the other side has written
+    def _ask(self, order: str) -> Any:  # noqa: ANN401  # any JSON
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018  # for the type checker: pipes
         self._process.stdin.write(order + "\n")
         self._process.stdin.flush()
@@ -77,7 +76,7 @@ class App:
 
 
 def _tick() -> dict[str, Any]:
-    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as function_app does it
+    from git_refresh.app import run_scheduled  # noqa: PLC0415  # as in function_app
     from git_refresh.run.errors import RunFailedError  # noqa: PLC0415  # same
 
     started, failure = time.perf_counter(), ""
@@ -91,17 +90,17 @@ def _tick() -> dict[str, Any]:
 
 
 def _shorten(limit: float) -> None:
-    """Let what would be waited for be given up soon, as the integration tests do."""
-    from git_refresh import app  # noqa: PLC0415  # only now
-    from git_refresh.clients import (  # noqa: PLC0415  # only now
+    """Shorten the app's timeouts, as the integration tests do."""
+    from git_refresh import app  # noqa: PLC0415  # only the child process
+    from git_refresh.clients import (  # noqa: PLC0415  # only the child process
         databricks,
         devops,
         identity,
-        key_vault,  # only now
+        key_vault,
         oauth,
     )
-    from git_refresh.run import fleet  # noqa: PLC0415  # only now
-    from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only now
+    from git_refresh.run import fleet  # noqa: PLC0415  # only the child process
+    from git_refresh.settings.load import Settings, load  # noqa: PLC0415  # only the child process
 
     for module, name in (
         (identity, "TOKEN_LIMIT_S"),
@@ -123,7 +122,7 @@ def _shorten(limit: float) -> None:
 
 
 def main(limit: str) -> None:
-    """Follow the orders on standard input until it ends."""
+    """Follow the orders on standard input until it is closed."""
     logger = logging.getLogger("git_refresh")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
@@ -136,7 +135,7 @@ def main(limit: str) -> None:
         "trim": trim,
     }
     for order in sys.stdin:
-        print(json.dumps(orders[order.strip()]()), flush=True)  # noqa: T201  # the answer
+        print(json.dumps(orders[order.strip()]()), flush=True)  # noqa: T201  # the parent process reads it
 
 
 if __name__ == "__main__":

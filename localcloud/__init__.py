@@ -1,6 +1,6 @@
-"""An embedded imitation of the clouds that this app works with, for `make run`, tests and benchmarks.
+"""A local emulator of the clouds that this app uses, for `make run`, tests and benchmarks.
 
-`Cloud` is the way in; `localcloud.faults` has what can go wrong in it.
+Start with `Cloud`; `localcloud.faults` lists the faults that it can inject.
 """
 
 from localcloud.cloud import Cloud

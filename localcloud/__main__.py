@@ -1,4 +1,4 @@
-"""`python -m localcloud`: a small fleet to play with, until Ctrl-C."""
+"""`python -m localcloud`: run a small fleet on the local emulator until Ctrl-C."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from localcloud.host import Host
 
 
 class _Command(click.Command):
-    """Tells a wrong use in one line."""
+    """A command that reports wrong usage in one line."""
 
     @override
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
@@ -39,7 +39,7 @@ def _in_one_line() -> Iterator[None]:
         yield
     except click.UsageError as error:
         text = error.format_message().replace("\n", " ")
-        raise click.UsageError(text) from None  # without a context: without the usage
+        raise click.UsageError(text) from None  # without a context, so without the usage line
 
 
 def _fault(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -62,28 +62,28 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
 @click.command(
     cls=_Command,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Serve an embedded cloud with a small fleet, on loopback only, until Ctrl-C.",
+    help="Run a local emulator with a small fleet, on loopback only, until Ctrl-C.",
     epilog="Example: python -m localcloud --settings local.settings.json --fault accepts-and-hangs --at data-2",
 )
 @click.option(
     "--settings",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the app settings to this file, in the shape of local.settings.json, and only the environment to stdout.",
+    help="Write the app settings to this file, in the format of local.settings.json. Stdout then has only the environment.",
 )
 @click.option(
-    "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many workspaces."
+    "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="Number of workspaces."
 )
 @click.option(
     "--ungranted",
     is_flag=True,
-    help="Begin before anything is granted: three workspaces in two trust zones, and an app without a list.",
+    help="Start without permissions: three workspaces in two trust zones, and an app without a list.",
 )
-@click.option("--edits", is_flag=True, help="Leave uncommitted edits in a folder of data-1.")
+@click.option("--edits", is_flag=True, help="Leave uncommitted changes in a folder of data-1.")
 @click.option(
     "--secret-ends",
     metavar="DAYS",
     type=click.FloatRange(-10_000, 10_000),
-    help="When the OAuth secret ends; negative: it has ended. [default: 180]",
+    help="Days until the OAuth secret expires; negative for an expired one. [default: 180]",
 )
 @click.option(
     "--token-lifetime",
@@ -91,30 +91,30 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
     default=3900.0,
     show_default=True,
     type=click.FloatRange(-86_400, 86_400),
-    help="How long an Entra token lives.",
+    help="Lifetime of Entra tokens.",
 )
 @click.option(
     "--latency",
     metavar="MS",
     default=0.0,
     type=click.FloatRange(0, 600_000),
-    help="Add this to every answer.",
+    help="Delay of every response.",
 )
 @click.option(
     "--fault",
     metavar="NAME",
     callback=_fault,
-    help="Let something go wrong; --fault list has the names.",
+    help="Inject this fault; --fault list shows the names.",
 )
 @click.option(
     "--at",
     metavar="PLACE",
-    help="Where: a workspace's name, identity, keyvault or devops. [default: all workspaces]",
+    help="Place of the fault: a workspace's name, identity, keyvault or devops. [default: all workspaces]",
 )
 @click.option(
     "--git-folders",
     type=click.Choice(values()["git_folders"]),
-    help="The kind of the Git folders: with Git CLI access, legacy, or every second one of each.",
+    help="Kind of the Git folders: with Git CLI access, legacy, or alternating.",
 )
 @click.option(
     "--variant",
@@ -122,10 +122,10 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
     metavar="NAME=VALUE",
     multiple=True,
     callback=_variants,
-    help="How workspaces answer where they differ; --variant list has the names.",
+    help="Behavior of workspaces where they differ; --variant list shows the names.",
 )
 @click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), help="The proxy's port. [default: a free one]"
+    "--port", default=0, type=click.IntRange(0, 65535), help="Port of the proxy. [default: a free one]"
 )
 def main(  # noqa: PLR0913  # one for each option
     *,
@@ -143,11 +143,9 @@ def main(  # noqa: PLR0913  # one for each option
     port: int,
 ) -> None:
     if at and not fault:
-        raise click.UsageError("--at says where --fault is: name one.")
+        raise click.UsageError("--at requires --fault.")
     if ungranted and (workspaces != 3 or edits or secret_ends is not None):  # noqa: PLR2004  # the default
-        raise click.UsageError(
-            "--ungranted has a fleet of its own: without --workspaces, --edits and --secret-ends."
-        )
+        raise click.UsageError("--ungranted cannot be combined with --workspaces, --edits or --secret-ends.")
     if settings:
         _check_file(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -170,7 +168,7 @@ def main(  # noqa: PLR0913  # one for each option
         else:
             variables |= fleet.settings
         _say(
-            "An embedded cloud, on loopback only, until Ctrl-C.",
+            "Local emulator, on loopback only. To stop it, press Ctrl-C.",
             "",
             *play.contents(fleet),
             *play.deployed(fleet),
@@ -179,20 +177,18 @@ def main(  # noqa: PLR0913  # one for each option
             _say(f"Fault: {at or 'every workspace'} {fault}")
         if latency:
             _say(f"Latency: {latency:g} ms")
-        _say("", "In another shell, paste these lines:")
+        _say("", "Paste these lines into another shell:")
         click.echo("\n".join(play.exports(variables, az)))
-        _say("and then:")
+        _say("Then run one of these commands:")
         _say(*(f"  {line}" for line in play.commands(settings, fleet.app.name)))
-        _say(
-            "", f"The deployed app runs by its REFRESH_SCHEDULE. To let it run now: kill -USR1 {os.getpid()}"
-        )
-        _say("", "Push, and the next run moves the folders:")
+        _say("", f"The deployed app runs on its REFRESH_SCHEDULE. To run it now: kill -USR1 {os.getpid()}")
+        _say("", "To push a commit, which the next run pulls into the folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
         _host(Host(cloud, fleet))
 
 
 def _host(host: Host) -> None:
-    """Let the deployed app run when it is to, until Ctrl-C."""
+    """Run the deployed app on its schedule, until Ctrl-C."""
     signal.signal(signal.SIGUSR1, lambda *_: host.run_now())
     with contextlib.closing(host):
         ended = 0
@@ -200,8 +196,8 @@ def _host(host: Host) -> None:
             host.step()
             if host.runs > ended:
                 ended = host.runs
-                _say("The app has run. To see what it did: .venv/bin/python -m git_refresh runs")
-            time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
+                _say("The app has run. To show the run: .venv/bin/python -m git_refresh runs")
+            time.sleep(0.5)  # not `signal.pause()`, which misses a signal just before it
 
 
 def _variant(git_folders: str | None, variants: tuple[str, ...]) -> Variant:
@@ -212,15 +208,15 @@ def _variant(git_folders: str | None, variants: tuple[str, ...]) -> Variant:
 
 
 def _cloud(port: int, variant: Variant) -> Cloud:
-    """The cloud. Raises click.UsageError if it cannot listen there."""
+    """Return the cloud, or raise click.UsageError if it cannot listen on the port."""
     try:
         return Cloud(port=port, variant=variant)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         if not port:
-            raise click.UsageError(f"the cloud cannot be started: {why}.") from None
+            raise click.UsageError(f"could not start the emulator: {why}.") from None
         raise click.UsageError(
-            f"port {port} cannot be used: {why}. Name another, or none for a free one."
+            f"could not listen on port {port}: {why}. Set --port to another port, or omit it."
         ) from None
 
 
@@ -232,14 +228,14 @@ def _inject(cloud: Cloud, fleet: Fleet, fault: str, place: str | None) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Raise click.UsageError if this is a file that was not written here."""
+    """Raise click.UsageError if this command did not write the file."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         try:
             ours = _MADE_BY in path.read_text(encoding="utf-8")
         except (PermissionError, UnicodeDecodeError):
             ours = False
         if not ours:
-            raise click.UsageError(f"{path} exists, and is not from here; name another file.")
+            raise click.UsageError(f"{path} exists, but this command did not write it. Choose another file.")
 
 
 _MADE_BY = "python -m localcloud"
@@ -250,7 +246,7 @@ def _write(path: Path, settings: Mapping[str, str]) -> None:
     try:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {os.strerror(error.errno or 0)}.") from None
+        raise click.UsageError(f"could not write {path}: {os.strerror(error.errno or 0)}.") from None
 
 
 def _say(*lines: str) -> None:

@@ -1,4 +1,4 @@
-"""What the handlers of all services share."""
+"""Errors, and the caller's name, shared by the handlers of all services."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-# The caller's name, which a handler leaves with the request for the record.
+# The caller's name, which a handler leaves with the request for the observer's record.
 PRINCIPAL = web.RequestKey("PRINCIPAL", str)
 
 
 class ApiError(Exception):
-    """What a service answers instead of a result: a status, a JSON body or none, and headers. Raise it anywhere.
+    """An error response: a status, an optional JSON body, and headers. Handlers raise it.
 
     With `marked` the body begins with a byte-order mark.
     """

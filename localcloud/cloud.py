@@ -1,4 +1,4 @@
-"""The embedded cloud: one event loop in one thread, one temporary directory, everything on loopback."""
+"""The local emulator: one event loop in one thread, one temporary directory, everything on loopback."""
 
 import asyncio
 import concurrent.futures
@@ -40,32 +40,31 @@ LEGACY_DEVOPS = ".visualstudio.com"
 
 
 def _in_memory() -> str | None:
-    """A place for many small files that are soon deleted: memory, where Linux offers enough; else the usual one."""
-    place = "/dev/shm"  # noqa: S108  # only the parent of a directory of our own
+    """Return a directory in memory if Linux has enough, else None for the default directory."""
+    place = "/dev/shm"  # noqa: S108  # only the parent directory
     roomy = os.access(place, os.W_OK) and shutil.disk_usage(place).free > _ROOM
     return place if roomy else None
 
 
 _ROOM = 2**30
-"""Bytes: thousands of small clones. A container has a sixteenth of it, unless told otherwise."""
+"""Bytes: enough for thousands of small clones. A container has a sixteenth of it by default."""
 
 
 class Cloud:
-    """Managed identities, Entra's login, Microsoft Graph, Resource Manager, logs, Key Vault, storage, Azure Databricks and Azure DevOps.
+    """An emulator of Entra, Resource Manager, logs, Key Vault, storage, Databricks and Azure DevOps.
 
-    All of them for unmodified clients.
+    Unmodified clients use them as in production.
 
-    It is there from construction to `close` (or to the end of a `with` block). A client process reaches it
-    through the variables of `environment`. The proxy's port is a free one, unless given, and reached in the
-    clear, unless `proxy_tls` says who has signed its certificate. Each workspace answers as `variant` says, until it is told otherwise.
+    The emulator runs from construction to `close` or to the end of a `with` block. `environment` has the
+    variables through which a client process reaches it. The proxy listens on `port` (default: a free one). It
+    speaks plain HTTP unless `proxy_tls` names the signer of its certificate.
 
-    Attributes:
-        identity: the managed identity that the client runs as, unless it asks for one that was added.
-        devops: the organizations of Azure DevOps and their repositories.
-        account: the Databricks account that all workspaces belong to.
-        resource_manager: the subscriptions, and the function apps in them.
-        logs: what the Application Insights components have stored.
-        directory: where repositories, clones and certificates live until `close`.
+    `identity`: the managed identity that the client runs as by default.
+    `devops`: the Azure DevOps organizations and their repositories.
+    `account`: the Databricks account of all workspaces.
+    `resource_manager`: the subscriptions and their function apps.
+    `logs`: the rows of the Application Insights components.
+    `directory`: holds repositories, clones and certificates until `close`.
     """
 
     def __init__(
@@ -119,8 +118,8 @@ class Cloud:
         self.close()
 
     def close(self) -> None:
-        """Drop every connection, stop, and delete everything. Closing twice is fine."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended already
+        """Drop every connection, stop, and delete everything; closing twice is safe."""
+        with contextlib.suppress(RuntimeError):  # the loop has stopped already
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         for account in self._accounts.values():
@@ -128,25 +127,25 @@ class Cloud:
         self._scratch.cleanup()
 
     def add_identity(self, name: str) -> Identity:
-        """The user-assigned identity of this name, added if need be: nothing lets it in anywhere yet."""
+        """Return the user-assigned identity of this name; a new one has no permissions."""
         return self._identities.add(name)
 
     def app_registration(self, name: str) -> AppRegistration:
-        """The app registration of this name, created if need be: it trusts nobody yet, and no other tenant consents to it."""
+        """Return the app registration of this name; a new one has no federated credential and no consent."""
         return self._login.application(name)
 
     def person(self, name: str, tenant_id: str = TENANT) -> Person:
-        """The person of this name, added if need be: nothing lets her in anywhere yet."""
+        """Return the person of this name; a new one has no permissions."""
         if name not in self._people:
             found = self.resource_manager.subscriptions_of
             self._people[name] = Person(name, self._authority, tenant_id, found)
         return self._people[name]
 
     def workspace(self, host: str) -> Workspace:
-        """The workspace at `adb-<number>.<n>.azuredatabricks.net`, created if need be."""
+        """Return the workspace at `adb-<number>.<n>.azuredatabricks.net`, created if missing."""
         if host not in self._workspaces:
             bundle = str(self._bundle)
-            # Nobody beside: reading the machine's own authorities takes git longer than all else.
+            # Only the emulator's authority: reading the machine's own is git's slowest step.
             trust = {"GIT_SSL_CAINFO": bundle, "GIT_PROXY_SSL_CAINFO": bundle, "GIT_SSL_CAPATH": self._empty}
             network = {"https_proxy": self._proxy_url, **trust}
             place = self.directory / host
@@ -156,17 +155,19 @@ class Cloud:
         return self._workspaces[host]
 
     def keyvault(self, name: str) -> KeyVault:
-        """The vault of this name, created if need be; the cloud's identity may read its secrets."""
+        """Return the vault of this name; the cloud's identity can read secrets of a new one."""
         if name not in self._vaults:
             self._vaults[name] = KeyVault(name, self._authority, self.identity.object_id)
             self._sites[self._vaults[name].host] = self._vaults[name]
         return self._vaults[name]
 
     def storage_account(self, name: str) -> StorageAccount:
-        """The storage account of this name, created if need be, which takes a second; the cloud's identity may use all of it.
+        """Return the storage account of this name; the cloud's identity can use all of a new one.
+
+        A new account takes a second.
 
         Raises:
-            RuntimeError: the emulator is not installed: `make install`.
+            RuntimeError: Azurite is not installed; run `make install`.
         """
         if name not in self._accounts:
             owner, place = self.identity.object_id, self.directory / f"storage-{name}"
@@ -176,7 +177,7 @@ class Cloud:
         return self._accounts[name]
 
     def environment(self) -> dict[str, str]:
-        """The environment variables through which a client process on this machine reaches the cloud."""
+        """Return the environment variables through which a client process reaches the cloud."""
         loopback = "127.0.0.1,localhost"
         variables = {
             "HTTPS_PROXY": self._proxy_url,
@@ -191,43 +192,41 @@ class Cloud:
         return variables
 
     def inject(self, fault: Fault) -> None:
-        """Let something go wrong from now on. Several faults that strike one request add up."""
+        """Inject a fault from now on; several faults on one request add up."""
         self._observer.faults.append(fault)
 
     def clear_faults(self) -> None:
         self._observer.faults.clear()
 
     def remember_secrets(self) -> None:
-        """Let each host remember, from now on and from nothing, the secrets it is sent and gives: `hostile.Echo` sends them back."""
+        """From now on, remember per host the secrets that it receives and issues, for `hostile.Echo`."""
         self._observer.memory = Memory()
 
     @property
     def secrets(self) -> list[str]:
-        """Every secret that some host remembers."""
         return self._observer.memory.all() if self._observer.memory else []
 
     @property
     def issued(self) -> list[str]:
-        """The tokens and secrets that the services have really given out, since they remember."""
+        """The tokens and secrets that the services have issued since `remember_secrets`."""
         return self._observer.memory.given() if self._observer.memory else []
 
     def known_to(self, host: str) -> list[str]:
-        """The secrets that this host remembers."""
         return list(self._observer.memory.of(host)) if self._observer.memory else []
 
     @property
     def requests(self) -> list[Request]:
-        """Every request that has arrived so far, in order."""
+        """Every request so far, in order of arrival."""
         return list(self._observer.requests)
 
     @property
     def refused(self) -> list[str]:
-        """The `host:port` of every connection that the proxy has turned away."""
+        """The `host:port` of every connection that the proxy has refused."""
         return list(self._proxy.refused)
 
     @property
     def latency(self) -> float:
-        """Seconds added to every answer."""
+        """Seconds added to every response."""
         return self._observer.latency
 
     @latency.setter
@@ -236,7 +235,7 @@ class Cloud:
 
     @property
     def on_request(self) -> Callable[[Request], None] | None:
-        """Called, in the cloud's thread, with each request that has arrived and is not yet acted upon."""
+        """Called, in the cloud's thread, with each request before it is handled."""
         return self._observer.on_request
 
     @on_request.setter
@@ -263,7 +262,7 @@ class Cloud:
             await account.disconnect()
         server.close()
         await ended(identity)
-        server.abort_clients()  # a client that was killed may never take what is still to be sent
+        server.abort_clients()  # a killed client might never read the rest of a response
 
     def _site(self, host: str) -> Site | None:
         organization = host.removesuffix(LEGACY_DEVOPS)

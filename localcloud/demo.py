@@ -117,8 +117,8 @@ def main() -> None:
 def _run_demo(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
         "The local emulator is running: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, with their production "
-        "host names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token "
-        "federation with an additional identity. It has no permissions yet."
+        "host names. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. To data-3, it signs in by "
+        "token federation with an additional identity. It has no permissions yet."
     )
     _grant_access(cloud, fleet)
     _deploy(cloud, fleet)

@@ -18,9 +18,8 @@ type Kind = Literal["ManagedIdentity", "Application"]
 class DirectoryPrincipal:
     """A service principal.
 
-    Attributes:
-        object_id: another one in each tenant.
-        client_id: its application's, the same in every tenant.
+    `object_id`: differs in each tenant.
+    `client_id`: its application's, the same in every tenant.
     """
 
     object_id: str
@@ -30,18 +29,18 @@ class DirectoryPrincipal:
 
 
 class Directory:
-    """The managed identities, in their own tenant, and the app registrations, in each that has consented to them."""
+    """Managed identities in their tenant; app registrations in each tenant that consented to them."""
 
     def __init__(self, identities: IdentityEndpoint, login: Login) -> None:
         self._identities = identities
         self._login = login
 
     def find(self, tenant_id: str, identifier: str) -> DirectoryPrincipal | None:
-        """The one with this object id in a tenant."""
+        """Return the principal with this object ID in a tenant."""
         return next((known for known in self._all(tenant_id) if known.object_id == identifier.lower()), None)
 
     def application(self, tenant_id: str, client_id: str) -> DirectoryPrincipal | None:
-        """The one of an application, by its client id."""
+        """Return an application's principal in a tenant."""
         return next((known for known in self._all(tenant_id) if known.client_id == client_id.lower()), None)
 
     def _all(self, tenant_id: str) -> Iterator[DirectoryPrincipal]:

@@ -1,7 +1,7 @@
-"""Faults to inject: what goes wrong, where, and how often.
+"""Faults to inject, with their place and number.
 
-A fault's action is either something done to a request (`delay`, `status`, …), built by the functions below,
-or one of the `Connect` members, done to a connection before there is a request.
+An action is built by the functions below and changes the handling of a request. A `Connect` member changes a
+connection before its first request.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ type Action = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
 
 
 class Connect(enum.Enum):
-    """What can go wrong before a request: at the proxy, or in the TLS handshake."""
+    """Faults before a request: at the proxy or in the TLS handshake."""
 
     REFUSE = "the proxy answers 502, as for a host that cannot be reached"
     WRONG_NAME = "the certificate is for another host"
@@ -31,14 +31,12 @@ class Connect(enum.Enum):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. What is None matches anything; `route` is a regular expression, searched in the plain path.
+    """One fault. A criterion of None matches everything.
 
-    `asks` are query parameters that the request has, as the path of a directory that is listed.
-
-    A `client_id` lets it strike the requests alone that name this identity or application, in the query or in a form.
-
-    It counts the requests (or connections) that match: `nth` lets it begin at the n-th of them (and strike
-    that one alone, unless `times` says more), `times` lets it end after so many.
+    `route` is a regular expression, searched in the decoded path. `asks` are required query parameters, such
+    as the path of a listed directory. With a `client_id`, only requests with this identity or application, in
+    the query or a form, match. `nth` skips matches before the n-th; it hits only that one unless `times` is
+    given. `times` limits the number of hits.
     """
 
     action: Action | Connect
@@ -52,7 +50,7 @@ class Fault:
     asks: Mapping[str, str] = field(default_factory=dict)
     _seen: int = field(default=0, init=False)
 
-    def hits(  # what a request is
+    def hits(  # a request's properties
         self,
         service: str,
         host: str,
@@ -61,7 +59,7 @@ class Fault:
         client_id: str | None = None,
         query: Mapping[str, str] | None = None,
     ) -> bool:
-        """Whether it strikes this request; counts it if it matches."""
+        """Count a matching request, and return whether the fault hits it."""
         matches = (
             self.service in (None, service)
             and self.host in (None, host)
@@ -79,7 +77,7 @@ class Fault:
 
 
 def delay(seconds: float) -> Action:
-    """Answer as always, but later."""
+    """Respond as always, after a delay."""
 
     async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -89,7 +87,7 @@ def delay(seconds: float) -> Action:
 
 
 def hang() -> Action:
-    """Accept the request and never answer."""
+    """Accept the request and never respond."""
 
     async def act(_: web.Request, __: Proceed) -> web.StreamResponse:
         never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
@@ -118,7 +116,7 @@ def status(
     headers: Mapping[str, str] | None = None,
     content_type: str | None = None,
 ) -> Action:
-    """Answer this instead. A mapping is sent as JSON, anything else as it is."""
+    """Respond with this instead; a mapping is sent as JSON, another body unchanged."""
     raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     kind = content_type or ("application/json" if isinstance(body, Mapping) else "text/html; charset=utf-8")
 
@@ -129,7 +127,7 @@ def status(
 
 
 def replace_body(body: bytes | Callable[[bytes], bytes]) -> Action:
-    """Do what was asked, and answer with another body but the real status and headers."""
+    """Handle the request, and replace only the body of the response."""
 
     async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
         response = await proceed()
@@ -141,7 +139,7 @@ def replace_body(body: bytes | Callable[[bytes], bytes]) -> Action:
 
 
 def dated(date: str) -> Action:
-    """Do what was asked, and answer with this as the `Date`."""
+    """Handle the request, and respond with this `Date`."""
 
     async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
         response = await proceed()
@@ -152,12 +150,12 @@ def dated(date: str) -> Action:
 
 
 def huge(size: int = 10_000_000) -> Action:
-    """Answer 200 with so many bytes of JSON."""
+    """Respond 200 with this many bytes of JSON."""
     return status(200, b'{"x":"' + b"x" * size + b'"}', content_type="application/json")
 
 
 def endless_pages() -> Action:
-    """Let every page of a list name a next one: the first page again."""
+    """Let every page of a list name the first page as its next one."""
 
     def another(body: bytes) -> bytes:
         return json.dumps({**json.loads(body), "next_page_token": "0"}).encode()
@@ -166,7 +164,7 @@ def endless_pages() -> Action:
 
 
 def drip(part: str = "body", interval: float = 1.0) -> Action:
-    """Send a byte every `interval` seconds, in the `headers` or in the `body`, until the client gives up."""
+    """Send one byte per `interval` seconds until the client gives up."""
 
     async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
         transport = request.transport
@@ -182,7 +180,7 @@ def drip(part: str = "body", interval: float = 1.0) -> Action:
 
 
 def before(work: Callable[[], object]) -> Action:
-    """Let somebody else do something first, then do what was asked: another admin, between a read and a write."""
+    """Run `work` before the request is handled, like another admin between a read and a write."""
 
     async def act(_: web.Request, proceed: Proceed) -> web.StreamResponse:
         work()
@@ -192,7 +190,7 @@ def before(work: Callable[[], object]) -> Action:
 
 
 def act_then(loss: Action) -> Action:
-    """Do what was asked, then lose the answer by another action: `act_then(reset())`, `act_then(hang())`."""
+    """Handle the request, then lose the response by another action, such as `reset()` or `hang()`."""
 
     async def act(request: web.Request, proceed: Proceed) -> web.StreamResponse:
         await proceed()
@@ -244,4 +242,4 @@ NAMED: Mapping[str, Callable[[], Action | Connect]] = {
     "answers 10 MB": huge,
     "redirects elsewhere": lambda: status(307, headers={"Location": "https://evil.example/steal"}),
 }
-"""What goes wrong, by a name that completes "a service that …": each is made anew where it is wanted."""
+"""Faults by a name that completes "a service that …"; each use creates a new action."""

@@ -1,4 +1,4 @@
-"""A small fleet to play with: what the demo shows and tests start from."""
+"""A small fleet: the demo shows it and tests start from it."""
 
 import json
 import re
@@ -31,16 +31,16 @@ APP, COMPONENT = "func-git-refresh-contoso", "appi-git-refresh-contoso"
 ALERTS = ("run-failed", "no-run", "no-successful-run", "token-expires-too-soon", "secret-expires-soon")
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
 SECRET_NAME = "databricks-oauth-secret"  # noqa: S105  # a name
-SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # opens nothing but the embedded cloud
+SECRET = "dose00000000000000000000000000000001"  # noqa: S105  # valid in the emulator only
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What `seed` has made.
+    """The result of `seed`.
 
-    Attributes:
-        settings: the app settings that an administrator would write for it.
-        app: the function app in Azure Resource Manager that has these settings; nobody has a role there, but for an admin of the fleet.
+    `settings`: the fleet's app settings.
+    `app`: the function app in Azure Resource Manager with these settings. Only an admin of the fleet has a
+    role on it.
     """
 
     workspaces: list[Workspace]
@@ -51,23 +51,21 @@ class Fleet:
 
     @property
     def by_name(self) -> dict[str, Workspace]:
-        """The workspaces by the names that the settings give them."""
+        """The workspaces by their names in the settings."""
         names = [entry["name"] for entry in json.loads(self.settings["WORKSPACES"])]
         return dict(zip(names, self.workspaces, strict=True))
 
     @property
     def component(self) -> Component:
-        """The Application Insights component of the app."""
         return self.app.group.component(COMPONENT)
 
 
 @dataclass(frozen=True, slots=True)
 class ZonedFleet(Fleet):
-    """What `seed_zones` has made; the repositories are those of the first zone, then those of the second.
+    """The result of `seed_zones`; repositories of the first zone come first.
 
-    Attributes:
-        identity: of the second zone.
-        application: by which it signs in where the second organization is, if that is another tenant.
+    `identity`: of the second zone.
+    `application`: authenticates in the second organization if that has another tenant.
     """
 
     identity: Identity
@@ -76,17 +74,19 @@ class ZonedFleet(Fleet):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UngrantedFleet(ZonedFleet):
-    """What `seed_ungranted` has made.
+    """The result of `seed_ungranted`.
 
-    Attributes:
-        admin: who administers both organizations, every workspace and the account.
+    `admin`: administers both organizations, every workspace and the account.
     """
 
     admin: Person
 
 
 def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
-    """An organization, two repositories, a vault, and workspaces with one Git folder and one to create."""
+    """Create an organization, two repositories, a vault, and workspaces with one Git folder.
+
+    The settings also list a second folder per workspace, which a run creates.
+    """
     etl, reports = _repositories(cloud, ORGANIZATION)
     vault = _vault(cloud)
     made = []
@@ -105,11 +105,11 @@ def seed(cloud: Cloud, workspaces: int = 3) -> Fleet:
 
 
 def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
-    """Three workspaces in two trust zones, each signed in to in another way.
+    """Create three workspaces in two trust zones, each with another authentication method.
 
-    The first has an OAuth secret, the second the cloud's identity: they share that identity and an organization. The third is federated,
-    with an identity and an organization of its own: of the same tenant or, if `foreign`, of another. Neither zone's identity may read
-    anything of the other's.
+    The first has an OAuth secret, the second the cloud's identity: they share that identity and an
+    organization. The third is federated, with its own identity and organization, in another tenant if
+    `foreign`. Neither zone's identity can read the other zone.
     """
     fleet = _zones(cloud, foreign=foreign)
     fleet.vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) + timedelta(days=180))
@@ -124,10 +124,11 @@ def seed_zones(cloud: Cloud, *, foreign: bool = False) -> ZonedFleet:
 
 
 def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
-    """The same before anybody has granted anything; the account has the two principals that the settings name.
+    """Create the fleet of `seed_zones` without any permission in Databricks and Azure DevOps.
 
-    Entra and the vault are ready: the registration of a `foreign` zone is consented to, and the app's identity may read secrets, of which
-    there are none. The function app is as its first deployment has left it: without a list, paused, and with its alert rules off.
+    The account has the two principals in the settings. The registration of a `foreign` zone has consent. The
+    app's identity can read secrets, but the vault is empty. The function app is as its first deployment
+    leaves it: no list, paused, and alert rules off.
     """
     zones = _zones(cloud, foreign=foreign)
     ada = cloud.person("ada")
@@ -161,7 +162,10 @@ def seed_ungranted(cloud: Cloud, *, foreign: bool = False) -> UngrantedFleet:
 
 
 def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[str, ...] = ()) -> OAuthSecret:
-    """Let the fleet's OAuth secret be one of its principal, made by hand, which ends in so many days."""
+    """Give the fleet's principal an OAuth secret that is not managed by `rotate`.
+
+    It expires in this many days.
+    """
     principal = cloud.account.find(CLIENT_ID)
     if principal is None:
         raise ValueError(f"the account has no principal {CLIENT_ID}")
@@ -176,7 +180,10 @@ def real_secret(cloud: Cloud, fleet: Fleet, days: float = 20.0, scopes: tuple[st
 
 
 def function_app(cloud: Cloud, settings: Mapping[str, str]) -> FunctionApp:
-    """The function app with these settings and the host's own, its component and its alert rules, as infra/ deploys them."""
+    """Create a function app with its component and alert rules, as infra/ deploys them.
+
+    Its settings are the given ones and the host's own.
+    """
     group = cloud.resource_manager.subscription(SUBSCRIPTION).group(GROUP)
     component = group.component(COMPONENT)
     for name in ALERTS:
@@ -203,14 +210,11 @@ def deploy(
     template: Mapping[str, Any],
     parameters: Mapping[str, object],
 ) -> None:
-    """Let the fleet's resource group have what a deployment of infra/ has left there.
+    """Put the result of a deployment of infra/ into the fleet's resource group.
 
-    Args:
-        cloud: the cloud of the fleet.
-        fleet: its app, component and alert rules are those of the deployment.
-        resources: what the Bicep CLI predicts, under names of its own. What only Azure knows is an expression in brackets.
-        template: what was deployed.
-        parameters: what was given, by name.
+    `resources`: predicted by the Bicep CLI, with generated names. Expressions in brackets stand for values
+    that only Azure has.
+    `template` and `parameters`: the input of the deployment.
     """
     group, app, ending = fleet.app.group, fleet.app, APP.rpartition("-")[2]
     text = json.dumps([*resources])
@@ -259,7 +263,7 @@ def deploy(
 
 
 def _as_deployed_resource(predicted: Mapping[str, Any], identities: Mapping[str, Identity]) -> dict[str, Any]:
-    """A resource as reading it answers, with what Azure alone knows of it."""
+    """Return a predicted resource as a read returns it, with the values that Azure adds."""
     body = {name: predicted[name] for name in ("id", "name", "type", "kind", "tags") if name in predicted}
     properties = body["properties"] = _as_deployed(predicted.get("properties", {}))
     if predicted["type"] == "Microsoft.Authorization/roleAssignments":
@@ -281,7 +285,7 @@ def _as_deployed_resource(predicted: Mapping[str, Any], identities: Mapping[str,
 
 
 def _as_deployed(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """A value, with nothing in place of each expression."""
+    """Return a value with None for each expression."""
     if isinstance(value, dict):
         return {name: _as_deployed(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -290,7 +294,7 @@ def _as_deployed(value: Any) -> Any:  # noqa: ANN401  # JSON
 
 
 def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
-    """What both have; of the identities, only the cloud's is a member of anything, as ever of the first organization."""
+    """Create the common part of both fleets, with the cloud's identity in the first organization."""
     etl, reports = _repositories(cloud, ORGANIZATION)
     identity = cloud.add_identity("second-zone")
     second = cloud.devops.organization(SECOND_ORGANIZATION, OTHER_TENANT if foreign else TENANT)
@@ -322,9 +326,7 @@ def _zones(cloud: Cloud, *, foreign: bool) -> ZonedFleet:
 
 
 def _repositories(cloud: Cloud, organization: str) -> tuple[Repository, Repository]:
-    of = (
-        "" if organization == ORGANIZATION else f" of {organization}"
-    )  # so that no commit has the id of another's
+    of = "" if organization == ORGANIZATION else f" of {organization}"  # a unique ID for each commit
     etl = {"README.md": f"# ETL{of}\n", "jobs/load.py": "print('load')\n"}
     return (
         cloud.devops.repository(organization, PROJECT, "etl", etl),

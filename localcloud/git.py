@@ -1,4 +1,4 @@
-"""The `git` program, shut off from the machine's own configuration."""
+"""The `git` program without the machine's own configuration."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished git command."""
-
     code: int
     stdout: bytes
     stderr: str
 
 
 class GitError(Exception):
-    """A git command that failed where the cloud itself relies on it."""
+    pass
 
 
 ENVIRONMENT = {
@@ -37,7 +35,7 @@ ENVIRONMENT = {
 
 
 def run(directory: Path, *arguments: str, stdin: bytes = b"") -> str:
-    """Run git to the end and return its output. Raises GitError if it fails."""
+    """Run git and return its output. Raises GitError if it fails."""
     command = ["git", *arguments]
     done = subprocess.run(  # noqa: S603  # always git, and no shell
         command, cwd=directory, env=ENVIRONMENT, input=stdin, capture_output=True, check=False
@@ -50,7 +48,7 @@ def run(directory: Path, *arguments: str, stdin: bytes = b"") -> str:
 async def start(
     directory: Path, *arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b""
 ) -> Finished:
-    """Run git beside the event loop. Cancelled, it takes git and git's children with it."""
+    """Run git without blocking the event loop; canceling also kills git and its children."""
     process = await asyncio.create_subprocess_exec(
         "git",
         *arguments,
@@ -68,7 +66,7 @@ async def start(
             os.killpg(process.pid, signal.SIGKILL)
         try:
             await process.communicate()
-        finally:  # canceled again where the loop ends: its pipes would be left to the garbage collector
+        finally:  # canceled again when the loop stops: closes the pipes now
             process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way
         raise
     return Finished(process.returncode or 0, stdout, stderr.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Microsoft Graph, as far as it is needed to look a service principal up.
+"""The part of Microsoft Graph that looks up service principals.
 
 Facts: https://learn.microsoft.com/graph/api/serviceprincipal-get
 """
@@ -19,7 +19,7 @@ _BY_APPLICATION = re.compile(r"servicePrincipals\(appId='([^']*)'\)")
 
 
 class Graph:
-    """`graph.microsoft.com`: whoever has an account in a tenant reads who is there."""
+    """`graph.microsoft.com`; every user of a tenant can read its service principals."""
 
     service = "graph"
     host = "graph.microsoft.com"
@@ -64,7 +64,10 @@ class Graph:
         )
 
     def _tenant(self, request: web.Request) -> str:
-        """That of the caller's token. Raises what Graph answers to one that is not good or of an application without permissions."""
+        """Return the tenant of the caller's token.
+
+        Raises Graph's error for an invalid token, and for an application, which has no permissions here.
+        """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _error(401, "InvalidAuthenticationToken", "Access token is empty.")

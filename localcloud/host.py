@@ -1,7 +1,7 @@
-"""The Functions host of a deployed app: it calls the app's timer, and sends its lines to its logs.
+"""The Functions host of a deployed app: calls its timer and stores its log lines.
 
-Its settings are those in Azure Resource Manager. Saving them restarts it: a run in progress is cut off, and made again at once.
-It calls no function that is disabled. Facts: `localcloud.timer`;
+Saving the app settings in Azure Resource Manager restarts the host: it stops a run in progress and starts it
+again at once. A disabled function is not called. Facts: `localcloud.timer`;
 https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates (Recreate) and
 https://learn.microsoft.com/azure/azure-functions/disable-function.
 """
@@ -25,7 +25,7 @@ _MAX_REPORT_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run in progress; `timed`: the timer made the call."""
+    """A run in progress; `timed` if the timer started it."""
 
     process: subprocess.Popen[bytes]
     began: datetime
@@ -34,22 +34,21 @@ class _Run:
     timed: bool
 
     def lines(self) -> list[tuple[datetime, str, str]]:
-        """What the app has logged so far: whole lines."""
+        """Return the complete lines that the app has logged so far."""
         text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
         read = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
         return [(datetime.fromtimestamp(at, UTC), level, message) for at, level, message in read]
 
 
 class Host:
-    """The host of a fleet's app, which does what is due whenever `step` is called. Close it.
+    """The host of a fleet's app; each `step` does the work that is due.
 
-    Attributes:
-        begun: how many runs have begun.
-        runs: how many of them have ended by themselves.
+    `begun`: runs started so far.
+    `runs`: runs that finished without being stopped.
     """
 
     def __init__(self, cloud: Cloud, fleet: Fleet, started: datetime | None = None) -> None:
-        """Start it for the first time, now or earlier: an occurrence since then was missed."""
+        """Start the host for the first time; with a `started` in the past, occurrences since then were missed."""
         self.begun = 0
         self.runs = 0
         self._cloud = cloud
@@ -63,7 +62,7 @@ class Host:
 
     @property
     def paused(self) -> bool:
-        """Whether the function is disabled."""
+        """True if the function is disabled."""
         return self._app.settings.get(PAUSE, "").lower() in {"true", "1"}
 
     @property
@@ -71,11 +70,11 @@ class Host:
         return self._run is not None
 
     def run_now(self) -> None:
-        """Run the app with the next step, whatever its timer says, unless it is paused."""
+        """Run the app in the next step, unless it is paused."""
         self._wanted = True
 
     def step(self) -> None:
-        """Restart if settings were saved, note a run that has ended, and begin one that is due."""
+        """Restart after a change of settings, record a finished run, and start one that is due."""
         if self._app.restarts != self._restarts:
             self._restarts = self._app.restarts
             self.close()
@@ -96,7 +95,7 @@ class Host:
         self._wanted = False
 
     def close(self) -> None:
-        """Cut off a run in progress. What it has logged is kept, and nothing says that it has ended."""
+        """Stop a run in progress; its log lines stay without an end of the invocation."""
         if self._run is not None:
             self._run.process.kill()
             self._run.process.wait()
@@ -105,7 +104,7 @@ class Host:
             self._run = None
 
     def _start(self, now: datetime) -> None:
-        """Start the timer, if the function has one that can be read."""
+        """Start the timer, if the function has a valid schedule."""
         schedule = self._app.settings.get("REFRESH_SCHEDULE", "")
         if self.paused:
             return
@@ -123,7 +122,7 @@ class Host:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environ = kept | self._cloud.environment() | self._app.settings
         with report.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603  # this interpreter, and words of ours
+            process = subprocess.Popen(  # noqa: S603  # this interpreter, fixed arguments
                 [sys.executable, "-m", "localcloud.tick", str(log), json.dumps(call.info)],
                 cwd=APP,
                 env=environ,

@@ -1,4 +1,4 @@
-"""The managed identities of the app, and the endpoint of App Service and Functions that gives out their tokens.
+"""The app's managed identities, and the token endpoint of App Service and Functions.
 
 Facts: https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 """
@@ -31,11 +31,11 @@ HEADER = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"
 class Identity:
     """One managed identity.
 
-    Attributes:
-        token_lifetime: seconds that a newly issued token lives; negative: it has already lapsed.
-        cached: hand out each resource's last answer again, as the platform's cache does.
-        enabled: off, the app does not have this identity; without any, its environment has no endpoint.
-        header: what the endpoint takes a request by, whichever identity it is for.
+    `token_lifetime`: seconds that a new token is valid; if negative, it has expired already.
+    `cached`: return the previous response for each resource again, like the platform's cache.
+    `enabled`: if False, the app does not have this identity. Without any identity, the environment has no
+    endpoint.
+    `header`: the value that the endpoint requires, the same for all identities.
     """
 
     def __init__(self, authority: Authority, client_id: str, object_id: str) -> None:
@@ -50,17 +50,17 @@ class Identity:
         self._answers: dict[str, dict[str, str]] = {}
 
     def token(self, resource: str) -> str:
-        """A token for this resource, as the endpoint would hand it out."""
+        """Return a token for this resource as the endpoint returns it."""
         return self.answer(resource)["access_token"]
 
     def expire_tokens(self) -> None:
-        """Let every token of this identity handed out so far lapse now, wherever it is stored."""
+        """Expire every token of this identity, wherever it is stored."""
         for issuer in (ENTRA, entra_v2(self.tenant_id)):
             self._authority.expire(issuer, self.object_id)
         self._answers.clear()
 
     def answer(self, resource: str) -> dict[str, str]:
-        """The endpoint's answer."""
+        """Return the endpoint's response."""
         if not self.cached or resource not in self._answers:
             self._answers[resource] = {
                 "access_token": self._issue(resource),
@@ -83,7 +83,7 @@ class Identity:
 
 
 class IdentityEndpoint:
-    """Answers for the default identity as system-assigned, and for each by its client id as user-assigned."""
+    """An endpoint for the default, system-assigned identity and for user-assigned ones by client ID."""
 
     service = "identity"
     host = "127.0.0.1"
@@ -98,16 +98,16 @@ class IdentityEndpoint:
 
     @property
     def identities(self) -> list[Identity]:
-        """All that the app has, the default one first."""
+        """The identities that the app has, the default one first."""
         return [each for each in (self.default, *self._named.values()) if each.enabled]
 
     @property
     def known(self) -> dict[str, Identity]:
-        """All that there are, whether the app has them or not, by their names."""
+        """All identities by name, including those that the app does not have."""
         return {DEFAULT_NAME: self.default, **self._named}
 
     def add(self, name: str) -> Identity:
-        """The user-assigned identity of this name, added if need be: the same ids in every cloud."""
+        """Return the user-assigned identity of this name; its IDs are the same in every cloud."""
         if name not in self._named:
             client_id, object_id = (_identifier(f"{name}/{kind}") for kind in ("client", "object"))
             self._named[name] = Identity(self._authority, client_id, object_id)

@@ -1,8 +1,8 @@
-"""Azure Key Vault: reading secrets, and storing them.
+"""Azure Key Vault, with reads and writes of secrets.
 
-Facts: https://learn.microsoft.com/rest/api/keyvault/secrets, and for what each role may
-https://learn.microsoft.com/azure/key-vault/general/rbac-guide. Unrecorded: that the properties of a deleted secret need what those of
-any other do, and what a recovery answers while the secret is being deleted.
+Facts: https://learn.microsoft.com/rest/api/keyvault/secrets and, for roles,
+https://learn.microsoft.com/azure/key-vault/general/rbac-guide.
+Unrecorded: the permission for properties of a deleted secret; the response to a recovery during the deletion.
 """
 
 import json
@@ -35,14 +35,14 @@ class Secret:
 
 
 class KeyVault:
-    """One vault, reached as `https://{name}.vault.azure.net`.
+    """A vault at `https://{name}.vault.azure.net`.
 
-    Attributes:
-        firewalled: the vault's firewall turns every caller away.
-        lag: seconds until reading shows what was stored through the API.
-        purge_protection: nobody can purge what was deleted.
-        deletion_s: seconds, some 4 in Azure, in which a deleted secret is neither there nor in `deletedsecrets`; none ends those under way.
-        page: how many versions are listed at once, unless somebody asks for fewer.
+    `firewalled`: the firewall refuses every caller.
+    `lag`: seconds until a read shows a secret stored through the API.
+    `purge_protection`: deleted secrets cannot be purged.
+    `deletion_s`: seconds (some 4 in Azure) in which a deleted secret is missing from both lists; 0 ends
+    pending deletions.
+    `page`: versions on one page, unless the caller asks for fewer.
     """
 
     service = "keyvault"
@@ -74,7 +74,7 @@ class KeyVault:
         enabled: bool = True,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Store a new version of a secret, which becomes the latest."""
+        """Store a new version of a secret without the API."""
         secret = Secret(
             uuid.uuid4().hex,
             value,
@@ -87,23 +87,23 @@ class KeyVault:
         self._secrets.setdefault(name.lower(), []).append(secret)
 
     def versions(self, name: str) -> list[Secret]:
-        """All versions of a secret, the latest last."""
+        """Return all versions of a secret, the latest last."""
         return list(self._secrets.get(name.lower(), ()))
 
     def age(self, name: str, by: timedelta) -> None:
-        """Let all versions of a secret have been stored so much earlier."""
+        """Move the times of all versions of a secret into the past."""
         seconds = int(by.total_seconds())
         aged = [replace(known, created=known.created - seconds) for known in self.versions(name)]
         self._secrets[name.lower()] = aged
 
     def delete(self, name: str) -> None:
-        """Delete a secret. It can be recovered, and until then its name is taken."""
+        """Delete a secret; it can be recovered, and its name stays taken."""
         self._deleted[name.lower()] = self._secrets.pop(name.lower())
         self._deleted_at[name.lower()] = time.monotonic()
 
     @property
     def ends(self) -> dict[str, datetime | None]:
-        """When each secret ends."""
+        """The expiration date of each secret."""
         latest = {name: versions[-1].expires for name, versions in self._secrets.items()}
         return {name: datetime.fromtimestamp(end, UTC) if end else None for name, end in latest.items()}
 
@@ -116,7 +116,7 @@ class KeyVault:
         self._writers.add(object_id)
 
     def deny(self, object_id: str) -> None:
-        """Take both roles away."""
+        """Remove both roles."""
         self._readers.discard(object_id)
         self._writers.discard(object_id)
 
@@ -144,7 +144,7 @@ class KeyVault:
         return web.json_response({"value": secret.value, **self._shown(name, secret)})
 
     async def _list(self, request: web.Request) -> web.Response:
-        """Without values, and in no order that anybody should rely on: here by version."""
+        """List versions without values, here by version; Key Vault promises no order."""
         self._authorize(request, "readMetadata")
         name = request.match_info["name"]
         found = sorted(self._visible(name), key=lambda secret: secret.version)
@@ -213,7 +213,7 @@ class KeyVault:
         return web.json_response({**self._shown(name, latest), **self._recovery(name)})
 
     async def _purge(self, request: web.Request) -> web.Response:
-        """Unrecorded: the text of the refusal."""
+        """Purge a deleted secret. Unrecorded: the text of the refusal."""
         self._authorize(request, "purge")
         name = request.match_info["name"]
         if self._being_deleted(name):
@@ -250,7 +250,7 @@ class KeyVault:
         return {"id": identifier, "attributes": attributes, "tags": dict(secret.tags)}
 
     def _authorize(self, request: web.Request, action: str) -> None:
-        """The challenge for a caller without a live token, then firewall, then role."""
+        """Raise the challenge for a caller without a valid token, then check firewall and role."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             claims = self._authority.verify(token, [VAULT_RESOURCE], [ENTRA])
@@ -277,7 +277,7 @@ class KeyVault:
             )
 
     def _being_deleted(self, name: str) -> bool:
-        """Whether it was deleted just now."""
+        """Return whether a deletion of this secret is in progress."""
         key = name.lower()
         return key in self._deleted and time.monotonic() < self._deleted_at[key] + self.deletion_s
 
@@ -320,7 +320,7 @@ async def _content(request: web.Request) -> dict[str, Any]:
 
 
 def _changed(known: Secret, content: Mapping[str, Any]) -> Secret:
-    """A version with the attributes and tags of a request; what it does not name stays."""
+    """Return a version with the attributes and tags of a request; others stay."""
     attributes = content.get("attributes") or {}
     return replace(
         known,

@@ -1,6 +1,6 @@
-"""A part of Kusto's query language, as far as the queries on runs and slices use it: https://learn.microsoft.com/kusto/query.
+"""A part of the Kusto query language, as used by the queries on runs and slices.
 
-Refuses what it does not know.
+Unknown syntax is refused. Facts: https://learn.microsoft.com/kusto/query.
 """
 
 import json
@@ -15,7 +15,7 @@ type Value = Any
 type Row = dict[str, Value]
 type Rows = list[Row]
 type Node = tuple[Any, ...]
-"""`(kind, ...)`, as the parser makes it."""
+"""A parsed expression: `(kind, ...)`."""
 
 _TOKEN = re.compile(
     r"""\s+|//[^\n]*|(?P<span>\d+(?:ms|[smhd])\b)|(?P<number>\d+(?:\.\d+)?)|(?P<text>"[^"]*"|'[^']*')
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _BEFORE, _SUMS_SO_FAR = "prev()", "row_cumsum()"
-"""Where a row has what these functions need. No column is called so."""
+"""Row keys for the values that these functions need; no column has such a name."""
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BINDS = {"or": 1, "and": 2, "in": 3, "startswith": 3, "contains": 3, "==": 3, "=~": 3, "!=": 3} | {
     **dict.fromkeys(("<", ">", "<=", ">="), 4),
@@ -48,15 +48,15 @@ _SIGNS: dict[str, Callable[[Value, Value], Value]] = {
 
 
 class UnknownTableError(LookupError):
-    """A query names a table that there is not."""
+    """A query names an unknown table."""
 
 
 def run(text: str, tables: dict[str, Rows], now: datetime) -> Rows:
-    """What a query answers.
+    """Return the result of a query.
 
     Raises:
-        UnknownTableError: it reads another table.
-        NotImplementedError: it uses more of the language than is known here.
+        UnknownTableError: the query reads an unknown table.
+        NotImplementedError: the query uses unsupported syntax.
     """
     return _Query(text, tables, now).rows()
 
@@ -70,7 +70,7 @@ class _Query:
     at: int = 0
     lets: dict[str, Value] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
-    """All that the query has named: in a row that a join has found nothing for, they are empty."""
+    """All columns that the query names; they are empty in rows without a match in a join."""
 
     def rows(self) -> Rows:
         end = 0
@@ -218,7 +218,7 @@ class _Query:
     # ---- Expressions ----
 
     def named(self) -> Iterator[tuple[str, Node]]:
-        """`name = expression`, or an expression that is called by its column."""
+        """Yield each `name = expression`; an unnamed expression has its column's name."""
         while True:
             name = ""
             if self.tokens[self.at + 1 : self.at + 2] == ["="]:
@@ -242,7 +242,7 @@ class _Query:
         return left
 
     def among(self) -> list[Node]:
-        """The values that `in` is given: one by one, or the only column of the rows in `((…))` or of those with a name."""
+        """Return the operands of `in`: listed values, or the only column of a subquery."""
         if self.peek() in self.lets:
             found = self.lets[self.next()]
         elif self.takes("("):

@@ -1,6 +1,6 @@
-"""Services of which reads lag behind writes: for a while they show what was there before.
+"""Delayed reads: for a while after a write they show the previous state.
 
-Third parties have measured 0.2 to 8 seconds between a write and the first read that shows it.
+Third parties have measured delays of 0.2 to 8 seconds.
 """
 
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Lag:
-    """What reads still show of what has just been written. What is allowed goes by what was written, at once."""
+    """The previous states that reads still show; permissions follow the current state at once."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -17,7 +17,7 @@ class Lag:
 
     @property
     def seconds(self) -> float:
-        """How long after a write; none shows everything at once, what was written before that, too."""
+        """The delay; 0 shows everything at once, including earlier writes."""
         return self._seconds
 
     @seconds.setter
@@ -27,11 +27,11 @@ class Lag:
             self._before.clear()
 
     def writing(self, key: Hashable, before: object) -> None:
-        """Keep what was there before a write, for the reads that come soon; a write that follows soon puts off the end."""
+        """Keep the state before a write for reads; another write within the delay extends it."""
         if self._seconds:
             self._before[key] = (time.monotonic() + self._seconds, self.shown(key, before))
 
     def shown[T](self, key: Hashable, now: T) -> T:
-        """What a read shows: this, unless it was written just now."""
+        """Return the state that a read shows: the current one unless just written."""
         until, before = self._before.get(key, (0.0, now))
         return before if time.monotonic() < until else now

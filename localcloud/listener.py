@@ -1,19 +1,26 @@
-"""What the Functions host does with a storage queue: it delivers to a function what arrives.
+"""The Functions host's delivery of messages from a storage queue to a function.
 
-Facts, as of https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared:
-Its own code is recorded in tests/recorded/functions_host.
-- Queues/QueueListener.cs: up to `batchSize` messages are got at once, invisible for 10 minutes; the next ones as soon as no more
-  than `newBatchThreshold` are being worked on. A queue that is not there is waited for. An answer of 5xx is waited out; whatever
-  else fails (403, no connection) ends the host, which the platform starts again.
-- UpdateQueueMessageVisibilityCommand.cs: every 5 minutes the 10 minutes begin anew, with a new pop receipt. Once the message is
-  gone or somebody else's, that ends, and the function goes on. An answer of 5xx ends the host.
-- Queues/QueueProcessor.cs: a message whose function has succeeded is deleted; if that one failed, it is visible again after
-  `visibilityTimeout`; after `maxDequeueCount` tries it is copied to the poison queue, as a new message, and deleted. One that
-  has been got more often than that (those who had it died) goes there without a try. A message that has meanwhile been deleted
-  or got by somebody else is left alone.
-- Queues/QueuePollingIntervals.cs, Timers/RandomizedExponentialBackoffStrategy.cs: how often an empty queue is asked.
-And of sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues/src/QueueServiceClientProvider.cs: a message that is not in
-base64 goes to the poison queue as it is, without a try.
+Facts, from https://github.com/Azure/azure-sdk-for-net,
+sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared, recorded in
+tests/recorded/functions_host:
+
+`Queues/QueueListener.cs`: A batch has up to `batchSize` messages, invisible for 10 minutes. The next batch is
+read when at most `newBatchThreshold` messages are in progress. A missing queue and a 5xx response are waited
+out. Another failure (403, no connection) ends the host, which the platform restarts.
+
+`UpdateQueueMessageVisibilityCommand.cs`: Every 5 minutes the message becomes invisible for another 10 minutes,
+with a new pop receipt. A deleted message, or one with another owner, ends the renewal, not the function. A 5xx
+response ends the host.
+
+`Queues/QueueProcessor.cs`: A message is deleted when its function succeeds. Otherwise it becomes visible after
+`visibilityTimeout`. After `maxDequeueCount` failures it is copied to the poison queue as a new message, and
+deleted. A message with a higher dequeue count, whose workers crashed, goes there without a try. A message that
+was deleted or that another instance has is skipped.
+
+`Queues/QueuePollingIntervals.cs`, `Timers/RandomizedExponentialBackoffStrategy.cs`: The polling interval of an
+empty queue.
+From sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues/src/QueueServiceClientProvider.cs: a
+message that is not in base64 goes to the poison queue unchanged, without a try.
 """
 
 import asyncio
@@ -31,19 +38,18 @@ from localcloud.queues import SHORTEST_POLLING_S, QueueOptions, code, decoded, s
 from localcloud.worker import Outcome, QueuedMessage
 
 INVISIBLE_S = 600.0
-"""How long the host keeps a message from others, before it does so again."""
+"""The host hides a message from others for this long, and renews it at half the time."""
 _SERVER_ERROR = 500
 _GONE = {"PopReceiptMismatch", "MessageNotFound", "QueueNotFound", "QueueBeingDeleted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that the host has done with a message.
+    """A step in the life of a message.
 
-    Attributes:
-        event: it went to the function; others were kept from it for longer; its function succeeded, and it is deleted; it comes back
-            after the `visibilityTimeout`; it went to the poison queue; somebody else has it by now, or nobody.
-        problem: what the function raised.
+    `event`: delivered, renewed, deleted after success, returned to the queue, moved to the poison queue, or
+    lost to another owner.
+    `problem`: the exception of the function.
     """
 
     event: Literal["delivered", "renewed", "deleted", "returned", "poisoned", "lost"]
@@ -54,8 +60,6 @@ class Step:
 
 
 class QueueListener:
-    """Delivers the messages of one queue to a function."""
-
     def __init__(
         self,
         service: QueueServiceClient,
@@ -66,15 +70,10 @@ class QueueListener:
         invisible: float = INVISIBLE_S,
         report: Callable[[Step], None] = lambda _: None,
     ) -> None:
-        """Nothing is asked of the queue yet.
+        """Set up the listener; this calls no service.
 
-        Args:
-            service: the account's queues.
-            queue: the name of one.
-            function: what is called with each message, several at once if the options say so.
-            options: of host.json.
-            invisible: whole seconds that a message is kept from others, which begin anew at half of them; the host takes `INVISIBLE_S`.
-            report: is told of every step.
+        `invisible`: whole seconds that a message is hidden from others; the host takes `INVISIBLE_S`.
+        `report`: called with every step.
         """
         self._queue = service.get_queue_client(queue)
         self._poison = service.get_queue_client(f"{queue}-poison")
@@ -85,10 +84,10 @@ class QueueListener:
         self._known = False
 
     async def listen(self, stop: asyncio.Event) -> None:
-        """Until told to stop: what has been begun is ended first.
+        """Deliver messages until `stop` is set, then finish those in progress.
 
         Raises:
-            AzureError: what ends the host's process, at once.
+            AzureError: an error that ends the host's process at once.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -110,7 +109,7 @@ class QueueListener:
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     async def once(self) -> int:
-        """Get one batch, and see it to its end: how many messages there were."""
+        """Process one batch and return its number of messages."""
         batch = await asyncio.to_thread(self._receive)
         await asyncio.gather(*map(self._process, batch))
         return len(batch)
@@ -163,7 +162,7 @@ class QueueListener:
             )
 
     async def _keep(self, received: QueueMessage, text: str, ended: asyncio.Event) -> None:
-        """Keep others from the message until its function has ended."""
+        """Renew the invisibility of a message until its function has finished."""
         renew = functools.partial(self._set_visible, received, int(self._invisible))
         while not await set_within(ended, self._invisible / 2):
             if not await self._do("renewed", received, text, renew):
@@ -181,7 +180,7 @@ class QueueListener:
         work: Callable[[], object],
         problem: str = "",
     ) -> bool:
-        """Do something with a message that may have been lost: whether it was not."""
+        """Change a message, and return False if it belongs to another owner by now."""
         try:
             await asyncio.to_thread(work)
         except HttpResponseError as error:
@@ -207,18 +206,18 @@ class QueueListener:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, at most so long; whether it is set."""
+    """Wait for an event, and return whether it was set in time."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()
 
 
 def _delays(longest: float) -> Iterator[float]:
-    """Seconds between questions to an empty queue: twice as many each time, more or less."""
+    """Yield the seconds between two polls of an empty queue: about twice as many each time."""
     yield SHORTEST_POLLING_S
     exponent, delay = 0, 0.0
     while delay < longest:
-        delay = min(longest, SHORTEST_POLLING_S * (1 + random.uniform(0.8, 1.2) * 2**exponent))  # noqa: S311  # no secret
+        delay = min(longest, SHORTEST_POLLING_S * (1 + random.uniform(0.8, 1.2) * 2**exponent))  # noqa: S311  # not a secret
         exponent += 1
         yield delay
     while True:

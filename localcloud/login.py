@@ -1,6 +1,7 @@
-"""Microsoft Entra's login host: app registrations sign in by a client assertion, in each tenant where they are consented to.
+"""Microsoft Entra's login host: app registrations authenticate with a client assertion.
 
-Facts: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow and
+Each tenant with consent accepts them. Facts:
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow and
 https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
 """
 
@@ -34,7 +35,7 @@ RESOURCES = (DEVOPS_RESOURCE, DATABRICKS_RESOURCE, VAULT_RESOURCE)
 
 @dataclass(frozen=True, slots=True)
 class FederatedCredential:
-    """Whose tokens are taken as an app registration's client assertions."""
+    """An issuer and subject whose tokens are client assertions of an app registration."""
 
     issuer: str
     subject: str
@@ -44,10 +45,8 @@ class FederatedCredential:
 class AppRegistration:
     """A multi-tenant app registration of the app's own tenant.
 
-    Attributes:
-        credentials: the federated credentials.
-        tenants: those with a service principal of it: its own, and each where somebody has consented to it.
-        token_lifetime: seconds that a newly issued token lives; negative: it has already lapsed.
+    `tenants`: those with its service principal: the home tenant and each with consent.
+    `token_lifetime`: seconds that a new token is valid; if negative, it has expired already.
     """
 
     def __init__(self, name: str, authority: Authority) -> None:
@@ -61,28 +60,28 @@ class AppRegistration:
     def trust(
         self, subject: str, *, issuer: str = entra_v2(TENANT), audience: str = EXCHANGE_RESOURCE
     ) -> FederatedCredential:
-        """Add a federated credential: for a managed identity, its object id is the subject."""
+        """Add a federated credential; the subject of a managed identity is its object ID."""
         credential = FederatedCredential(issuer, subject, audience)
         self.credentials.append(credential)
         return credential
 
     def consent(self, tenant_id: str) -> str:
-        """Let it sign in in a tenant, too; returns the object id of its service principal there."""
+        """Consent in a tenant, and return the object ID of the new service principal."""
         self.tenants.add(tenant_id)
         return self.object_id(tenant_id)
 
     def object_id(self, tenant_id: str) -> str:
-        """Of its service principal in a tenant."""
+        """Return the object ID of its service principal in a tenant."""
         return _identifier(f"{self.client_id}/{tenant_id}")
 
     def token(self, tenant_id: str, resource: str) -> str:
-        """A token for this resource, as the login host would hand it out."""
+        """Return a token for this resource as the login host returns it."""
         object_id = self.object_id(tenant_id)
         claims = {"appid": self.client_id, "oid": object_id, "sub": object_id, "tid": tenant_id}
         return self._authority.issue(entra(tenant_id), resource, self.token_lifetime, claims)
 
     def expire_tokens(self) -> None:
-        """Let every token handed out so far lapse now, in every tenant."""
+        """Expire every token, in every tenant."""
         for tenant_id in TENANTS:
             self._authority.expire(entra(tenant_id), self.object_id(tenant_id))
 
@@ -103,7 +102,7 @@ class Login:
         return list(self._applications.values())
 
     def application(self, name: str) -> AppRegistration:
-        """The app registration of this name, created if need be: the same ids in every cloud."""
+        """Return the app registration of this name; its IDs are the same in every cloud."""
         made = AppRegistration(name, self._authority)
         return self._applications.setdefault(made.client_id, made)
 
@@ -123,7 +122,7 @@ class Login:
                 "jwks_uri": f"{base}/discovery/v2.0/keys",
                 "id_token_signing_alg_values_supported": [
                     "ES256"
-                ],  # RS256 in Azure: these keys are made in no time
+                ],  # Azure uses RS256; these keys are faster to generate
                 "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
                 "subject_types_supported": ["pairwise"],
             }
@@ -167,7 +166,7 @@ class Login:
         )
 
     def _check(self, application: AppRegistration, form: Mapping[str, str]) -> None:
-        """Raise what Entra answers unless a federated credential takes the assertion."""
+        """Raise Entra's error unless a federated credential accepts the assertion."""
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise _refused(
                 7000216,
@@ -199,7 +198,7 @@ def _match(credentials: Iterable[FederatedCredential], claims: Mapping[str, Any]
     if audience != EXCHANGE_AUDIENCE:
         raise _unmatched(700212, f"audience '{audience}'")
     if EXCHANGE_RESOURCE not in [credential.audience for credential in of_subject]:
-        # The code is as people report it, the words are not: the GUID or anything else will not do for Entra's own tokens.
+        # The code is as users report it, the text is not: for Entra's own tokens only the GUID works.
         raise _refused(700214, f"The audience of the federated credential must be '{EXCHANGE_RESOURCE}'.")
 
 
@@ -227,7 +226,7 @@ def _unmatched(code: int, what: str, more: str = "") -> ApiError:
 
 
 def _refused(code: int, message: str) -> ApiError:
-    """A client that is not who it says."""
+    """Return the error of a failed client authentication."""
     return _error(code, message, "invalid_client", 401)
 
 

@@ -1,16 +1,17 @@
-"""The query API of Log Analytics over what an app has logged, as far as its Application Insights component is queried.
+"""The query API of Log Analytics for one Application Insights component.
 
 Facts: https://github.com/Azure/azure-rest-api-specs,
-`specification/operationalinsights/data-plane/Microsoft.OperationalInsights/stable`: `v1` and `2022-10-27` (queries on a resource);
-https://learn.microsoft.com/azure/azure-monitor/logs/api: `azure-resource-queries`, `errors` and `response-format`;
-for time limits and names that are unknown `TROUBLESHOOTING.md` of azure-monitor-query.
-A query on a component uses the names of its own tables, `traces` and `requests`:
-https://learn.microsoft.com/azure/azure-monitor/app/convert-classic-resource#understand-log-queries.
-A message has 32,768 characters at most: https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#application-insights.
-The host's own lines: azure-webjobs-sdk, `FunctionExecutor` and `LoggerExtensions`.
+`specification/operationalinsights/data-plane/Microsoft.OperationalInsights/stable`: `v1` and `2022-10-27`
+(queries on a resource). https://learn.microsoft.com/azure/azure-monitor/logs/api: `azure-resource-queries`,
+`errors` and `response-format`. `TROUBLESHOOTING.md` of azure-monitor-query: time limits and unknown names.
+https://learn.microsoft.com/azure/azure-monitor/app/convert-classic-resource#understand-log-queries: the
+component's tables `traces` and `requests`.
+https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#application-insights: at most
+32,768 characters in a message. azure-webjobs-sdk, `FunctionExecutor` and `LoggerExtensions`: the host's own
+lines.
 
-What `kusto` does not know is a syntax error here, and a table without rows has no columns.
-Unrecorded: the text of a 429, and of the details of a partial result.
+Here, unsupported syntax is a syntax error, and a table without rows has no columns. Unrecorded: the text of a
+429, and the details of a partial result.
 """
 
 import json
@@ -35,13 +36,12 @@ _LEVELS = ("Trace", "Information", "Warning", "Error", "Critical")
 
 
 class Logs:
-    """What one Application Insights component has stored.
+    """The rows of one Application Insights component.
 
-    Attributes:
-        tables: rows by table, each with a `timestamp`.
-        delay: how long a row cannot be found yet.
-        most: rows that a query returns at most; what is left out makes its result partial.
-        has_tables: whether a query finds its tables, of which a new component has none; then a query fails.
+    `tables`: rows by table, each with a `timestamp`.
+    `delay`: time until a new row can be found.
+    `most`: the limit of rows in a result; more rows make it partial.
+    `has_tables`: False for a new component, whose queries fail.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Logs:
         invocation: str = "",
         instance: str = "instance-1",
     ) -> None:
-        """Store a log line, as the Functions host does: of a function, or of the host's own if `function` is empty."""
+        """Store a log line of a function, or of the host if `function` is empty."""
         severity = _SEVERITY[level]
         category = f"Function.{function}.User" if function else "Host.General"
         dimensions = {"Category": category, "InvocationId": invocation, "LogLevel": _LEVELS[severity]}
@@ -77,7 +77,7 @@ class Logs:
         ok: bool,
         instance: str = "instance-1",
     ) -> None:
-        """Store what an invocation leaves: its request, the app's lines (time, level, message), and the host's own around them."""
+        """Store an invocation: its request, the app's lines (time, level, message), and the host's own."""
         identifier, took = str(uuid.uuid4()), (ended - began) / timedelta(milliseconds=1)
         told = {"function": function, "invocation": identifier, "instance": instance}
         reason = f"(Reason='Timer fired at {began.isoformat()}', Id={identifier})"
@@ -91,7 +91,7 @@ class Logs:
         self._store("requests", began, row, {"InvocationId": identifier}, function, identifier, instance)
 
     def visible(self, now: datetime) -> dict[str, kusto.Rows]:
-        """The rows that can be found by now."""
+        """Return the rows that can be found at this time."""
         newest = now - self.delay
         return {
             name: [row for row in rows if row["timestamp"] <= newest] for name, rows in self.tables.items()
@@ -121,7 +121,7 @@ class Logs:
 
 
 class LogHandler(logging.Handler):
-    """Stores the app's log lines while it is added to a logger."""
+    """A logging handler that stores the app's log lines."""
 
     def __init__(self, logs: Logs) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class LogHandler(logging.Handler):
 
 
 class LogAnalytics:
-    """`api.loganalytics.io`: whoever may read a component's logs queries them."""
+    """`api.loganalytics.io`: queries for callers who can read the component's logs."""
 
     service = "logs"
     host = "api.loganalytics.io"
@@ -146,11 +146,11 @@ class LogAnalytics:
         self._logs: dict[str, Logs] = {}
 
     def of(self, component: Component) -> Logs:
-        """What this component has stored."""
+        """Return the logs of this component."""
         return self.at(component.id)
 
     def at(self, resource_id: str) -> Logs:
-        """What a component, or a Log Analytics workspace, has stored."""
+        """Return the logs of a component or of a Log Analytics workspace."""
         return self._logs.setdefault(resource_id.lower(), Logs())
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -189,7 +189,7 @@ class LogAnalytics:
         raise _error(404, "PathNotFoundError", "The requested path does not exist")
 
     def _allowed(self, request: web.Request, resource_id: str) -> Logs:
-        """The logs that a path names. Raises what is answered to somebody who may not read them."""
+        """Return the logs in the path, or raise the error of a caller without permission."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             text = "Authentication failed. The 'Authorization' header is missing."
@@ -219,19 +219,19 @@ class LogAnalytics:
 
 
 def throttled(seconds: int = 17) -> ApiError:
-    """What the API answers to somebody who has asked too much."""
+    """Return the error of a throttled caller."""
     error = _error(429, "ThrottledError", "There were too many requests, please try again later.")
     return ApiError(error.status, error.body, {"Retry-After": str(seconds)})
 
 
 def timed_out() -> ApiError:
-    """What the API answers when a query takes longer than its time limit."""
+    """Return the error of a query that exceeds its time limit."""
     inner = {"code": "GatewayTimeout", "message": "Unable to unzip response"}
     return _error(504, "GatewayTimeout", "Gateway timeout", inner)
 
 
 def _content(body: bytes) -> dict[str, Any] | None:
-    """The request's body; None if it is no JSON: then the answer is 200 and empty, as documented."""
+    """Return the request's body; None for invalid JSON, which gets an empty 200 as documented."""
     try:
         content = json.loads(body)
     except ValueError:
@@ -243,7 +243,7 @@ _DURATION = re.compile(r"P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.
 
 
 def _within(timespan: object, now: datetime) -> tuple[datetime, datetime]:
-    """The time that is queried: a duration up to now, `start/end`, or `start/duration`."""
+    """Return the queried time, from a duration up to now, `start/end`, or `start/duration`."""
     if timespan is None:
         return datetime.min.replace(tzinfo=UTC), now
     try:
@@ -279,7 +279,7 @@ _TYPES = ((bool, "bool"), (int, "long"), (float, "real"), (datetime, "datetime")
 
 
 def _type(values: list[object]) -> str:
-    """What Kusto calls the type of a column."""
+    """Return Kusto's type of a column."""
     known = next((value for value in values if value is not None), "")
     if isinstance(known, dict | list):
         return "dynamic"
@@ -288,7 +288,7 @@ def _type(values: list[object]) -> str:
 
 
 def _written(value: object) -> object:
-    """A value as it is sent: what is dynamic as a text of JSON."""
+    """Return a value as it is sent: a dynamic one as JSON text."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_written)
     if isinstance(value, datetime):

@@ -1,6 +1,6 @@
-"""What each host knows of its caller's secrets, so that a hostile one can send them back.
+"""The caller's secrets that each host has seen, which a hostile host can send back.
 
-Off by default: the observer keeps nothing of a body but its fields' names.
+Off by default: the observer keeps only the names of a body's fields.
 """
 
 import base64
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-# The secrets that the asked host knows, which the observer leaves with a request for the faults.
+# The secrets that the called host has seen; the observer leaves them with a request for the faults.
 KNOWN = web.RequestKey("KNOWN", tuple)
 
 _SENT = ("personal_access_token", "client_assertion", "subject_token", "client_secret")
@@ -19,7 +19,7 @@ _GIVEN = ("access_token", "secret")
 
 
 class Memory:
-    """Every secret that a host was sent or has given out, in the order in which it first saw them."""
+    """Every secret that a host has received or issued, in the order of first sight."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, None]] = {}
@@ -32,16 +32,16 @@ class Memory:
         return list(dict.fromkeys(secret for known in self._known.values() for secret in known))
 
     def given(self) -> list[str]:
-        """Those that a service has really issued: what a hostile one has made up is nobody's secret."""
+        """Return the secrets that a service has issued, without those that a hostile one invented."""
         return list(self._given)
 
     def note_request(self, host: str, request: web.Request, body: bytes) -> None:
-        """Remember the tokens, passwords, assertions and identity header in a request."""
+        """Remember the tokens, passwords, assertions and identity header of a request."""
         self._add(host, _in_headers(request.headers))
         self._add(host, _in_fields(_fields(request.content_type, body), _names(_SENT, host)))
 
     def note_answer(self, host: str, response: web.StreamResponse) -> None:
-        """Remember the token, or the vault's secret, in an answer."""
+        """Remember the token, or the vault's secret, of a response."""
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             given = list(_in_fields(_fields(response.content_type, response.body), _names(_GIVEN, host)))
             self._add(host, given)
@@ -52,7 +52,7 @@ class Memory:
 
 
 def _names(names: tuple[str, ...], host: str) -> tuple[str, ...]:
-    """What secrets are called; elsewhere than in a vault, a `value` is anything."""
+    """Return the names of secret fields; `value` is one only in a vault."""
     return (*names, "value") if host.endswith(".vault.azure.net") else names
 
 

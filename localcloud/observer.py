@@ -1,4 +1,4 @@
-"""Between the proxy and the services: records every request, and injects latency and faults."""
+"""The layer between proxy and services: records requests, and injects latency and faults."""
 
 import asyncio
 import functools
@@ -20,7 +20,7 @@ from localcloud.memory import KNOWN, Memory
 
 
 class Site(Protocol):
-    """What the cloud serves under one host name."""
+    """The services under one host name."""
 
     @property
     def service(self) -> str: ...
@@ -33,15 +33,14 @@ class Site(Protocol):
 
 @dataclass(slots=True)
 class Request:
-    """A request that arrived.
+    """A recorded request.
 
-    Attributes:
-        authorization: the scheme alone.
-        started: Unix seconds.
-        body_keys: the names of a JSON object's or a form's fields; nothing else is kept of a body, but
-        client_id: the identity or application that the query or the form names by this field.
-        principal: who called: an object id, for a workspace a client id; None if nobody signed in.
-        status: None until there is an answer, and for good if the answer was lost.
+    `authorization`: the scheme only.
+    `started`: Unix seconds.
+    `body_keys`: the field names of a JSON object or form.
+    `client_id`: the identity or application in this field of the query or form.
+    `principal`: the caller's object ID, or client ID in a workspace; None without authentication.
+    `status`: None until the response, or if that is lost.
     """
 
     index: int
@@ -60,12 +59,11 @@ class Request:
 
 @dataclass(slots=True)
 class Observer:
-    """The requests seen so far, and what is to go wrong with the next ones.
+    """The requests so far, and the faults of the next ones.
 
-    Attributes:
-        latency: seconds added to every answer.
-        on_request: called, in the cloud's thread, with each request that is there and not yet acted upon.
-        memory: the secrets that each host knows of its caller; None: nobody remembers any.
+    `latency`: seconds added to every response.
+    `on_request`: called, in the cloud's thread, with each request before it is handled.
+    `memory`: the secrets that each host has seen; None: they are not remembered.
     """
 
     latency: float = 0.0
@@ -75,13 +73,13 @@ class Observer:
     faults: list[Fault] = field(default_factory=list)
 
     def application(self, site: Site) -> web.Application:
-        """The site's handlers, observed."""
+        """Return the site's handlers with the observer around them."""
         app = web.Application(middlewares=[self._middleware(site)], client_max_size=64 * 2**20)
         app.add_routes(site.routes())
         return app
 
     def connect_fault(self, service: str, host: str) -> Connect | None:
-        """What is to go wrong with a connection to this host."""
+        """Return the fault of a connection to this host."""
         for fault in list(self.faults):
             if isinstance(fault.action, Connect) and fault.hits(service, host, "CONNECT", ""):
                 return fault.action
@@ -133,13 +131,13 @@ class Observer:
         return record
 
     def _remember(self, site: Site, request: web.Request, body: bytes) -> None:
-        """Note the secrets that it was sent, if it remembers any, for the faults."""
+        """Remember the secrets of a request, if enabled, for the faults."""
         if self.memory is not None:
             self.memory.note_request(site.host, request, body)
             request[KNOWN] = self.memory.of(site.host)
 
     async def _act(self, record: Request, request: web.Request, answer: Proceed) -> web.StreamResponse:
-        """The answer, with every fault that strikes around it; the first one injected is the outermost."""
+        """Return the response with every matching fault applied; the first injected one is outermost."""
         for fault in reversed(list(self.faults)):
             if isinstance(fault.action, Connect):
                 continue
@@ -150,10 +148,10 @@ class Observer:
 
 
 def _acknowledge(request: web.Request) -> None:
-    """Let TCP acknowledge the head of a request at once.
+    """Acknowledge the head of a request at once.
 
-    Towards a proxy urllib3 leaves Nagle's algorithm on, so that the body waits for this acknowledgement, which
-    Linux otherwise puts off for 40 ms: production, without a proxy, has no such delay.
+    Towards a proxy, urllib3 keeps Nagle's algorithm on, so the body waits for this acknowledgment. Linux
+    delays it by 40 ms, which does not happen in production without a proxy.
     """
     connection = request.transport and request.transport.get_extra_info("socket")
     if connection and hasattr(socket, "TCP_QUICKACK"):

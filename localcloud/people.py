@@ -1,6 +1,6 @@
-"""People: who administers things in the cloud, and is signed in to the Azure CLI.
+"""People who administer the cloud and are signed in to the Azure CLI.
 
-Facts: azure-cli's `azure.cli.core._profile`: what it keeps of an account.
+Facts: azure-cli's `azure.cli.core._profile`, for its record of an account.
 """
 
 import json
@@ -26,7 +26,7 @@ from localcloud.authority import (
 from localcloud.resource_manager import Subscription
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-"""The Azure CLI's own application id, which its tokens name."""
+"""The Azure CLI's application ID, which its tokens name."""
 
 RESOURCES = (
     DEVOPS_RESOURCE,
@@ -39,15 +39,14 @@ RESOURCES = (
 
 
 type Subscriptions = Callable[[str, str], Sequence[Subscription]]
-"""Those that somebody, by object ID, has a role in, in a tenant."""
+"""From object ID and tenant to the subscriptions in which that person has a role."""
 
 
 class Person:
-    """Somebody with an account in Entra; nothing lets her in anywhere yet.
+    """A user in Entra; a new one has no permissions.
 
-    Attributes:
-        tenant_id: where her account is.
-        token_lifetime: seconds that a newly issued token lives.
+    `tenant_id`: the home tenant.
+    `token_lifetime`: seconds that a new token is valid.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Person:
         self._subscriptions = subscriptions
 
     def token(self, resource: str, tenant_id: str | None = None) -> str:
-        """A token for this resource, as the Azure CLI gets it; of another tenant, as the guest that she is there."""
+        """Return a token for this resource as the Azure CLI gets it; in another tenant, for the guest user."""
         tenant = tenant_id or self.tenant_id
         claims = {"oid": self.object_id, "sub": self.object_id, "tid": tenant, "upn": self.user_name}
         claims |= {"appid": AZURE_CLI, "idtyp": "user"}
@@ -80,15 +79,14 @@ class Person:
         only: Sequence[str] = RESOURCES,
         subscription: str | None = None,
     ) -> Path:
-        """Write a stand-in for `az` into a directory, as somebody has left it after `az login`; the directory, to be put on PATH.
+        """Write a stand-in for `az`, signed in as this person, and return its directory for PATH.
 
-        It knows `az account get-access-token`, `show` and `list`, and nothing else.
+        It supports `az account get-access-token`, `show` and `list`.
 
-        Args:
-            place: the directory, made if need be.
-            tenants: others than her own that she may have tokens of.
-            only: the resources that there are tokens for.
-            subscription: the name of the one that `az account set` has chosen; else the first in which she has a role.
+        `place`: the directory, created if missing.
+        `tenants`: further tenants with tokens.
+        `only`: the resources with tokens.
+        `subscription`: the name of the selected one. The default is the first in which the person has a role.
         """
         place.mkdir(parents=True, exist_ok=True)
         ends = int(time.time() + self.token_lifetime)
@@ -119,7 +117,7 @@ class Person:
         return place
 
     def _accounts(self, tenants: Sequence[str], chosen: str | None) -> list[dict[str, Any]]:
-        """What the Azure CLI keeps of each subscription; without one it keeps the tenant in its place."""
+        """Return the Azure CLI's records of subscriptions; without one it records the tenant."""
         owned = self._subscriptions or (lambda *_: ())
         places = (self.tenant_id, *tenants)
         found = [
@@ -146,7 +144,7 @@ class Person:
 
 
 def laptop(environ: dict[str, str], az: Path) -> dict[str, str]:
-    """The environment of a laptop where `Person.sign_in` has left its `az`: there is no managed identity."""
+    """Return the environment of a laptop with the `az` of `Person.sign_in`, without managed identity."""
     kept = {
         name: value for name, value in environ.items() if name not in {"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
     }

@@ -1,4 +1,4 @@
-"""What `python -m localcloud` adds to the small fleet, what it says of it, and what there is to try."""
+"""The extras of `python -m localcloud`: more content for the small fleet, and texts about it."""
 
 import difflib
 import json
@@ -21,22 +21,20 @@ from localcloud.people import Person
 TAG, BRANCH = "v1.0.0", "next"
 PERSON = "you@contoso.com"
 SIGN_IN_S = 86_400.0
-"""Seconds that tokens of whoever plays live: nobody signs in again."""
+"""Seconds that a user's tokens are valid: a day, without a new sign-in."""
 SERVICES = ("identity", "keyvault", "devops")
 FAULTS = {**NAMED, **refusals.DATABRICKS, **refusals.DEVOPS}
-"""Every fault that can be asked for by its name."""
+"""The faults that `--fault` can name."""
 
 SHOWN = 20
 """Workspaces whose contents are listed."""
 
 
 def furnish(fleet: Fleet, *, edits: bool = False, secret_ends: float | None = None) -> Fleet:
-    """Give it branches, tags and something to do: a folder on each kind of ref, and `main` a commit ahead of them.
+    """Add branches, tags and work: a folder on each kind of ref, and a new commit on `main`.
 
-    Args:
-        fleet: as it was seeded.
-        edits: the first workspace has uncommitted edits, in the way of that commit.
-        secret_ends: days until the OAuth secret ends; negative: since it ended.
+    `edits`: the first workspace has uncommitted changes that conflict with that commit.
+    `secret_ends`: days until the OAuth secret expires; negative: since it expired.
     """
     etl, reports = fleet.repositories
     first = fleet.workspaces[0]
@@ -46,7 +44,7 @@ def furnish(fleet: Fleet, *, edits: bool = False, secret_ends: float | None = No
     first.add_folder("/Repos/etl/next", etl, branch=BRANCH)
     first.add_folder("/Repos/etl/release", etl)
     if edits and (folder := first.folder("/Repos/etl/prod")):
-        folder.edit("jobs/load.py", "print('load, with a fix that nobody has committed')\n")
+        folder.edit("jobs/load.py", "print('load, with an uncommitted fix')\n")
     etl.commit({"jobs/load.py": "print('load, faster')\n"}, message="Load faster")
     if secret_ends is not None:
         end_secret(fleet, secret_ends)
@@ -61,7 +59,7 @@ def furnish(fleet: Fleet, *, edits: bool = False, secret_ends: float | None = No
 
 
 def admin(cloud: Cloud, fleet: Fleet) -> Person:
-    """Who plays: an administrator of all of it, of a secret that is the principal's own, too, so that it can be rotated."""
+    """Return an admin of the whole fleet, whose OAuth secret can be rotated."""
     you = cloud.person(PERSON.partition("@")[0])
     cloud.devops.organization(ORGANIZATION).add_administrator(you.object_id)
     cloud.account.admins.add(you.object_id)
@@ -75,22 +73,22 @@ def admin(cloud: Cloud, fleet: Fleet) -> Person:
 
 
 def end_secret(fleet: Fleet, days: float) -> None:
-    """Let the OAuth secret end in so many days; negative: so many days ago."""
+    """Set the OAuth secret's expiration date to this many days from now."""
     fleet.vault.set(SECRET_NAME, SECRET, expires_on=datetime.now(UTC) + timedelta(days=days))
 
 
 def named(name: str) -> str:
-    """The name of a fault that somebody means: `accepts-and-hangs` is `accepts and hangs`.
+    """Return the name of a fault: `accepts-and-hangs` is `accepts and hangs`.
 
     Raises:
-        ValueError: there is no such fault; says which is near.
+        ValueError: the fault is unknown; the message suggests a similar one.
     """
     known = {_letters(known): known for known in FAULTS}
     if _letters(name) in known:
         return known[_letters(name)]
     near = difflib.get_close_matches(_letters(name), known, 1)
     mean = f"did you mean {known[near[0]]!r}? " if near else ""
-    raise ValueError(f"there is no fault {name!r}; {mean}--fault list has all.")
+    raise ValueError(f"unknown fault {name!r}; {mean}--fault list shows all.")
 
 
 def _letters(name: str) -> str:
@@ -98,32 +96,34 @@ def _letters(name: str) -> str:
 
 
 def fault(fleet: Fleet, name: str, place: str | None) -> Fault:
-    """The fault of this name, where it is wanted; else in every workspace, or in Azure DevOps if only that has it.
+    """Return the fault of this name at this place.
+
+    The default place is every workspace, or Azure DevOps for its own faults.
 
     Raises:
-        ValueError: there is no such place, or it cannot be there.
+        ValueError: the place is unknown, or cannot have this fault.
     """
     action = FAULTS[name]()
     if place is None and name in refusals.DEVOPS:
         place = "devops"
     if (name in refusals.DATABRICKS and place in SERVICES) or (name in refusals.DEVOPS and place != "devops"):
-        raise ValueError(f"{name!r} is not what {place} answers.")
+        raise ValueError(f"{place} cannot have the fault {name!r}.")
     if place is None:
         return Fault(action, service="databricks")
     if place in fleet.by_name:
         return Fault(action, host=fleet.by_name[place].host)
     if place not in SERVICES:
         places = [*list(fleet.by_name)[:3], *(["…"] if len(fleet.by_name) > 3 else []), *SERVICES]  # noqa: PLR2004
-        raise ValueError(f"there is no place {place!r}, only {', '.join(places)}.")
+        raise ValueError(f"unknown place {place!r}; use one of {', '.join(places)}.")
     if place == "identity" and isinstance(action, Connect):
-        raise ValueError(f"the identity endpoint is plain http on this machine: nothing there {name}.")
-    # The workspaces' own Git is not the app's: of Azure DevOps, its REST API goes wrong.
+        raise ValueError(f"the identity endpoint uses plain HTTP, so it cannot have the fault {name!r}.")
+    # A workspace runs git, not the app; the app uses Azure DevOps' REST API only.
     rest = place == "devops" and not isinstance(action, Connect)
     return Fault(action, service=place, route="/_apis/" if rest else None)
 
 
 def contents(fleet: Fleet) -> Iterator[str]:
-    """What is in the cloud, line by line."""
+    """Yield the contents of the cloud, line by line."""
     wanted = {
         entry["name"]: [folder["path"] if isinstance(folder, dict) else folder for folder in entry["folders"]]
         for entry in json.loads(fleet.settings["WORKSPACES"])
@@ -135,10 +135,12 @@ def contents(fleet: Fleet) -> Iterator[str]:
         for folder in sorted(workspace.folders, key=lambda folder: folder.path):
             yield f"    {folder.path:<20} {_state(folder, fleet)}"
         yield from (
-            f"    {path:<20} missing: a run clones it" for path in wanted[name] if not workspace.folder(path)
+            f"    {path:<20} missing; the next run clones it"
+            for path in wanted[name]
+            if not workspace.folder(path)
         )
     if len(fleet.workspaces) > SHOWN:
-        yield f"  and {len(fleet.workspaces) - SHOWN} more like the last"
+        yield f"  and {len(fleet.workspaces) - SHOWN} more"
     yield "Repositories"
     for repository in fleet.repositories:
         yield f"  {repository.url}"
@@ -152,29 +154,29 @@ def contents(fleet: Fleet) -> Iterator[str]:
 def _state(folder: Folder, fleet: Fleet) -> str:
     repository = next(known for known in fleet.repositories if known.url == folder.url)
     tags = [name for name, commit in _refs(repository, "refs/tags/").items() if commit == folder.head]
-    at = f"branch {folder.branch}" if folder.branch else f"tag {tags[0]}" if tags else "no branch"
-    return f"{at:<13} {folder.head[:8]}{'  with uncommitted edits' if folder.dirty else ''}"
+    at = f"branch {folder.branch}" if folder.branch else f"tag {tags[0]}" if tags else "detached HEAD"
+    return f"{at:<13} {folder.head[:8]}{'  with uncommitted changes' if folder.dirty else ''}"
 
 
 def _refs(repository: Repository, place: str) -> dict[str, str]:
-    """The branches or tags, each with its commit."""
+    """Return the branches or tags with their commits."""
     refs = repository.refs().items()
     return {name.removeprefix(place): peeled or oid for name, (oid, peeled) in refs if name.startswith(place)}
 
 
 def _end(end: datetime | None) -> str:
     if end is None:
-        return "does not end"
+        return "does not expire"
     days = (end - datetime.now(UTC)) / timedelta(days=1)
     when = f"{end:%Y-%m-%d %H:%M} UTC"
-    return f"ended {when}, {-days:.0f} days ago" if days < 0 else f"ends {when}, in {days:.0f} days"
+    return f"expired {when}, {-days:.0f} days ago" if days < 0 else f"expires {when}, in {days:.0f} days"
 
 
 def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
-    """How all workspaces answer: as ever, but for what is asked for as `name=value`.
+    """Return the variant of all workspaces: the defaults, changed by each `name=value`.
 
     Raises:
-        ValueError: there is no such variant; says which there are.
+        ValueError: the name or value is unknown; the message lists the known ones.
     """
     wanted = Variant()
     for text in ([f"git_folders={git_folders}"] if git_folders else []) + list(settings):
@@ -183,13 +185,13 @@ def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
 
 
 def exports(variables: Mapping[str, str], az: Path) -> Iterator[str]:
-    """The lines that a shell takes; the stand-in for `az` comes first on its PATH."""
+    """Yield lines for a shell; the stand-in for `az` comes first on its PATH."""
     yield from (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
     yield f'export PATH={shlex.quote(str(az))}:"$PATH"'
 
 
 def commands(settings: Path | None, app: str) -> Iterator[str]:
-    """What to try: with the list, then with the deployed app of this name, to which only a file can be deployed."""
+    """Yield commands to try: with the list, then with the deployed app, which needs a file."""
     options = f" --settings {shlex.quote(str(settings))}" if settings else ""
     tried = [f"{command}{options}" for command in ("check", "plan", "run", "onboard", "rotate")]
     tried += [f"deploy {shlex.quote(str(settings))} --app {app}"] if settings else []
@@ -197,17 +199,18 @@ def commands(settings: Path | None, app: str) -> Iterator[str]:
 
 
 def deployed(fleet: Fleet) -> Iterator[str]:
-    """What is in Azure, line by line."""
+    """Yield the resources in Azure, line by line."""
     app = fleet.app
     yield f"Azure, subscription {app.group.subscription.name}, resource group {app.group.name}"
-    state = "with this list" if app.settings.get("WORKSPACES") else "without a list yet, and paused"
+    state = "with this list" if app.settings.get("WORKSPACES") else "without a list, paused"
     yield f"  function app {app.name}, {state}"
 
 
 def pushing(cloud: Cloud, repository: Repository) -> Iterator[str]:
-    """Commands that clone, commit and push as a person who may: with a token, the proxy and its authority.
+    """Yield commands that clone, commit and push as a person with permission to push.
 
-    All of it is kept in the clone, which goes with the cloud, and no credential helper hears of it.
+    Token, proxy and authority are stored in the clone only, which is deleted with the cloud. No credential
+    helper sees them.
     """
     cloud.devops.organization(ORGANIZATION).add_member(PERSON, contributor=True)
     environment = cloud.environment()
@@ -218,7 +221,7 @@ def pushing(cloud: Cloud, repository: Repository) -> Iterator[str]:
     }
     settings = " ".join(f"-c {shlex.quote(f'{key}={value}')}" for key, value in options.items())
     clone = shlex.quote(str(cloud.directory / repository.name))
-    yield "unset GIT_SSL_CAINFO"  # which would win over the clone's own
+    yield "unset GIT_SSL_CAINFO"  # it would override the clone's own
     yield f"git clone {settings} {repository.url} {clone}"
     yield f"cd {clone}"
     yield """echo "print('load, fastest')" > jobs/load.py"""

@@ -1,4 +1,4 @@
-"""The CONNECT proxy: production host names end here, on loopback, with certificates of the cloud's own."""
+"""The CONNECT proxy: serves production host names on loopback, with the cloud's certificates."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ from localcloud.observer import Observer, Site
 
 HTTPS = "443"
 DRIP_INTERVAL = 0.02
-"""Seconds between two bytes of a proxy that drips."""
+"""Seconds between two bytes of a proxy with the fault `drip`."""
 
 type ProxyTls = Literal["same authority", "own authority"]
-"""Who has signed the certificate of a proxy that is itself reached over TLS; the bundle trusts both."""
+"""The signer of a TLS proxy's own certificate; the bundle trusts both."""
 
 
 class Certificates:
-    """TLS contexts with certificates of an authority that lives as long as the cloud.
+    """TLS contexts with certificates of the cloud's authority.
 
     One for each parent domain, as in production: a thousand workspaces share twenty certificates.
     """
@@ -35,19 +35,19 @@ class Certificates:
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
 
     def write_bundle(self, path: Path) -> None:
-        """Write what a client has to trust."""
+        """Write the certificates that a client must trust."""
         self._authority.cert_pem.write_to_path(str(path))
         self._proxy_authority.cert_pem.write_to_path(str(path), append=True)
 
     def proxy_context(self, tls: ProxyTls) -> ssl.SSLContext:
-        """For the proxy's own certificate."""
+        """Return a context with the proxy's own certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority = self._authority if tls == "same authority" else self._proxy_authority
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         return context
 
     def write_certificate(self, directory: Path, *hosts: str) -> tuple[Path, Path]:
-        """Write a certificate for these hosts and its key, for a server that is a program of its own."""
+        """Write a certificate for these hosts and its key, for a server in another process."""
         leaf = self._authority.issue_cert(*hosts)
         certificate, key = directory / "certificate.pem", directory / "key.pem"
         leaf.cert_chain_pems[0].write_to_path(str(certificate))
@@ -55,7 +55,7 @@ class Certificates:
         return certificate, key
 
     def trust(self) -> ssl.SSLContext:
-        """For a client of such a server."""
+        """Return a context for a client of such a server."""
         context = ssl.create_default_context()
         self._authority.configure_trust(context)
         return context
@@ -91,7 +91,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int, tls: ProxyTls | None = None) -> int:
-        """Listen on loopback, in the clear or over TLS, and return the port (a free one for 0)."""
+        """Listen on loopback, with TLS if given, and return the port (a free one for 0)."""
         loop = asyncio.get_running_loop()
         context = self._certificates.proxy_context(tls) if tls else None
         self._server = await loop.create_server(
@@ -101,7 +101,7 @@ class Proxy:
         return address[1]
 
     async def close(self) -> None:
-        """Stop listening and drop every connection, whatever its handler is doing."""
+        """Stop listening and drop every connection, without waiting for handlers."""
         if self._server is not None:
             self._server.close()
             await _cancelled(self._tunnels)
@@ -133,7 +133,7 @@ class Proxy:
             await self._serve(client, await self._runner(site), self._context(host, fault))
 
     async def _serve(self, client: "_Client", runner: web.AppRunner, context: ssl.SSLContext) -> None:
-        """Hand the connection, once TLS is up, to the site's HTTP server."""
+        """Pass the connection, after the TLS handshake, to the site's HTTP server."""
         early = _Early()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
@@ -153,15 +153,15 @@ class Proxy:
 
 
 async def serving(site: Site, observer: Observer) -> web.AppRunner:
-    """A site's HTTP server, which closes without waiting for its handlers."""
+    """Return a site's HTTP server, which closes without waiting for its handlers."""
     runner = web.AppRunner(observer.application(site), access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     return runner
 
 
 async def ended(runner: web.AppRunner) -> None:
-    """Close a site's HTTP server. A handler that ends just when aiohttp stops waiting for it is no failure."""
-    with contextlib.suppress(asyncio.InvalidStateError):  # it answers a future that is cancelled already
+    """Close a site's HTTP server. A handler might finish just when aiohttp stops waiting for it."""
+    with contextlib.suppress(asyncio.InvalidStateError):  # aiohttp sets the result of a canceled future
         await runner.cleanup()
 
 
@@ -188,7 +188,7 @@ class _Client(asyncio.Protocol):
         self.transport.close()
 
     async def drip(self) -> None:
-        """Answer without end, until the client gives up."""
+        """Send bytes without end, until the client gives up."""
         self.transport.write(b"HTTP/1.1 200 Connection established\r\nX-Slow: ")
         while not self.transport.is_closing():
             self.transport.write(b".")
@@ -196,7 +196,7 @@ class _Client(asyncio.Protocol):
 
 
 class _Early(asyncio.Protocol):
-    """Keeps what arrives together with the end of the TLS handshake, before the HTTP server is attached."""
+    """A buffer for data between the TLS handshake and the start of the HTTP server."""
 
     def __init__(self) -> None:
         self._data = b""

@@ -1,8 +1,9 @@
-"""An instance of the app with its host, for its queues, and its timers if asked: `python -m localcloud.queue_worker APP [--timers]`.
+"""An instance of the app with its host, for queues and, with `--timers`, for timers.
 
-It works as long as its stdin is open, then ends what it has begun. Killed, it leaves its messages to others, once they are
-visible again. On stdout it says, a JSON object a line: `ready`, the steps of each message (`localcloud.listener.Step`), each call of a
-timer as `fired`, and what the app logs, as `log`. An error that would end the host ends it with 1, timers included.
+`python -m localcloud.queue_worker APP [--timers]` works until its stdin closes, then finishes the messages in
+progress. If it is killed, other instances get its messages when they become visible. It prints a JSON object
+per line: `ready`, the steps of each message (`localcloud.listener.Step`), each call of a timer as `fired`,
+and the app's log lines as `log`. An error that would end the host ends it, timers included, with exit code 1.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def _say_step(step: Step) -> None:
 
 
 class _Handler(logging.Handler):
-    """What the worker would send to the host; not what Azure's libraries say, which are the host's too here."""
+    """A handler for the worker's own log lines; Azure's libraries belong to the host here."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not record.name.startswith("azure"):
@@ -41,7 +42,7 @@ class _Handler(logging.Handler):
 
 
 async def _fire(worker: Worker, function: str, stop: asyncio.Event, options: QueueOptions) -> None:
-    """Call a timer's function by its schedule, as the instance does that has the timer's lock."""
+    """Call a timer's function on schedule, like the instance that has the timer's lock."""
     bindings = worker.bindings[function]
     setting = next(each["schedule"] for each in bindings if each["type"] == "timerTrigger").strip("%")
     timer = Timer(os.environ[setting], datetime.now(UTC))

@@ -1,11 +1,13 @@
-"""What the Functions host knows of storage queues: its options, its connection, and how it sends what a function has put out.
+"""The Functions host's storage queues: options, connection, and output bindings.
 
-Facts: https://github.com/Azure/azure-sdk-for-net, sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared:
-Queues/QueuesOptions.cs; StorageQueueExtensions.cs: a queue is created when a message does not find it.
-https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
-https://github.com/Azure/azure-functions-host, src/WebJobs.Script: Description/Workers/WorkerFunctionInvoker.cs binds outputs after
-the function has succeeded; Binding/FunctionBinding.cs makes each element of a list a message, and sends them one after the other: if
-one cannot be sent, the invocation fails, and those before it stay sent.
+Facts: https://github.com/Azure/azure-sdk-for-net,
+sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Common/src/Shared: Queues/QueuesOptions.cs;
+StorageQueueExtensions.cs (a missing queue is created for a message).
+https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection.
+https://github.com/Azure/azure-functions-host, src/WebJobs.Script:
+Description/Workers/WorkerFunctionInvoker.cs binds outputs after the function has succeeded.
+Binding/FunctionBinding.cs sends the elements of a list as messages, one by one. If one fails, the invocation
+fails, and the previous messages stay sent.
 """
 
 import base64
@@ -33,7 +35,7 @@ class QueueOptions:
     """`extensions.queues` of host.json, times in seconds.
 
     Raises:
-        ValueError: the host would not start with these.
+        ValueError: the host does not start with these options.
     """
 
     batch_size: int = 16
@@ -44,7 +46,7 @@ class QueueOptions:
     message_encoding: Literal["base64", "none"] = "base64"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch_size <= 32:  # noqa: PLR2004  # what the queue gives at once
+        if not 1 <= self.batch_size <= 32:  # noqa: PLR2004  # the limit of one read
             raise ValueError(f"batchSize must be between 1 and 32: {self.batch_size}")
         if self.max_dequeue_count < 1 or self.new_batch_threshold < -1:
             raise ValueError("maxDequeueCount must be at least 1, newBatchThreshold at least 0")
@@ -53,12 +55,12 @@ class QueueOptions:
 
     @property
     def threshold(self) -> int:
-        """The next batch is got when no more than so many are being worked on; on one core, if not set."""
+        """The next batch is read when at most this many messages are in progress; the default is for one core."""
         return self.batch_size // 2 if self.new_batch_threshold == -1 else self.new_batch_threshold
 
     @classmethod
     def read(cls, host_json: Path) -> Self:
-        """The options of this file, which need not be there."""
+        """Return the options of this file, or the defaults if it does not exist."""
         settings = json.loads(host_json.read_text()) if host_json.exists() else {}
         queues: dict[str, Any] = settings.get("extensions", {}).get("queues", {})
         known: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -73,7 +75,10 @@ class QueueOptions:
 
 
 def connected(settings: Mapping[str, str], connection: str = "AzureWebJobsStorage") -> QueueServiceClient:
-    """The queues of a connection's app settings, as the host reads them: a connection string, or an account's name or address."""
+    """Return the client of a connection in the app settings, as the host reads it.
+
+    The settings have a connection string, or an account's name or URL.
+    """
     if connection in settings:
         return QueueServiceClient.from_connection_string(settings[connection], **_RETRY)
     url = settings.get(f"{connection}__queueServiceUri")
@@ -83,13 +88,13 @@ def connected(settings: Mapping[str, str], connection: str = "AzureWebJobsStorag
 
 
 _RETRY: dict[str, Any] = {"retry_total": 5, "initial_backoff": 0.8, "increment_base": 2}
-"""The host's SDK calls again five times after a 5xx answer or a lost connection, after 0.8 s at first."""
+"""The host's SDK retries five times after a 5xx response or a lost connection, first after 0.8 s."""
 
 
 def send_outputs(
     service: QueueServiceClient, bindings: list[dict[str, Any]], outcome: Outcome, options: QueueOptions
 ) -> int:
-    """Send what a function has put out to its queue bindings, if it has succeeded: how many messages."""
+    """Send the outputs of a successful function, and return the number of messages."""
     count = 0
     for binding in bindings if outcome.ok else ():
         if binding["type"] == "queue" and binding["name"] in outcome.outputs:
@@ -100,7 +105,7 @@ def send_outputs(
 
 
 def send(queue: QueueClient, content: str) -> None:
-    """Send a message, and create the queue if need be."""
+    """Send a message, and create a missing queue."""
     try:
         queue.send_message(content)
     except ResourceNotFoundError as error:
@@ -111,7 +116,7 @@ def send(queue: QueueClient, content: str) -> None:
 
 
 def _messages(value: object) -> list[str]:
-    """Each element of a list is a message, whether the list is one or a text that is one in JSON; anything else is one message."""
+    """Split a list, or a JSON text of one, into messages; any other value is one message."""
     if isinstance(value, str) and value.strip().startswith(("[", "{")):
         with contextlib.suppress(ValueError):
             value = json.loads(value)
@@ -124,7 +129,10 @@ def encoded(text: str, options: QueueOptions) -> str:
 
 
 def decoded(content: str, options: QueueOptions) -> str | None:
-    """The text of a message, None if it is not in base64 and should be. As .NET does, it passes over blanks and line breaks in base64."""
+    """Return a message's text, or None for invalid base64.
+
+    Blanks and line breaks in base64 are ignored, as in .NET.
+    """
     if options.message_encoding == "none":
         return content
     try:
@@ -134,7 +142,7 @@ def decoded(content: str, options: QueueOptions) -> str | None:
 
 
 def code(error: HttpResponseError) -> str:
-    """Which error the service has answered."""
+    """Return the error code of a service."""
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code))
 

@@ -1,7 +1,8 @@
-"""Refusals that Databricks, Azure DevOps, Azure Resource Manager and Log Analytics were seen to answer, as faults by name.
+"""Recorded refusals of services, as faults by name.
 
-What the services of the cloud answer by themselves is not here. Facts: https://github.com/databricks/databricks-sdk-go, `apierr`;
-https://learn.microsoft.com/azure/databricks/repos/errors-troubleshooting; and the recordings of
+Excluded are those that the emulator's services produce by themselves. Facts:
+https://github.com/databricks/databricks-sdk-go, `apierr`;
+https://learn.microsoft.com/azure/databricks/repos/errors-troubleshooting; recordings of
 https://github.com/Azure/azure-devops-cli-extension
 """
 
@@ -25,9 +26,9 @@ _INCONSISTENT = "There was a problem with deleting folders. The repo could be in
 
 
 def network_refused(form: Literal["json", "text", "html"] = "json") -> Action:
-    """What a workspace answers to every call from a network that it is closed to, with right credentials too.
+    """Return a workspace's response to a blocked network, even with valid credentials.
 
-    Unrecorded: that it can be a page.
+    Unrecorded: that it can be an HTML page.
     """
 
     async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
@@ -44,7 +45,7 @@ def network_refused(form: Literal["json", "text", "html"] = "json") -> Action:
 
 
 def no_controller() -> Action:
-    """What Azure DevOps answers for a path that leads to no API of its."""
+    """Return Azure DevOps' response to a path without an API."""
 
     async def act(request: web.Request, _: Proceed) -> web.StreamResponse:
         return errors.no_controller(request.path)
@@ -75,7 +76,7 @@ DATABRICKS: Mapping[str, Callable[[], Action]] = {
     "leaves a clone incomplete": _databricks(400, "BAD_REQUEST", _INCOMPLETE),  # unrecorded: the code
     "is inconsistent after deleting": _databricks(400, "BAD_REQUEST", _INCONSISTENT),  # unrecorded: the code
 }
-"""Of a workspace, by names that complete "a workspace that …"."""
+"""Faults of a workspace, by names that complete "a workspace that …"."""
 
 DEVOPS: Mapping[str, Callable[[], Action]] = {
     "answers 401 and nothing": lambda: status(401, headers=_BASIC),
@@ -88,7 +89,7 @@ DEVOPS: Mapping[str, Callable[[], Action]] = {
         500, headers=errors.service_error("TF400733: The request has been canceled.")
     ),
 }
-"""Of Azure DevOps, by names that complete "an Azure DevOps that …"."""
+"""Faults of Azure DevOps, by names that complete "an Azure DevOps that …"."""
 
 RESOURCE_MANAGER: Mapping[str, Callable[[], Action]] = {
     "throttles for 17 seconds": lambda: _error(resource_manager.throttled(17)),
@@ -96,11 +97,11 @@ RESOURCE_MANAGER: Mapping[str, Callable[[], Action]] = {
     "has another operation in progress": lambda: _error(resource_manager.in_progress()),
     "has another operation in progress, as 429": lambda: _error(resource_manager.in_progress(429)),
 }
-"""Of Azure Resource Manager, by names that complete "a Resource Manager that …"."""
+"""Faults of Azure Resource Manager, by names that complete "a Resource Manager that …"."""
 
 LOGS: Mapping[str, Callable[[], Action]] = {
     "throttles for 17 seconds": lambda: _error(logs.throttled(17)),
     "throttles for an hour": lambda: _error(logs.throttled(3600)),
     "lets a query time out": lambda: _error(logs.timed_out()),
 }
-"""Of Log Analytics, by names that complete "logs that …"."""
+"""Faults of Log Analytics, by names that complete "logs that …"."""

@@ -1,21 +1,27 @@
-"""Azure Resource Manager, as far as it is needed to find a function app and to read and set what belongs to it.
+"""Azure Resource Manager: finds a function app, and reads and changes its settings and alert rules.
 
 Facts: https://github.com/Azure/azure-rest-api-specs, `specification/`, below `resource-manager/`:
-`resources/…/Microsoft.Resources/subscriptions/stable/2022-12-01`: `GET /subscriptions` lists those of the token's tenant;
-`web/…/Microsoft.Web/AppService/stable/2025-03-01/WebApps.json`: saving app settings replaces all of them, without `etag` and `If-Match`;
-`monitor/…/Microsoft.Insights/Insights/stable/2026-03-01/scheduledQueryRule_API.json`: the IDs of rules are in small letters;
-`applicationinsights/…/Microsoft.Insights/stable/2020-02-02/components_API.json`.
-Whatever else has been put into a resource group is only read, by its ID, in a list with its siblings, or in one of all below (`_STORED`):
-`resources/…/Microsoft.Resources/deployments` (`exportTemplate` returns the template), `…/Microsoft.Authorization/…/locks.json`,
-`authorization/…/stable/2022-04-01/authorization-RoleAssignmentsCalls.json` (`principalId eq` finds those at, above and below the scope).
-Roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
-Refusals: azure-sdk-for-python#38382 (another tenant), Azure/apiops#671 (a token that has expired), vscode-azurefunctions#3830 (no
-permission), azure-cli#30992 (no resource), azure-powershell#10638 (no resource group), azure-sdk-for-java#1827 (another operation is in
-progress: App Service's own errors begin with capital letters) and Partner-Smart-Office#1 (the same as 429).
+`resources/…/Microsoft.Resources/subscriptions/stable/2022-12-01`: `GET /subscriptions` lists those of the
+token's tenant. `web/…/Microsoft.Web/AppService/stable/2025-03-01/WebApps.json`: saving app settings replaces
+all of them, without `etag` and `If-Match`.
+`monitor/…/Microsoft.Insights/Insights/stable/2026-03-01/scheduledQueryRule_API.json`: the IDs of rules are
+lowercase. `applicationinsights/…/Microsoft.Insights/stable/2020-02-02/components_API.json`.
 
-Not compared with the specification: that a list has what the caller may read and no more, where a role is assigned further down; the
-actions of Website Contributor and of the monitoring roles; functions, publishing policies, storage accounts, vaults, log workspaces,
-private endpoints and action groups, which have the properties that infra/ gives them.
+Other resources (`_STORED`) can only be read: by ID, in a list of siblings, or in a list of everything below.
+`resources/…/Microsoft.Resources/deployments`: `exportTemplate` returns the template.
+`…/Microsoft.Authorization/…/locks.json`.
+`authorization/…/stable/2022-04-01/authorization-RoleAssignmentsCalls.json`: `principalId eq` finds
+assignments at, above and below the scope. Roles:
+https://learn.microsoft.com/azure/role-based-access-control/built-in-roles.
+
+Refusals: azure-sdk-for-python#38382 (another tenant), Azure/apiops#671 (expired token),
+vscode-azurefunctions#3830 (no permission), azure-cli#30992 (no resource), azure-powershell#10638 (no resource
+group). Another operation in progress: azure-sdk-for-java#1827 (App Service's own errors have capitalized
+fields) and Partner-Smart-Office#1 (the same as 429).
+
+Not compared with the specification: Lists for a caller whose role is assigned further down, and the actions of
+Website Contributor and the monitoring roles. Also functions, publishing policies, storage accounts, vaults, log
+workspaces, private endpoints and action groups: They have the properties that infra/ sets.
 """
 
 import fnmatch
@@ -57,7 +63,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "Monitoring Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
     "Log Analytics Reader": ("*/read", "Microsoft.OperationalInsights/workspaces/search/action"),
 }
-"""What each built-in role may, as far as it is asked for: Website Contributor reads no alert rules, and Reader no app settings."""
+"""Actions of built-in roles. Website Contributor cannot read alert rules, Reader no app settings."""
 
 _VERSIONS = {
     "subscriptions": ("2019-11-01", "2020-01-01", "2021-01-01", "2022-12-01"),
@@ -78,12 +84,12 @@ _STORED = {
     "Microsoft.Network/privateEndpoints": ("2025-05-01",),
     "Microsoft.Insights/actionGroups": ("2023-01-01",),
 }
-"""The versions that are known of each further type; what is stored of another type is not found."""
+"""Known API versions of each further type; resources of other types are not found."""
 _LOCATION = "westeurope"
 
 
 class Scope:
-    """Where roles are assigned: a subscription, a resource group or a resource. A role holds for what is below, too."""
+    """A scope for role assignments: subscription, resource group or resource. Roles are inherited."""
 
     def __init__(self, scope_id: str, parent: "Scope | None" = None) -> None:
         self.id = scope_id
@@ -91,40 +97,39 @@ class Scope:
         self._roles: dict[str, set[str]] = {}
 
     def assign(self, object_id: str, *roles: str) -> None:
-        """Assign built-in roles of `ROLES` to somebody."""
+        """Assign built-in roles of `ROLES` to a principal."""
         for role in roles:
-            ROLES[role]  # a KeyError: there is no such role here
+            ROLES[role]  # raises KeyError for an unknown role
             self._roles.setdefault(object_id, set()).add(role)
 
     def unassign(self, object_id: str) -> None:
-        """Take away every role that was assigned here."""
+        """Remove all role assignments of a principal at this scope."""
         self._roles.pop(object_id, None)
 
     def roles(self, object_id: str) -> set[str]:
-        """Those that somebody has here, from wherever."""
+        """Return a principal's roles at this scope, including inherited ones."""
         above = self._parent.roles(object_id) if self._parent else set()
         return above | self._roles.get(object_id, set())
 
     @property
     def below(self) -> "Iterable[Scope]":
-        """What is directly below."""
+        """The scopes directly below."""
         return ()
 
     def seen_by(self, object_id: str) -> bool:
-        """Whether somebody has any role here, or in anything below."""
+        """Return whether a principal has any role at this scope or below."""
         return bool(self.roles(object_id)) or any(scope.seen_by(object_id) for scope in self.below)
 
     def allows(self, object_id: str, action: str) -> bool:
-        """Whether somebody may do this here."""
+        """Return whether a principal can do this action at this scope."""
         allowed = (each for role in self.roles(object_id) for each in ROLES[role])
         return any(fnmatch.fnmatchcase(action.lower(), each.lower()) for each in allowed)
 
 
 class Resource(Scope):
-    """Something in a resource group, of which only the name, the tags and the properties below matter here.
+    """A resource with a name, tags and a few properties.
 
-    Attributes:
-        more: what else reading it answers, over what is said here.
+    `more`: further fields of the response to a read.
     """
 
     type = ""
@@ -142,7 +147,7 @@ class Resource(Scope):
         raise NotImplementedError
 
     def shown(self) -> dict[str, Any]:
-        """What reading it answers."""
+        """Return the response to a read."""
         known = {
             "id": self.id,
             "name": self.name,
@@ -155,12 +160,11 @@ class Resource(Scope):
 
 
 class FunctionApp(Resource):
-    """A function app, and its app settings, which `settings` can change as somebody in the portal does.
+    """A function app. Changing `settings` directly is a change in the portal.
 
-    Attributes:
-        saved: the app settings after each time that they were saved through the API: each restarts the app.
-        on_save: called, in the cloud's thread, when that has happened.
-        busy: another operation is in progress, so that nothing can be saved.
+    `saved`: the app settings after each save through the API, which restarts the app.
+    `on_save`: called, in the cloud's thread, after each save.
+    `busy`: another operation is in progress, so saving fails.
     """
 
     type = SITES
@@ -221,7 +225,7 @@ class FunctionApp(Resource):
         }
 
     def save(self, settings: Mapping[str, str]) -> None:
-        """Replace the app settings as the API does: the app restarts."""
+        """Replace the app settings as the API does; the app restarts."""
         self.settings = dict(settings)
         self.saved.append(dict(settings))
         if self.on_save:
@@ -229,8 +233,6 @@ class FunctionApp(Resource):
 
 
 class Component(Resource):
-    """An Application Insights component, which has the app's logs."""
-
     type = COMPONENTS
     kind = "web"
 
@@ -257,8 +259,6 @@ class Component(Resource):
 
 
 class AlertRule(Resource):
-    """A log search alert rule."""
-
     type = RULES
     kind = "LogAlert"
 
@@ -305,7 +305,7 @@ class AlertRule(Resource):
 
 
 class ResourceGroup(Scope):
-    """A resource group; what it is asked for by name it makes, if need be."""
+    """A resource group; asking it for a resource by name creates a missing one."""
 
     def __init__(self, subscription: "Subscription", name: str) -> None:
         super().__init__(f"{subscription.id}/resourceGroups/{name}", subscription)
@@ -330,12 +330,11 @@ class ResourceGroup(Scope):
         return [each for each in self._resources.values() if isinstance(each, AlertRule)]
 
     def store(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Put something here that is only read: what reading it answers, by its ID. It can be changed afterwards."""
+        """Store a resource that can only be read, and return its body, which can be changed."""
         kept = self.stored[body["id"].lower()] = dict(body)
         return kept
 
     def remove(self, resource: Resource) -> None:
-        """Delete a resource."""
         del self._resources[resource.type.lower(), resource.name.lower()]
 
     @property
@@ -355,7 +354,7 @@ class ResourceGroup(Scope):
 
 
 class Subscription(Scope):
-    """A subscription of one tenant; the resource group that it is asked for by name it makes, if need be."""
+    """A subscription of one tenant; asking it for a resource group by name creates a missing one."""
 
     def __init__(self, name: str, tenant_id: str) -> None:
         self.subscription_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"subscription/{name}"))
@@ -410,7 +409,7 @@ class _Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request, and what its path names."""
+    """A request, and the parts of its path."""
 
     caller: _Caller
     path: str
@@ -419,7 +418,7 @@ class _Call:
     body: Mapping[str, Any]
 
     def denied(self, action: str, scope: str) -> ApiError:
-        """What is answered to a caller who may not do this."""
+        """Return the error of a caller without permission."""
         return _error(
             403,
             "AuthorizationFailed",
@@ -431,8 +430,7 @@ class _Call:
 class ResourceManager:
     """`management.azure.com`.
 
-    Attributes:
-        page: how many resources are listed at once.
+    `page`: how many resources are on one page of a list.
     """
 
     service = "resource_manager"
@@ -445,7 +443,7 @@ class ResourceManager:
         self._subscriptions: dict[str, Subscription] = {}
 
     def subscription(self, name: str, tenant_id: str = TENANT) -> Subscription:
-        """The subscription of this name, made if need be: nobody has a role there."""
+        """Return the subscription of this name; a new one has no role assignments."""
         known = next((each for each in self._subscriptions.values() if each.name == name), None)
         if known is None:
             known = Subscription(name, tenant_id)
@@ -453,7 +451,7 @@ class ResourceManager:
         return known
 
     def subscriptions_of(self, object_id: str, tenant_id: str) -> list[Subscription]:
-        """Those of a tenant in which somebody has any role, in the order in which they were made."""
+        """Return a tenant's subscriptions in which a principal has any role, oldest first."""
         return [
             each
             for each in self._subscriptions.values()
@@ -461,14 +459,14 @@ class ResourceManager:
         ]
 
     def find(self, resource_id: str) -> Resource | None:
-        """The resource with this ID, in whatever case."""
+        """Return the resource with this ID, which is case-insensitive."""
         match = _RESOURCE.fullmatch(resource_id)
         subscription = match and self._subscriptions.get(match["subscription"].lower())
         group = subscription and subscription.find(match["group"]) if match else None
         return group.find(match["type"], match["name"]) if match and group else None
 
     def group_of_stored(self, resource_id: str) -> ResourceGroup | None:
-        """The resource group in which something is stored by this ID."""
+        """Return the resource group that has stored this ID."""
         groups = (group for each in self._subscriptions.values() for group in each.groups)
         return next((group for group in groups if resource_id.lower() in group.stored), None)
 
@@ -553,7 +551,10 @@ class ResourceManager:
         }
 
     def _stored(self, call: _Call, action: str, path: str) -> dict[str, Any]:
-        """Something by its ID, or all of a type: right there, and of roles also above and below."""
+        """Return stored resources: one by ID, or all of a type in a scope.
+
+        Role assignments include those above and below the scope.
+        """
         kind, place = _type_of(path), path.rstrip("/").lower()
         subscription = self._subscription(call)
         group = subscription.find(call.parts["group"]) if call.parts["group"] else None
@@ -586,7 +587,10 @@ class ResourceManager:
         return app
 
     def _resource(self, call: _Call, action: str) -> Resource:
-        """The resource that a path names, if the caller may do this to it. Who may not is not told whether it is there."""
+        """Return the resource in the path, if the caller can do this action.
+
+        A caller without permission gets the same error for existing and missing resources.
+        """
         kind, name = call.parts["type"], call.parts["name"]
         subscription = self._subscription(call)
         group = subscription.find(call.parts["group"])
@@ -616,7 +620,7 @@ class ResourceManager:
         return found
 
     def _caller(self, request: web.Request) -> _Caller:
-        """Who calls. Raises what is answered to a token that is not good."""
+        """Return the caller, or raise the error of an invalid token."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             text = "Authentication failed. The 'Authorization' header is missing."
@@ -666,7 +670,7 @@ _ANYTHING = _pattern(rf"{_SUBSCRIPTION}(?:/resourceGroups/(?P<group>{_NAME}))?(?
 
 
 def _type_of(path: str) -> str:
-    """The type that a path names, of a resource or of a list; of no `/providers/`: `subscriptions`."""
+    """Return the type in a path; without `/providers/` it is `subscriptions`."""
     if "/providers/" not in path.lower():
         return "subscriptions"
     namespace, *names = re.split("/providers/", path, flags=re.IGNORECASE)[-1].split("/")
@@ -678,7 +682,7 @@ def _type_of(path: str) -> str:
 
 
 def in_progress(status: int = 409) -> ApiError:
-    """What App Service answers to a change while another one is under way."""
+    """Return App Service's error while another change is in progress."""
     at, ids = f"{datetime.now(UTC):%m/%d/%Y %I:%M:%S %p}", (uuid.uuid4(), uuid.uuid4())
     details = f"Id: {ids[0]}, OperationName: Update, CreatedTime: {at}, RequestId: {ids[1]}, EntityType: 3"
     text = f"Cannot modify this site because another operation is in progress. Details: {details}"
@@ -686,7 +690,7 @@ def in_progress(status: int = 409) -> ApiError:
 
 
 def throttled(seconds: int = 17) -> ApiError:
-    """What Resource Manager answers to somebody who has asked too much: elastic/integrations#8575."""
+    """Return the error of a throttled caller: elastic/integrations#8575."""
     text = (
         "Number of requests for action 'Microsoft.Web/sites/read' exceeded the limit of '400' for time interval '00:05:00'. "
         f"Please try again after '{seconds}' seconds."

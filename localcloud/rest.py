@@ -1,4 +1,4 @@
-"""A plain REST client for a workspace: what the tests drive it with where an SDK would get in the way."""
+"""A plain REST client for a workspace, for tests that need more than an SDK sends."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from localcloud.databricks.workspace import Workspace
 
 
 class Rest:
-    """A workspace's REST API as one service principal calls it; signs in when made."""
+    """A workspace's REST API for one service principal, authenticated on construction."""
 
     def __init__(self, session: requests.Session, workspace: Workspace, principal: ServicePrincipal) -> None:
         self.session = session
@@ -43,6 +43,6 @@ class Rest:
 
 
 def error_of(answer: requests.Response) -> tuple[int, str | int, str]:
-    """Status, error code and message of an error."""
+    """Return status, error code and message of an error."""
     body = answer.json()
     return answer.status_code, body["error_code"], body["message"]

@@ -1,7 +1,7 @@
-"""A storage account's queues and blobs: Azurite, Microsoft's own emulator, behind Azure's names, sign-in and roles.
+"""A storage account's queues and blobs: Azurite behind Azure's names, authentication and roles.
 
-Azurite keeps the data, and knows visibility, dequeue counts, pop receipts, expiry and leases. It takes any token that has the
-right form, so signatures and roles are looked at here, before a request is passed on.
+Azurite keeps the data and implements visibility, dequeue counts, pop receipts, expiration and leases. It
+accepts any well-formed token, so this module checks signatures and roles first.
 
 Facts: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
@@ -30,11 +30,10 @@ _LONGEST = ClientTimeout(total=60)
 
 
 class StorageAccount:
-    """One account, reached as `https://{name}.queue.core.windows.net` and `https://{name}.blob.core.windows.net`.
+    """An account at `https://{name}.queue.core.windows.net` and `https://{name}.blob.core.windows.net`.
 
-    Attributes:
-        connection_string: what lets in whoever has it, with the account's key.
-        bodies: everything that it was sent, request by request, whether it was taken or not.
+    `connection_string`: grants full access with the account's key.
+    `bodies`: the body of every request, accepted or not.
     """
 
     def __init__(
@@ -58,12 +57,12 @@ class StorageAccount:
 
     @property
     def process_id(self) -> int | None:
-        """Of the emulator, while it runs."""
+        """The emulator's process ID while it runs."""
         return self._process.id
 
     @property
     def settings(self) -> dict[str, str]:
-        """The app settings of a host that signs in with its identity, but for `AzureWebJobsStorage__clientId`."""
+        """The app settings of a host with a managed identity, without `AzureWebJobsStorage__clientId`."""
         return {
             "AzureWebJobsStorage__accountName": self.name,
             "AzureWebJobsStorage__credential": "managedidentity",
@@ -71,7 +70,7 @@ class StorageAccount:
 
     @property
     def texts(self) -> list[str]:
-        """What it was sent, as text: of a queue's message what it says, without base64."""
+        """The text of every request; for a queue message, decoded from base64."""
         return [_text(body) for body in self.bodies if body]
 
     def url(self, service: Service) -> str:
@@ -82,11 +81,11 @@ class StorageAccount:
         self._allowed.add((object_id, service))
 
     def deny(self, object_id: str, service: Service) -> None:
-        """Take it away."""
+        """Remove the role."""
         self._allowed.discard((object_id, service))
 
     def refusal(self, request: web.Request, service: Service) -> web.Response | None:
-        """What a caller is answered whose token is not for it or not live, or who has no role. A key is left to Azurite."""
+        """Return the response to a caller without a valid token or role; Azurite checks keys."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             return None
@@ -109,17 +108,17 @@ class StorageAccount:
         return None
 
     async def disconnect(self) -> None:
-        """Drop the connections to Azurite: in the cloud's loop."""
+        """Drop the connections to Azurite; runs in the cloud's loop."""
         for site in self.sites:
             await site.disconnect()
 
     def stop(self) -> None:
-        """End Azurite, which forgets everything."""
+        """Stop Azurite, which loses all data."""
         self._process.stop()
 
 
 class _Endpoint:
-    """One of the account's services: it passes on what is let in."""
+    """One service of the account, which passes on authorized requests."""
 
     service = "storage"
     request_id_header = "x-ms-request-id"

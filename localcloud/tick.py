@@ -1,7 +1,7 @@
-"""One call of the deployed app's timer, in a process of its own: `python -m localcloud.tick LOG INFO`.
+"""One call of the deployed app's timer in its own process: `python -m localcloud.tick LOG INFO`.
 
-INFO is what the host tells the function, as JSON (`timer.Call.info`). Each line of LOG is `[seconds, level, message]`. It ends with 1 where
-the function has failed.
+INFO is the host's argument of the function, as JSON (`timer.Call.info`). Each line of LOG is `[seconds,
+level, message]`. The exit code is 1 if the function failed.
 """
 
 import json
@@ -23,7 +23,7 @@ class _Lines(logging.FileHandler):
 
 if __name__ == "__main__":
     logging.getLogger("git_refresh").addHandler(_Lines(sys.argv[1], encoding="utf-8"))
-    logging.getLogger().addHandler(logging.NullHandler())  # the worker's own notices
+    logging.getLogger().addHandler(logging.NullHandler())  # the worker's own log lines
     with Worker(APP) as worker:
         outcome = worker.call_timer("refresh_git", json.loads(sys.argv[2]))
     sys.exit(0 if outcome.ok else 1)

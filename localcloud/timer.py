@@ -1,7 +1,8 @@
-"""What the Functions host's timer tells a function, and when it calls it.
+"""The Functions host's timer: the times of its calls, and their argument.
 
-Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, src/WebJobs.Extensions/Extensions/Timers: Listeners/TimerListener.cs (what is
-stored after a call), Scheduling/ScheduleMonitor.cs (what a start makes of it) and Scheduling/TimerSchedule.cs (what keeps no status).
+Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, src/WebJobs.Extensions/Extensions/Timers:
+Listeners/TimerListener.cs (the status stored after a call), Scheduling/ScheduleMonitor.cs (its use on start)
+and Scheduling/TimerSchedule.cs (schedules without a status).
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from git_refresh.model.schedule import Schedule
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
-"""The start of the run before the first one."""
+"""The start of the last run before the first one."""
 _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the host has stored: the start of the last run, the occurrence after it, and the time from which this one was counted."""
+    """The host's stored status: last start, next occurrence, and the time that this was computed from."""
 
     last: datetime
     following: datetime
@@ -27,10 +28,9 @@ class Status:
 class Call:
     """One call of a timer's function.
 
-    Attributes:
-        due: when the host makes it.
-        status: what was stored after the run before; None where the host keeps none.
-        past_due: whether an occurrence was missed, or a run was cut off, before the process started.
+    `due`: the time of the call.
+    `status`: stored after the previous run; None for a schedule without a status.
+    `past_due`: an occurrence was missed, or a run was stopped, before the process started.
     """
 
     due: datetime
@@ -39,7 +39,7 @@ class Call:
 
     @property
     def info(self) -> dict[str, object]:
-        """The call as the function is given it."""
+        """The argument of the function."""
         status = self.status and {
             "Last": _written(self.status.last),
             "Next": _written(self.status.following),
@@ -49,7 +49,7 @@ class Call:
 
 
 class Timer:
-    """The timer of one function. What it has stored outlives the host's process, which `start` begins again."""
+    """The timer of one function. Its stored status survives restarts by `start`."""
 
     def __init__(self, schedule: str, now: datetime) -> None:
         """Start it for the first time."""
@@ -57,7 +57,7 @@ class Timer:
         self.start(now, schedule)
 
     def start(self, now: datetime, schedule: str | None = None) -> None:
-        """Start the host's process, with another schedule if one is given: at first, after a kill, or after a pause."""
+        """Start the host's process, initially or after a kill or a pause, with a new schedule if given."""
         if schedule is not None:
             self._schedule = Schedule.read(schedule)
         self._now, self._past_due = now, False
@@ -68,7 +68,7 @@ class Timer:
         else:
             counted_from = stored.updated if stored.last == NEVER else stored.last
             expected = self._after(counted_from)
-            if expected != stored.following:  # another schedule: what it would have missed is not made up
+            if expected != stored.following:  # a new schedule: its missed occurrences are not made up
                 counted_from = now if now > expected else counted_from
                 stored = Status(NEVER, self._after(counted_from), counted_from)
             self._status = self._stored = stored
@@ -76,16 +76,14 @@ class Timer:
 
     @property
     def call(self) -> Call:
-        """The next call. It is made once, however many occurrences have passed."""
+        """The next call; several missed occurrences lead to one call."""
         due = self._now if self._past_due else max(self._now, self._status.following)
         return Call(due, self._status if self._keeps_status else None, self._past_due)
 
     def ended(self, began: datetime, now: datetime) -> None:
-        """Note that the call has ended, whether or not the function has failed.
+        """Record the end of a call, failed or not.
 
-        Args:
-            began: when the function was called, which can be somewhat before its time.
-            now: when it has ended.
+        `began`: the start of the function, which can be slightly before the due time.
         """
         counted_from = began if self._past_due else max(began, self._status.following)
         self._status = self._stored = Status(counted_from, self._after(counted_from), counted_from)
@@ -103,7 +101,7 @@ class Timer:
 
 
 def _written(moment: datetime) -> str:
-    """ISO 8601 in UTC, with seven decimals where it is not whole."""
+    """Return ISO 8601 in UTC, with seven decimals unless whole."""
     if not moment.microsecond:
         return moment.isoformat()
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}0+00:00"

@@ -1,12 +1,13 @@
-"""Runs a function app in Microsoft's own Python worker library, without the Functions host.
+"""A function app in Microsoft's Python worker library, without the Functions host.
 
-From Python 3.13 on `azure-functions-runtime` is what production runs. It reads attributes of the host's
-messages and builds its answers from the message types that it is handed, so records stand in for protobuf.
-What the host itself does is not covered: `%SETTING%` look-ups, roles. Its timer is `localcloud.timer`; its part in queues is
-`localcloud.queues` and `localcloud.listener`.
+From Python 3.13 on, production runs `azure-functions-runtime`. It reads attributes of the host's messages and
+builds responses from the given message types, so records can replace protobuf. `%SETTING%` look-ups and roles
+of the host are not covered. Its timer is `localcloud.timer`; its queues are `localcloud.queues` and
+`localcloud.listener`.
 
-Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto, WorkerFunctionInvoker.cs, Utility.cs (ApplyBindingData)
-and GrpcMessageConversionExtensions.cs; https://github.com/Azure/azure-sdk-for-net, QueueTriggerBinding.cs (CreateBindingData)
+Facts: https://github.com/Azure/azure-functions-host, FunctionRpc.proto, WorkerFunctionInvoker.cs, Utility.cs
+(ApplyBindingData) and GrpcMessageConversionExtensions.cs; https://github.com/Azure/azure-sdk-for-net,
+QueueTriggerBinding.cs (CreateBindingData)
 """
 
 import asyncio
@@ -28,7 +29,7 @@ SUCCESS = 1
 
 
 class _Record(SimpleNamespace):
-    """A protobuf message: it keeps what it is given, and a field that was not given is None."""
+    """A protobuf message with any fields; reading another one returns None."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -36,7 +37,7 @@ class _Record(SimpleNamespace):
 
 
 class _TypedData(SimpleNamespace):
-    """A value: exactly one field. The worker probes other fields and expects an AttributeError."""
+    """A value with exactly one field. The worker expects an AttributeError for other fields."""
 
     def WhichOneof(self, _: str) -> str | None:  # noqa: N802  # protobuf's name
         return next(iter(vars(self)), None)
@@ -72,12 +73,12 @@ MESSAGES = SimpleNamespace(
 
 
 class AppError(Exception):
-    """The worker could not load the app: its exception's message and stack trace."""
+    """The worker could not load the app: the exception's message and stack trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one invocation; `outputs` maps a binding's name to what was put out."""
+    """The result of one invocation; `outputs` maps a binding's name to its value."""
 
     ok: bool
     message: str
@@ -87,7 +88,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedMessage:
-    """A message as the host has it from the queue: its text is decoded, and the times are the queue's."""
+    """A message as the host reads it: decoded text, and the queue's times."""
 
     text: str
     id: str
@@ -98,10 +99,10 @@ class QueuedMessage:
     pop_receipt: str
 
     def metadata(self) -> dict[str, _TypedData]:
-        """What goes with the text: the queue's fields, and over them whatever a text that is a JSON object has at its top.
+        """Return the metadata: the queue's fields, overridden by top-level fields of a JSON text.
 
-        So a text with a field of the same name, in whatever case, hides the queue's own, and nothing tells the two apart.
-        Values arrive as text there, objects as JSON, lists and null not at all.
+        A text's field of the same name, in any case, hides the queue's own. Values are text, objects are
+        JSON, and lists and null are missing.
         """
         given = {
             "QueueTrigger": _TypedData(string=self.text),
@@ -125,10 +126,9 @@ class QueuedMessage:
 
 
 class Worker:
-    """The worker of one app directory. There can be one in a process, since the library's registry is global.
+    """The worker of one app directory; a process can have only one, because of a global registry.
 
-    Attributes:
-        bindings: each function's name → its bindings, as the host would see them.
+    `bindings`: each function's bindings, as the host sees them.
     """
 
     def __init__(self, app: Path) -> None:
@@ -163,21 +163,19 @@ class Worker:
     ) -> Outcome:
         """Call a timer's function once.
 
-        Args:
-            function: its name.
-            last: the start of the run before; by default this is the first one.
-            following: the occurrence that fires; by default it is now.
-            past_due: whether it was missed or cut off.
+        `last`: the start of the previous run (default: none).
+        `following`: the occurrence of this call (default: now).
+        `past_due`: whether it was missed or stopped.
         """
         due = following or datetime.now(UTC)
         return self.call_timer(function, Call(due, Status(last, due, last), past_due).info)
 
     def call_timer(self, function: str, info: Mapping[str, object]) -> Outcome:
-        """Call a timer's function with what the host tells it: `timer.Call.info`."""
+        """Call a timer's function with the host's argument, `timer.Call.info`."""
         return self.run(self.fire(function, info))
 
     async def fire(self, function: str, info: Mapping[str, object]) -> Outcome:
-        """Call a timer's function, beside others."""
+        """Call a timer's function, concurrently with others."""
         return await self._invoke(function, _TypedData(json=json.dumps(info)), {})
 
     def deliver(
@@ -189,7 +187,7 @@ class Worker:
         dequeue_count: int = 1,
         inserted: datetime | None = None,
     ) -> Outcome:
-        """Deliver a queue message: `inserted` is when it was put into the queue, by default now; by default it is a new one."""
+        """Deliver a queue message, by default a new one; `inserted` defaults to now."""
         now = datetime.now(UTC)
         message = QueuedMessage(
             text=text,
@@ -203,11 +201,11 @@ class Worker:
         return self.run(self.process(function, message))
 
     async def process(self, function: str, message: QueuedMessage) -> Outcome:
-        """Let a function have a queue message, beside others."""
+        """Call a function with a queue message, concurrently with others."""
         return await self._invoke(function, _TypedData(string=message.text), message.metadata())
 
     def run[Result](self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run this in the worker's loop, where the functions are run."""
+        """Run a coroutine in the worker's loop, as functions run."""
         return self._loop.run_until_complete(work)
 
     def _load(self) -> dict[str, list[dict[str, Any]]]:
@@ -257,6 +255,6 @@ def _fields(text: str) -> dict[str, Any]:
 
 
 def _value(data: _TypedData) -> object:
-    """What the host would hand to the output binding."""
+    """Return the value that the host passes to the output binding."""
     kind, value = next(iter(vars(data).items()))
     return json.loads(value) if kind == "json" else value

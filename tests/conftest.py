@@ -12,28 +12,26 @@ from tests.support.paths import ROOT
 OFFLINE = {Path(__file__).parent / name for name in ("unit", "infra", "pages")}
 
 settings.register_profile("quick", max_examples=10, deadline=None)  # `make check`
-if (
-    settings.get_current_profile_name() == "default"
-):  # hypothesis has one of its own for CI, which is as patient
-    settings.register_profile("patient", deadline=None)  # an example that takes long tells of a busy machine
+if settings.get_current_profile_name() == "default":  # hypothesis has its own profile for CI
+    settings.register_profile("patient", deadline=None)  # examples are slow on a busy machine
     settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
 def _logger_as_before() -> Iterator[None]:
-    """A command that runs in this process sends the log lines to stderr, for as long as the process lives."""
+    """Restore the logger, because a command in this process redirects log lines to stderr for good."""
     logger = logging.getLogger("git_refresh")
     before = (logger.level, logger.propagate, [*logger.handlers])
     yield
-    logger.setLevel(before[0])  # which forgets what was asked of it meanwhile
+    logger.setLevel(before[0])  # resets the level too
     logger.propagate, logger.handlers = before[1:]
 
 
 def pytest_configure() -> None:
-    """Let the tests press Ctrl-C, also in a background job of a shell, which starts processes with SIGINT ignored.
+    """Let tests press Ctrl-C even in a shell's background job, which ignores SIGINT.
 
     Raises:
-        pytest.UsageError: there is a list where the tests start commands, which would read it.
+        pytest.UsageError: a workspaces.json exists where tests start commands, which would read it.
     """
     if (ROOT / "workspaces.json").exists():
         raise pytest.UsageError(
@@ -43,7 +41,7 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests of code, templates and pages have no network; all others have loopback, where the embedded cloud is."""
+    """Disable the network for tests of code, templates and pages; others have loopback for the emulator."""
     if OFFLINE.intersection(item.path.parents):
         disable_socket()
     else:

@@ -1,4 +1,4 @@
-"""Microsoft's Bicep CLI, in the one version that the tests and the snapshots go by: `.bicep-version`."""
+"""Microsoft's Bicep CLI, in the version of `.bicep-version`, which tests and snapshots require."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def find() -> str:
     """Return the path of the Bicep CLI on the PATH.
 
     Raises:
-        UnusableError: it is missing, does not start, has another version or cannot make snapshots.
+        UnusableError: the CLI is missing, does not start, has another version or cannot make snapshots.
     """
     path = shutil.which("bicep")
     if path is None:
@@ -45,7 +45,6 @@ def _answer(path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run(path: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run the Bicep CLI, without colors."""
     return subprocess.run(  # noqa: S603
         [path, *arguments],
         cwd=cwd,

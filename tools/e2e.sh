@@ -1,6 +1,6 @@
 #!/bin/sh
-# A step of .github/workflows/e2e.yml, which has never met Azure so far: sh tools/e2e.sh STEP. docs/e2e.md says what it needs.
-# Each step reads what it needs from Azure, so any can be run again.
+# A step of .github/workflows/e2e.yml: sh tools/e2e.sh STEP. It has never met Azure so far. Setup: docs/e2e.md.
+# Each step reads its input from Azure, so you can repeat any step.
 set -eu
 : "${GROUP:?Set it to the resource group}" "${DATABRICKS_HOST:?Set it to the workspace}" "${REPOSITORY:?Set it to the repository}"
 export DATABRICKS_HOST DATABRICKS_AUTH_TYPE=azure-cli
@@ -21,7 +21,7 @@ output() { az deployment group show --name git-refresh --resource-group "$GROUP"
 
 find_app() {
   APP=$(output FUNCTION_APP_NAME functioN_APP_NAME)
-  [ -n "$APP" ] || fail "The deployment named no app."
+  [ -n "$APP" ] || fail "The deployment has no output for the app's name."
   mask "$APP"
 }
 
@@ -29,10 +29,10 @@ find_group() { GROUP_ID=$(az group show --name "$GROUP" --query id --output tsv)
 
 setting() { az functionapp config appsettings list --name "$APP" --resource-group "$GROUP" --query "[?name=='$1'].value" --output tsv; }
 
-# By their query, one ID a line.
+# Print the result of a query on resources, one per line.
 resources() { az resource list --resource-group "$GROUP" --query "$1" --output tsv; }
 
-# GitHub's proof of identity lapses within minutes, and a token lasts an hour: get all that the next steps need.
+# GitHub's ID token expires within minutes, an access token in an hour: get all tokens for the next steps now.
 tokens() {
   AZURE_DEVOPS=499b84ac-1321-427f-aa17-267ca6975798
   DATABRICKS=2ff814a6-3304-4ab8-85cb-cd0e6f879c1d
@@ -41,21 +41,21 @@ tokens() {
   done
 }
 
-# Only a group that is marked as this workflow's is ever emptied.
+# Security: only a group with this workflow's tag is ever emptied.
 owned() {
   OWNED=$(az group show --name "$GROUP" --query "tags.\"git-refresh-e2e\"" --output tsv)
-  [ "$OWNED" = owned ] || fail "The resource group has no tag git-refresh-e2e=owned. Nothing was changed. Use a group of this workflow's own."
+  [ "$OWNED" = owned ] || fail "The resource group has no tag git-refresh-e2e=owned. No changes made. Use a resource group only for this workflow."
 }
 
-# Azure lists hidden types, too: the portal alone hides them.
+# This includes types that the portal hides.
 empty() {
   owned
   THERE=$(resources "[].type")
   LOCKS=$(az lock list --resource-group "$GROUP" --query "[].name" --output tsv)
-  [ -z "$THERE$LOCKS" ] || fail "The resource group is not empty. Nothing was changed. It has: $(echo "$THERE" "$LOCKS" | tr '\n' ' ')"
+  [ -z "$THERE$LOCKS" ] || fail "The resource group is not empty. No changes made. It has: $(echo "$THERE" "$LOCKS" | tr '\n' ' ')"
 }
 
-# ---- As in infra/README.md, From nothing to green ----
+# ---- The steps of docs/setup.md ----
 
 deploy() {
   az deployment group create --name git-refresh --resource-group "$GROUP" --parameters infra/app.bicepparam --parameters environmentName="e2e-$RUN" "$@" --output none
@@ -90,7 +90,7 @@ prove() {
   python -m tools.prove --group "$GROUP" --app "$APP" --json
 }
 
-# ---- What only a change proves: each is a row of infra/README.md ----
+# ---- Tests that change the deployment ----
 
 count_alerts() { az rest --method get --url "https://management.azure.com$GROUP_ID/providers/Microsoft.AlertsManagement/alerts?api-version=2019-03-01&monitorCondition=Fired" --query "length(value[?contains(properties.essentials.alertRule, 'ar-git-refresh-no-run-')])" --output tsv; }
 
@@ -102,14 +102,14 @@ pause() {
   az functionapp config appsettings set --name "$APP" --resource-group "$GROUP" --settings "$PAUSE=true" --output none
 }
 
-# From 60 minutes after the pause on. The window is 45 minutes, rules run every 15, and rows may come 8 minutes late.
+# Runs from 60 minutes after the pause. The window is 45 minutes, rules run every 15, and rows can be 8 minutes late.
 silence() {
   find_app
   find_group
   for LOOK in 1 2 3 4 5 6 7 8 9; do
     FIRED=$(count_alerts)
     [ "$FIRED" = 0 ] || break
-    [ "$LOOK" -lt 9 ] || fail "no-run did not fire within 100 minutes of silence."
+    [ "$LOOK" -lt 9 ] || fail "no-run did not fire within 100 minutes without a run."
     sleep 300
   done
   az functionapp config appsettings delete --name "$APP" --resource-group "$GROUP" --setting-names "$PAUSE" --output none
@@ -120,7 +120,7 @@ redeploy() {
   az functionapp config appsettings set --name "$APP" --resource-group "$GROUP" --settings MINE=1 --output none
   LIST=$(setting WORKSPACES)
   deploy --parameters deleteLock=true
-  [ "$(setting MINE)" = 1 ] || fail "The second deployment took an app setting of others away."
+  [ "$(setting MINE)" = 1 ] || fail "The second deployment removed an app setting."
   [ "$(setting WORKSPACES)" = "$LIST" ] || fail "The second deployment changed the list."
 }
 
@@ -132,19 +132,19 @@ republish() {
   BEFORE=$(versions)
   publish
   AFTER=$(versions)
-  [ "$BEFORE" -gt 0 ] && [ "$AFTER" -gt "$BEFORE" ] || fail "The code of before is not kept: $BEFORE versions, then $AFTER."
+  [ "$BEFORE" -gt 0 ] && [ "$AFTER" -gt "$BEFORE" ] || fail "The previous code was not kept: $BEFORE versions before, $AFTER after."
 }
 
 lock() {
   find_app
   REFUSAL=$(mktemp)
-  if az functionapp delete --name "$APP" --resource-group "$GROUP" 2> "$REFUSAL"; then fail "The app was deleted in spite of its lock."; fi
+  if az functionapp delete --name "$APP" --resource-group "$GROUP" 2> "$REFUSAL"; then fail "The app was deleted despite its lock."; fi
   grep -q ScopeLocked "$REFUSAL" || fail "The app was not deleted, but not because of its lock."
 }
 
-# ---- The way back: each part looks for what is there, so it can be run again ----
+# ---- Cleanup: each part searches for remaining resources, so you can repeat it ----
 
-# Azure goes on with a deployment after whoever began it has gone.
+# Azure continues a deployment after its client has stopped.
 stop_deployments() {
   for ROUND in 1 2 3 4 5 6 7 8 9 10; do
     RUNNING=$(az deployment group list --resource-group "$GROUP" --query "[?properties.provisioningState=='Running' || properties.provisioningState=='Accepted'].name" --output tsv)
@@ -165,7 +165,7 @@ pause_apps() {
   done
 }
 
-# What `onboard --remove` prints, in order, up to the first that fails: the next time it prints what is left.
+# Run the commands of `onboard --remove` up to the first failure. The next time it prints the remaining ones.
 revoke() {
   FOUND=$(databricks service-principals list --filter "displayName eq \"$PRINCIPAL\"" --output json)
   CLIENT_ID=$(echo "$FOUND" | jq --raw-output '.[]?.applicationId')
@@ -190,7 +190,7 @@ remove_folder() {
   databricks workspace delete "$DIRECTORY" --recursive
 }
 
-# All below the group are this run's: the group was empty.
+# The group was empty, so all assignments below it are this run's.
 remove_roles() {
   find_group
   ASSIGNMENTS=$(az rest --method get --url "https://management.azure.com$GROUP_ID/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01" --query "value[?starts_with(properties.scope, '$GROUP_ID/')].id" --output tsv)
@@ -202,7 +202,7 @@ remove_locks() {
   for LOCK in $LOCKS; do az lock delete --ids "$LOCK"; done
 }
 
-# In rounds: some wait for others, and Azure adds some by itself, such as rules of Application Insights.
+# In rounds, because resources depend on each other and Azure adds some, such as rules of Application Insights.
 remove_resources() {
   QUIET=0
   for ROUND in 1 2 3 4 5 6 7 8 9 10; do
@@ -221,7 +221,7 @@ remove_resources() {
   fail "The group still has resources. Run this again."
 }
 
-# The identity stays until its access is taken back: without it, nothing finds what it was granted.
+# The identity is deleted last: without it, its permissions cannot be found.
 clean() {
   owned
   FAILED=
@@ -234,7 +234,7 @@ clean() {
   done
   sh "$0" remove_resources "[?type!='Microsoft.ManagedIdentity/userAssignedIdentities'].id" || FAILED="$FAILED resources"
   if [ -n "$REVOKED" ]; then sh "$0" remove_resources "[].id" || FAILED="$FAILED identities"; fi
-  [ -z "$FAILED" ] || fail "Not all was removed:$FAILED. Run this again."
+  [ -z "$FAILED" ] || fail "Could not remove everything:$FAILED. Run this again."
 }
 
 "${@:?Name a step}"

@@ -146,7 +146,7 @@ def _keys(model: dict[str, Any]) -> Iterator[str]:
     yield "| Key | Default | Meaning |"
     yield "|---|---|---|"
     for key, value in model["properties"].items():
-        default = f"`{json.dumps(value['default'])}`" if value.get("default") else "–"
+        default = f"`{json.dumps(value['default'])}`" if value.get("default") else "none"
         default = "required" if key in model.get("required", []) else default
         yield f"| `{key}` | {default} | {_cell(value['description'])} |"
 

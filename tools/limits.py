@@ -2,19 +2,15 @@
 
 from collections.abc import Iterator
 
-from git_refresh.admin import jobs
-from git_refresh.cli import jobs as checked_jobs
 from git_refresh.clients import databricks, devops, identity, key_vault, oauth, rest, retry, session
 from git_refresh.output import log
 from git_refresh.run import listing, walk
-from git_refresh.settings.functions_host import ENDING_S
 from git_refresh.settings.load import Settings
 
 _MIB = 1024 * 1024
 
 WAITS = {
     "Whole run (`REFRESH_TIMEOUT_SECONDS`)": Settings(()).timeout_s,
-    "End of a run after its timeout": ENDING_S,
     "Token from a managed identity, Azure CLI, or Entra": identity.TOKEN_LIMIT_S,
     "Secret from Key Vault": key_vault.SECRET_LIMIT_S,
     "Sign-in to a workspace": oauth.SIGN_IN_LIMIT,
@@ -34,8 +30,6 @@ SIZES = {
     "Git folders in a workspace's list": databricks.ENTRIES,
     "Requests of a search below `/*`": walk.MAX_REQUESTS,
     "Objects that the search reads": walk.MAX_OBJECTS,
-    "Jobs of a workspace in `check --jobs`": jobs.MAX_LISTED_JOBS,
-    "Jobs in one `check --jobs`": checked_jobs.MAX_JOBS,
     "One text in a log line or report": f"{log.MAX_TEXT_CHARS:,} characters",
     "One log line": f"{log.MAX_LINE_CHARS:,} characters",
 }

@@ -1,6 +1,6 @@
 """The tables of docs/logs.md: fields of log lines, and of JSON reports from the dataclasses that produce them.
 
-`tests/pages/test_logs.py` compares the fields with lines that the app writes.
+`tests/pages/test_operations.py` compares the fields with lines that the app writes.
 """
 
 from collections.abc import Iterator, Mapping

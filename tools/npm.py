@@ -1,7 +1,7 @@
-"""npm packages, run by Node from PyPI, so a fresh machine needs neither: `python -m tools.npm` (a part of `make install`) gets them.
+"""npm packages, run by Node from PyPI: `python -m tools.npm` (part of `make install`) installs them.
 
-`kql` is Microsoft's language service for the queries. `azurite` is Microsoft's emulator of Azure Storage, without what sends telemetry
-and what talks to databases.
+`kql` is Microsoft's language service for Kusto. `azurite` is Microsoft's emulator of Azure Storage, without
+its packages for telemetry and databases.
 """
 
 import shutil
@@ -19,10 +19,10 @@ SOURCES = {name: Path(__file__).parent / name for name in ("kql", "azurite")}
 
 
 def node(*arguments: str, cwd: Path | None = None, given: str = "") -> str:
-    """What a program writes.
+    """Run a Node program and return its output.
 
     Raises:
-        RuntimeError: it failed, and says why.
+        RuntimeError: the program failed; the message has its output.
     """
     command = [str(NODE), *arguments]
     done = subprocess.run(  # noqa: S603
@@ -34,14 +34,12 @@ def node(*arguments: str, cwd: Path | None = None, given: str = "") -> str:
 
 
 def install(source: Path, target: Path) -> None:
-    """Get the packages of a lock file, by their hashes, from the registry that npm is set up for.
+    """Install the packages of a lock file by hash, from npm's configured registry.
 
-    Args:
-        source: the directory of `package.json` and `package-lock.json`, and of the packages that they name in it.
-        target: where to put them; it is emptied.
+    `source` has `package.json`, `package-lock.json` and local packages; `target` is emptied first.
 
     Raises:
-        RuntimeError: npm says why not.
+        RuntimeError: npm failed; the message has its output.
     """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

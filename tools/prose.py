@@ -188,7 +188,7 @@ def _python(path: Path, text: str) -> Iterator[tuple[int, str]]:
         if quoted or not isinstance(node, ast.Constant) or id(node) in skipped:
             continue
         if isinstance(node.value, str) and re.search(r"\w+ [a-z]+ \w", node.value):
-            yield node.lineno, node.value
+            yield from ((node.lineno, line) for line in node.value.splitlines())
     yield from _comments(
         (token.start[0], token.string.lstrip("#: "))
         for token in tokenize.generate_tokens(io.StringIO(text).readline)

@@ -1,6 +1,7 @@
-"""`python -m tools.prove`: what only a deployment proves, read with the sign-in of the person who runs it. It changes nothing.
+"""`python -m tools.prove`: verify a deployed app, with the permissions of your Azure CLI session.
 
-Names, IDs and addresses are masked on stdout, so that the output can be pasted into an issue; what goes wrong before is said on stderr.
+It changes nothing. Names, IDs and addresses are masked on stdout, so you can paste the output into an issue.
+Errors before the first row go to stderr.
 """
 
 import json
@@ -42,23 +43,22 @@ _FORMS = (
     ("address", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")),
     ("address", re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)),
 )
-"""What is masked wherever it is, by what it looks like."""
+"""Patterns that are masked wherever they match."""
 
 
 @dataclass
 class Masks:
-    """Puts `app-1` in place of a name. The same name has the same mask."""
+    """Replacements such as `app-1` for names; equal names have equal masks."""
 
     _masks: dict[str, str] = field(default_factory=dict)
 
     def add(self, kind: str, names: Iterable[object]) -> None:
-        """Mask these names from now on."""
         for name in names:
             if isinstance(name, str) and name:
                 self._of(kind, name)
 
     def masked(self, text: str) -> str:
-        """Return a text without the names, and without IDs, hosts and addresses."""
+        """Return a text with names, IDs, hosts and addresses masked."""
         for name in sorted(self._masks, key=len, reverse=True):
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", self._masks[name], text, flags=re.IGNORECASE)
         for kind, form in _FORMS:
@@ -72,18 +72,18 @@ class Masks:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A row and what was seen."""
+    """A row and its result."""
 
     row: str
     proves: str
     result: str
     seen: str
     command: str | None = None
-    """What to type on a trial installation."""
+    """The command for a trial installation."""
 
 
 def prove(deployed: Deployed) -> list[Proof]:
-    """Return each row with what was seen, masked."""
+    """Return each row with its masked result."""
     seen = [(row, row.seen(deployed)) for row in ROWS]
     masks = Masks()
     for kind, names in _names(deployed):
@@ -93,7 +93,7 @@ def prove(deployed: Deployed) -> list[Proof]:
 
 
 def _names(deployed: Deployed) -> Iterator[tuple[str, list[object]]]:
-    """What must not be shown, as far as it could be read."""
+    """Yield the names to mask, as far as they can be read."""
     app = deployed.app
     yield "app", [app.name]
     yield "group", [app.group]
@@ -119,7 +119,7 @@ def _names(deployed: Deployed) -> Iterator[tuple[str, list[object]]]:
         try:
             yield read()
         except ServiceError:
-            continue  # what could not be read is in no row
+            continue  # unreadable names are in no row
 
 
 def _entries(deployed: Deployed) -> list[Entry]:
@@ -140,7 +140,7 @@ def _repositories(deployed: Deployed) -> Iterator[str]:
 @options.json_option
 @options.output_options
 def main(group: str, name: str, subscription: str | None, *, as_json: bool) -> None:
-    """Read what only a deployment proves, as you (az login). It changes nothing.
+    """Verify a deployed app with your Azure CLI session, without changes.
 
     Exit codes: 0 nothing failed; 1 a row failed; 2 wrong usage, or the app cannot be read.
     """
@@ -158,10 +158,10 @@ def main(group: str, name: str, subscription: str | None, *, as_json: bool) -> N
 
 
 def _prove(services: AdminServices, name: str, subscription: str, group: str) -> list[Proof]:
-    """Prove an app.
+    """Verify an app.
 
     Raises:
-        DiagnosedError: it cannot be read, or is another app.
+        DiagnosedError: the app cannot be read, or is another product.
     """
     context = DiagnosisContext(app=name, group=group, subscription=subscription or "SUBSCRIPTION_ID")
     try:
@@ -175,10 +175,10 @@ def _prove(services: AdminServices, name: str, subscription: str, group: str) ->
 
 
 def _end_with(failed: Diagnosis, masks: Masks, names: tuple[str, str, str], *, as_json: bool) -> None:
-    """Say why nothing was proved: masked as JSON, which is pasted; as it is on stderr, where the remedy is typed.
+    """Show the reason and exit: masked as JSON, or unmasked on stderr for the remedy's command.
 
     Raises:
-        SystemExit: always, with 2.
+        SystemExit: always, with code 2.
     """
     if as_json:
         for kind, name in zip(("app", "group", "id"), names, strict=True):
@@ -198,7 +198,7 @@ def _as_dict(proofs: Sequence[Proof]) -> Mapping[str, Any]:
 
 def _show(proofs: Sequence[Proof], out: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Row", "Result", "What it proves", "Seen"):
+    for heading in ("Row", "Result", "Property", "Seen"):
         table.add_column(heading, overflow="fold")
     for proof in proofs:
         if proof.command is None:
@@ -206,7 +206,7 @@ def _show(proofs: Sequence[Proof], out: Console) -> None:
             table.add_row(proof.row, result, proof.proves, proof.seen)
     out.print(table)
     out.print(
-        Text("\nNot tried, because they change the installation. On a trial installation, type:", "bold")
+        Text("\nNot tried, because they change the installation. On a trial installation, run:", "bold")
     )
     for proof in proofs:
         if proof.command is not None:

@@ -1,7 +1,7 @@
-"""What only a deployment proves, row by row: each reads something of a deployed app and compares it with what infra/ means.
+"""The rows of `tools.prove`: each reads a part of a deployed app and compares it with infra/.
 
-Nothing here has met Azure yet. A role that an identity has through a group is not seen.
-Facts: Azure/azure-rest-api-specs, as in `localcloud/resource_manager.py`, and
+Not verified in Azure yet. Roles assigned through a group are not found. Facts: Azure/azure-rest-api-specs, as
+in `localcloud/resource_manager.py`, and
 https://learn.microsoft.com/rest/api/resources/deployments/export-template.
 """
 
@@ -43,7 +43,7 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of a row, and by which facts."""
+    """The result of a row, and the facts behind it."""
 
     result: Result
     text: str
@@ -62,24 +62,24 @@ def not_tried(text: str) -> Seen:
 
 
 def at(value: object, *path: str) -> Any:  # noqa: ANN401  # JSON
-    """Return what is at a path in JSON; None if nothing is."""
+    """Return the value at a path in JSON, or None."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
 def each(value: object) -> list[Any]:
-    """Return the entries of a list in JSON; none if it is no list."""
+    """Return the entries of a JSON list, or [] for another value."""
     return value if isinstance(value, list) else []
 
 
 def fields(value: object) -> Mapping[str, Any]:
-    """Return the fields of an object in JSON; none if it is no object."""
+    """Return the fields of a JSON object, or {} for another value."""
     return value if isinstance(value, Mapping) else {}
 
 
 class NotKnownError(Exception):
-    """What a row compares with is not known; the text says what is missing."""
+    """A value for a comparison is missing; the text names it."""
 
 
 class _Row(Response):
@@ -92,7 +92,7 @@ class _Row(Response):
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployed app and what belongs to it, each read once, when a row first needs it. Reading raises `ServiceError`."""
+    """A deployed app and its resources, each read once on first use. Reading raises `ServiceError`."""
 
     services: AdminServices
     app: FunctionApp
@@ -100,14 +100,13 @@ class Deployed:
     """Returns the addresses of a host name."""
 
     def read(self, path: str, version: str) -> Resource:
-        """Return a resource; an empty one if it does not exist."""
+        """Return a resource, or {} if it does not exist."""
         return self.services.resource_manager().read(path, version) or {}
 
     def read_all(self, path: str, version: str, **query: str) -> list[Resource]:
         return self.services.resource_manager().read_all(path, version, **query)
 
     def of_group(self, path: str) -> str:
-        """Return the ID of a resource in the app's resource group."""
         return f"{self.app.group_id}/providers/{path}"
 
     @cached_property
@@ -120,7 +119,7 @@ class Deployed:
 
     @cached_property
     def loaded(self) -> Settings | None:
-        """The settings as the app reads them; None if it could not run with them."""
+        """The settings as the app reads them; None if the app cannot run with them."""
         try:
             return load(self.settings)
         except SettingsError:
@@ -139,7 +138,7 @@ class Deployed:
         """The latest deployment whose outputs name the app.
 
         Raises:
-            NotKnownError: the resource group keeps none.
+            NotKnownError: the resource group has no such deployment.
         """
         found = [
             deployment
@@ -152,7 +151,7 @@ class Deployed:
         return max(found, key=lambda one: str(at(one, "properties", "timestamp")))
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401  # JSON
-        """Return what a parameter was given, else its default; None for a default that is an expression."""
+        """Return a parameter's value or its default; None for a default that is an expression."""
         given = at(self.deployment, "properties", "parameters", name)
         if given is not None:
             return at(given, "value")
@@ -161,7 +160,6 @@ class Deployed:
 
     @cached_property
     def identities(self) -> Resource:
-        """The app's managed identities, by ID."""
         return fields(at(self.site, "identity", "userAssignedIdentities"))
 
     @cached_property
@@ -179,7 +177,7 @@ class Deployed:
 
     @cached_property
     def vault(self) -> Resource:
-        """The vault that the deployment has created; an empty one if it is another one, or none."""
+        """The vault that the deployment created; {} for an existing vault or none."""
         path = self.of_group(f"Microsoft.KeyVault/vaults/{self.vault_name}")
         return self.read(path, "2025-05-01") if self.vault_name else {}
 
@@ -190,7 +188,6 @@ class Deployed:
 
     @cached_property
     def workspace(self) -> Resource:
-        """The Log Analytics workspace."""
         found = at(self.component, "properties", "WorkspaceResourceId")
         return self.read(found, "2025-02-01") if isinstance(found, str) else {}
 
@@ -200,7 +197,10 @@ class Deployed:
 
     @cached_property
     def rules(self) -> Mapping[str, Resource]:
-        """The alert rules by their names in infra/, each read by itself: a list has only what the person may read."""
+        """The alert rules by their names in infra/.
+
+        Each is read by ID, because a list omits rules that the user cannot read.
+        """
         path = self.of_group("Microsoft.Insights/scheduledQueryRules/ar-git-refresh")
         found = {name: self.read(self.named(f"{path}-{name}"), "2026-03-01") for name in self.wanted_rules}
         return {name: rule for name, rule in found.items() if rule}
@@ -215,12 +215,11 @@ class Deployed:
         return open_logs(self.services, self.app)
 
     def logs_of(self, resource_id: str) -> AppLogs:
-        """Return the logs of another resource than the component."""
+        """Return the logs of a resource other than the component."""
         return self.services.logs(replace(self.logs.about, component=resource_id))
 
     @cached_property
     def history(self) -> History:
-        """The runs of the last day."""
         return read_history(self.logs, _RECENT)
 
 
@@ -238,12 +237,12 @@ def _template(deployed: Deployed) -> Seen:
     theirs = deployed.services.resource_manager().template(str(deployed.deployment.get("id")))
     places = list(_differences(_without_generator(_compiled()), _without_generator(theirs)))
     if places:
-        return failed(f"{count(len(places), 'place')} differ from this checkout's: {first_of(places, _MOST)}")
-    return held("The exported template is this checkout's, without what the compiler says of itself.")
+        return failed(f"{count(len(places), 'difference')} from this checkout: {first_of(places, _MOST)}")
+    return held("The exported template is this checkout's, apart from the compiler's metadata.")
 
 
 def _without_generator(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """A template without the compiler's version and hash in each module, which differ between versions of Bicep."""
+    """Return a template without Bicep's version and hash in each module."""
     if isinstance(value, Mapping):
         return {name: _without_generator(one) for name, one in value.items() if name != "_generator"}
     return [_without_generator(one) for one in value] if isinstance(value, list) else value
@@ -268,12 +267,12 @@ def _functions(deployed: Deployed) -> Seen:
     names = {str(one.get("name")).rpartition("/")[2] for one in listed}
     found = {name if name in wanted else "functions of others" for name in names}
     if not found:
-        return failed("No function is listed: nothing was published, or the app does not start.")
+        return failed("No function is listed: the code is not deployed, or the app does not start.")
     return _compared("listed", wanted, found)
 
 
 def _compared(what: str, wanted: set[str], found: set[str]) -> Seen:
-    """Held if nothing is missing and nothing is extra."""
+    """Compare two sets: held if nothing is missing or extra."""
     parts = [f"not {what}: {first_of(sorted(wanted - found), _MOST)}"] if wanted - found else []
     parts += [f"also {what}: {first_of(sorted(found - wanted), _MOST)}"] if found - wanted else []
     return failed("; ".join(parts)) if parts else held(f"{what}: {first_of(sorted(found), len(found))}")
@@ -288,10 +287,10 @@ def _settings(deployed: Deployed) -> Seen:
     except SettingsError as error:
         problems = error.problems
     except ValueError:
-        return failed("Wrong: REFRESH_SCHEDULE")
+        return failed("Invalid: REFRESH_SCHEDULE")
     wrong = [problem.location for problem in problems if problem.severity == "error"]
     if wrong:
-        return failed(f"Wrong: {first_of(list(dict.fromkeys(wrong)), _MOST)}")
+        return failed(f"Invalid: {first_of(list(dict.fromkeys(wrong)), _MOST)}")
     return held(f"{count(len(load(deployed.settings).entries), 'workspace')}, no error")
 
 
@@ -306,7 +305,7 @@ NEVER_SET = (
     "WEBSITE_CONTENTSHARE",
     "WEBSITE_TIME_ZONE",
 )
-"""Flex Consumption refuses or ignores these, or they hold a key."""
+"""Flex Consumption refuses or ignores these, or they contain a key."""
 
 
 def _host_settings(deployed: Deployed) -> Seen:
@@ -328,7 +327,7 @@ def _host_settings(deployed: Deployed) -> Seen:
         return failed(
             "; ".join([*(f"{name} differs" for name in wrong), *(f"{name} is set" for name in never)])
         )
-    return held("These are the template's, and none is set that the plan refuses.")
+    return held("The settings are the template's, without any that the plan refuses.")
 
 
 def _instances(deployed: Deployed) -> Seen:
@@ -345,7 +344,7 @@ def _not_paused(deployed: Deployed) -> Seen:
     return failed("The app is paused.") if is_paused(deployed.settings) else held("The app is not paused.")
 
 
-# ---- Who may do what, and no key opens anything ----
+# ---- Permissions and keys ----
 
 ROLES = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
@@ -361,7 +360,7 @@ ROLES = {
 
 
 def _roles(deployed: Deployed) -> Seen:
-    """Of all identities of the app together, each named by what it is for."""
+    """Check the roles of all identities; the text names each by its purpose."""
     wanted: set[str] = set()
     found: set[str] = set()
     everywhere = True
@@ -378,7 +377,7 @@ def _roles(deployed: Deployed) -> Seen:
 
 
 def zone_of(identity: str) -> str:
-    """Return the name of the trust zone for which infra/ has created an identity; of another one, the identity's own name."""
+    """Return the trust zone of an identity from infra/, or the name of another identity."""
     name = identity.rpartition("/")[2]
     found = re.fullmatch(r"id-git-refresh-(.+)-\w+", name)
     return found[1] if found else name
@@ -401,7 +400,7 @@ def _expected(deployed: Deployed, who: str) -> Iterator[tuple[str, str]]:
 
 
 def _assignments(deployed: Deployed, principal: str) -> tuple[list[Resource], bool]:
-    """The role assignments of an identity, and whether those of the whole subscription could be read."""
+    """Return an identity's role assignments, and whether the subscription's could be read."""
     path, query = (
         "providers/Microsoft.Authorization/roleAssignments",
         {"$filter": f"principalId eq '{principal}'"},
@@ -441,7 +440,7 @@ def _scope(deployed: Deployed, assignment: Resource) -> str:
 
 
 def _is(what: str, resource: Resource, wanted: Mapping[str, object]) -> Seen:
-    """Held if a resource has these properties."""
+    """Compare the properties of a resource."""
     if not resource:
         return failed(f"The {what} does not exist.")
     found = {path: at(resource, "properties", *path.split(".")) for path in wanted}
@@ -456,7 +455,7 @@ def _storage_keys(deployed: Deployed) -> Seen:
 
 def _vault_roles(deployed: Deployed) -> Seen:
     if not deployed.vault_name or deployed.parameter("existingKeyVaultName"):
-        return not_tried("This deployment has created no vault.")
+        return not_tried("This deployment did not create a vault.")
     return _is("vault", deployed.vault, {"enableRbacAuthorization": True})
 
 
@@ -537,7 +536,7 @@ def _private_names(deployed: Deployed) -> Seen:
     hosts |= {"vault": f"{deployed.vault_name}.vault.azure.net"} if "vault" in services else {}
     inside = {service for service, host in hosts.items() if _is_private(deployed.resolve(host))}
     if not inside:
-        return not_tried("No name resolves to a private address: this machine is outside of the network.")
+        return not_tried("No name resolves to a private address: this machine is outside the network.")
     return _compared("private", services, inside)
 
 
@@ -546,7 +545,7 @@ def _is_private(addresses: Sequence[str]) -> bool:
 
 
 def addresses_of(host: str) -> Sequence[str]:
-    """Return the addresses of a host name; none if it does not resolve."""
+    """Return the addresses of a host name, or [] if it does not resolve."""
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)]
     except OSError:
@@ -567,7 +566,7 @@ def _recipients(deployed: Deployed) -> Seen:
     if deployed.parameter("noRecipient"):
         return not_tried("It was deployed with noRecipient.")
     if not deployed.rules:
-        return failed("There is no alert rule.")
+        return failed("No alert rule exists.")
     reached: dict[str, bool] = {}
     without = []
     for name, rule in deployed.rules.items():
@@ -590,7 +589,7 @@ def _has_receiver(group: Resource) -> bool:
 
 def _queries(deployed: Deployed) -> Seen:
     if not deployed.rules:
-        return failed("There is no alert rule.")
+        return failed("No alert rule exists.")
     refused = []
     for name, rule in deployed.rules.items():
         scopes = each(at(rule, "properties", "scopes"))
@@ -610,7 +609,7 @@ def _queries(deployed: Deployed) -> Seen:
             refused.append(name)
     if refused:
         return failed(f"Refused: {first_of(sorted(refused), _MOST)}")
-    return held(f"The query of each of {count(len(deployed.rules), 'rule')} was answered.")
+    return held(f"Azure accepted the query of each of {count(len(deployed.rules), 'rule')}.")
 
 
 # ---- Runs ----
@@ -630,7 +629,7 @@ def _last_run(deployed: Deployed) -> Seen:
 
 
 def _word(text: str) -> str:
-    """Return a code, a version or a name as logs have it, if it looks like one."""
+    """Return a code, version or name from logs if it has the form of one."""
     return text if re.fullmatch(r"[\w.+-]{1,60}", text, re.ASCII) else "something else"
 
 
@@ -645,7 +644,7 @@ def _version(deployed: Deployed) -> Seen:
 def _identity(deployed: Deployed) -> Seen:
     last = deployed.history.last
     if last is None or not last.tokens or deployed.loaded is None:
-        return not_tried("No run has logged a token, or the settings are wrong.")
+        return not_tried("No run has logged a token, or the settings are invalid.")
     wanted = {zone.identity for zone in deployed.loaded.zones()}
     logged = {token.identity for token in last.tokens}
     if logged <= wanted and deployed.loaded.client_id in wanted:
@@ -653,15 +652,17 @@ def _identity(deployed: Deployed) -> Seen:
     return failed(f"Tokens are of {first_of(sorted(map(str, logged - wanted)), _MOST)}.")
 
 
-_SLICES = """
-traces
-| where message startswith '{"event": "git_refresh.run"'
-| extend e = parse_json(message)
-| where isnotnull(tolong(e.slice))
-| summarize slices = dcount(tolong(e.slice)), instances = dcount(cloud_RoleInstance), ended_at = max(timestamp)
-    by run_id = tostring(e.run_id)
-| top 1 by ended_at desc
-"""
+_SLICES = "\n".join(  # noqa: FLY002  # a query reads best line by line
+    (
+        "traces",
+        """| where message startswith '{"event": "git_refresh.run"'""",
+        "| extend e = parse_json(message)",
+        "| where isnotnull(tolong(e.slice))",
+        "| summarize slices = dcount(tolong(e.slice)), instances = dcount(cloud_RoleInstance),",
+        "    ended_at = max(timestamp) by run_id = tostring(e.run_id)",
+        "| top 1 by ended_at desc",
+    )
+)
 
 
 def _slices(deployed: Deployed) -> Seen:
@@ -693,14 +694,14 @@ def _queue_log(deployed: Deployed) -> Seen:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Something that only a deployment proves, and how it is seen."""
+    """A property that only a deployment can prove, and its check."""
 
     key: str
     proves: str
     check: Callable[[Deployed], Seen]
 
     def seen(self, deployed: Deployed) -> Seen:
-        """Return what is seen. A failed reading makes a row not tried."""
+        """Return the result; if a read fails, the row is not tried."""
         try:
             return self.check(deployed)
         except NotKnownError as error:
@@ -716,34 +717,34 @@ class Row:
 ROWS = (
     Row("template", "The deployed template is this checkout's", _template),
     Row("functions", "The app starts and lists its functions", _functions),
-    Row("settings", "The app reads its settings as they are meant", _settings),
+    Row("settings", "The app reads its settings without errors", _settings),
     Row("host_settings", "The host's settings are the template's", _host_settings),
     Row("instances", "The plan takes the number of instances", _instances),
     Row("not_paused", "The app is not paused", _not_paused),
     Row("roles", "The identities have their roles and no others", _roles),
-    Row("storage_keys", "No key opens the storage account", _storage_keys),
-    Row("vault_roles", "Only roles open the vault", _vault_roles),
-    Row("component_keys", "No key sends telemetry", _component_keys),
-    Row("workspace_keys", "No key opens the Log Analytics workspace", _workspace_keys),
-    Row("publishing", "No password publishes", _publishing),
-    Row("versions", "Old code is kept: blob versioning is on", _versions),
+    Row("storage_keys", "The storage account accepts no keys", _storage_keys),
+    Row("vault_roles", "The vault accepts only role assignments", _vault_roles),
+    Row("component_keys", "Telemetry accepts no keys", _component_keys),
+    Row("workspace_keys", "The Log Analytics workspace accepts no keys", _workspace_keys),
+    Row("publishing", "Basic authentication cannot deploy code", _publishing),
+    Row("versions", "Blob versioning keeps previous code", _versions),
     Row("locks", "Locks are set", _locks),
     Row("private_endpoints", "Private endpoints are approved", _private_endpoints),
     Row("private_names", "Names resolve to private addresses", _private_names),
     Row("alert_rules", "The alert rules are on", _rules),
     Row("alert_recipients", "Each alert rule has a recipient", _recipients),
-    Row("alert_queries", "Azure answers the queries of the alert rules", _queries),
+    Row("alert_queries", "Azure accepts the queries of the alert rules", _queries),
     Row("last_run", "The last run succeeded, and is recent", _last_run),
     Row("version", "The deployed code is this checkout's", _version),
     Row("identity", "Tokens are of the identities that the settings name", _identity),
-    Row("slices", "Slices of a run are on several instances", _slices),
-    Row("queue_log", "The queue's log has messages, and no polling", _queue_log),
+    Row("slices", "Slices of a run use several instances", _slices),
+    Row("queue_log", "The queue's log has messages, but no polling", _queue_log),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Something that only a change proves, which `prove` never makes: what to type on a trial installation, and the sign."""
+    """A property that only a change can prove: the command for a trial installation, and the sign."""
 
     key: str
     proves: str
@@ -754,7 +755,7 @@ class Trial:
 TRIALS = (
     Trial(
         "pause_alerts",
-        "Silence fires no-run, and the mail arrives",
+        "A pause fires no-run, and the mail arrives",
         'az functionapp config appsettings set --name "$APP" --resource-group "$GROUP" --settings '
         "AzureWebJobs.refresh_git.Disabled=true --output none",
         "The mail arrives within two hours. Then set it to false.",
@@ -769,18 +770,18 @@ TRIALS = (
         "lock_refuses",
         "A lock refuses deletion",
         'az functionapp delete --name "$APP" --resource-group "$GROUP"',
-        "ScopeLocked. Only with deleteLock: without it, the app is deleted.",
+        "ScopeLocked. Only with deleteLock; otherwise the app is deleted.",
     ),
     Trial(
         "old_code",
-        "Old code is kept",
+        "Previous code is kept",
         'func azure functionapp publish "$APP" --python',
-        "After two publications: Storage account → Containers → app-package → Show versions.",
+        "After two deployments of the code: Storage account → Containers → app-package → Show versions.",
     ),
     Trial(
         "foreign_settings",
         "A second deployment keeps settings of others",
         'az functionapp config appsettings set --name "$APP" --resource-group "$GROUP" --settings MINE=1 --output none',
-        "After another deployment, the app setting MINE is still there.",
+        "After another deployment, the app setting MINE still exists.",
     ),
 )

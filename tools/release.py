@@ -1,6 +1,6 @@
-"""A release's notes: `python -m tools.release TAG` prints the section of CHANGELOG.md for the version of a tag.
+"""A release's notes: `python -m tools.release TAG` prints a version's section of CHANGELOG.md.
 
-Needs no package. Run by .github/workflows/release.yml before anything is built.
+Uses the standard library only. .github/workflows/release.yml runs it before anything is built.
 """
 
 import re
@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[1]
 
 
 class NotReadyError(Exception):
-    """Why this tag is not to be released."""
+    """The tag cannot be released; the message has the reason."""
 
 
 def notes(tag: str, version: str, changelog: str) -> str:
-    """Return what the changelog says of a version, without its heading.
+    """Return a version's section of the changelog, without its heading.
 
     Raises:
-        NotReadyError: the tag is another version's, or the section is missing, empty or not yet dated.
+        NotReadyError: the tag has another version, or the section is missing, empty or undated.
     """
     if tag != f"v{version}":
         raise NotReadyError(
@@ -46,7 +46,6 @@ def notes(tag: str, version: str, changelog: str) -> str:
 
 
 def main() -> None:
-    """Print the notes for the tag that was given."""
     if len(sys.argv) != 2:  # noqa: PLR2004  # the program and the tag
         sys.exit("usage: python -m tools.release TAG")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]

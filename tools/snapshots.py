@@ -1,6 +1,7 @@
-"""What the templates of infra/ deploy, as Microsoft's Bicep CLI works it out: `make snapshots` writes it, tests and tools read it.
+"""The resources that infra/ deploys, predicted by Microsoft's Bicep CLI.
 
-`tests/infra/snapshots` has a parameter file for each variant, its snapshot beside it, the compiled template and the hashes of the sources.
+`make snapshots` writes them to `tests/infra/snapshots`, for tests and tools. For each variant it has a
+parameter file and a snapshot, then the compiled template and the hashes of the sources.
 """
 
 import hashlib
@@ -31,13 +32,12 @@ _REMEDY = f"Install the Bicep CLI {bicep.VERSION}, and run: make snapshots"
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The resources and outputs of one variant. What only Azure knows is an expression in brackets."""
+    """The resources and outputs of one variant. Expressions in brackets stand for values from Azure."""
 
     resources: tuple[dict[str, Any], ...]
     outputs: dict[str, Any]
 
     def of_type(self, type_: str) -> list[dict[str, Any]]:
-        """Return the resources of a type."""
         return [each for each in self.resources if each["type"] == type_]
 
     def the(self, type_: str) -> dict[str, Any]:
@@ -48,7 +48,6 @@ class Deployment:
 
 @lru_cache
 def parse(snapshot: str) -> Deployment:
-    """Return what the text of a snapshot holds."""
     whole = json.loads(snapshot)
     return Deployment(tuple(whole["predictedResources"]), whole["outputs"])
 
@@ -59,17 +58,16 @@ def read(variant: str) -> Deployment:
 
 
 def parameter_files() -> list[Path]:
-    """Return the parameter file of each variant."""
     return sorted(FOLDER.glob("*.bicepparam"))
 
 
 def snapshot_of(variant: Path) -> Path:
-    """Return where the snapshot of a parameter file stands."""
+    """Return the path of a parameter file's snapshot."""
     return variant.with_suffix(".snapshot.json")
 
 
 def sources() -> dict[str, str]:
-    """Return the SHA-256 of each file that the snapshots are made from, by its path in the repository."""
+    """Return the SHA-256 of each source file by its path."""
     infra = ROOT / "infra"
     templates = [infra / "main.bicep", *infra.glob("modules/*.bicep")]
     files = [
@@ -84,7 +82,7 @@ def sources() -> dict[str, str]:
 
 
 def out_of_date() -> list[str]:
-    """Return what has changed since the snapshots were made, and what to run; nothing if they are up to date."""
+    """Return the changed source files and the command to run, or [] if up to date."""
     lines = SOURCES.read_text(encoding="utf-8").splitlines() if SOURCES.exists() else []
     before = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     now = sources()
@@ -96,7 +94,7 @@ def compiled(cli: str) -> str:
     """Return the compiled template.
 
     Raises:
-        RuntimeError: it does not compile.
+        RuntimeError: the template does not compile.
     """
     done = bicep.run(cli, "build", str(MAIN), "--stdout")
     if done.returncode:
@@ -105,12 +103,9 @@ def compiled(cli: str) -> str:
 
 
 def differences(cli: str, variant: Path, *, mode: str = "validate") -> str:
-    """Return how a snapshot differs from what the templates deploy now, or why that cannot be worked out.
+    """Return how a snapshot differs from the current templates, or the CLI's error.
 
-    Args:
-        cli: the Bicep CLI.
-        variant: a parameter file.
-        mode: `validate`; or `overwrite`, which writes the snapshot.
+    With the mode `overwrite`, the snapshot is written.
     """
     options = [part for name, value in _DEPLOYMENT.items() for part in (f"--{name}", value)]
     done = bicep.run(cli, "snapshot", str(variant), "--mode", mode, *options)
@@ -121,7 +116,7 @@ def make(cli: str) -> None:
     """Write the compiled template, every snapshot and the hashes.
 
     Raises:
-        RuntimeError: the template does not compile, or one of its variants cannot be deployed.
+        RuntimeError: the template does not compile, or a variant cannot be deployed.
     """
     TEMPLATE.write_text(compiled(cli), encoding="utf-8")
     for variant in parameter_files():
@@ -135,7 +130,7 @@ def make(cli: str) -> None:
 
 
 def _sort_outputs(snapshot: Path) -> None:
-    """The CLI writes the outputs in another order each time."""
+    """Sort the outputs, whose order differs in each run of the CLI."""
     whole = json.loads(snapshot.read_text(encoding="utf-8"))
     whole["outputs"] = dict(sorted(whole["outputs"].items()))
     snapshot.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Clients and decisions for commands with the Azure CLI account of an admin. Never deployed."""
+"""Clients and decisions for commands that use the Azure CLI account of an admin. Never deployed."""

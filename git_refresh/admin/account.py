@@ -67,7 +67,7 @@ class AdminAccount:
         return next(iter(self._scim.principal_ids(client_id, what)), None)
 
     def assign(self, principal_id: int, workspace_id: str) -> None:
-        """Assign a principal, unless it is assigned. The request would replace an admin's assignment."""
+        """Assign a principal, unless it is assigned: the request would replace an assignment as ADMIN."""
         what = Operation.ASSIGN_PRINCIPAL.of()
         path = f"{self._path}/workspaces/{workspace_id}/permissionassignments"
         listed = self._rest.get(what, path, _Assignments).permission_assignments
@@ -91,7 +91,7 @@ class AdminAccount:
         ]
 
     def trust(self, principal_id: int, issuer: str, subject: str) -> None:
-        """Create the federation policy."""
+        """Create the federation policy. Not idempotent: an existing one causes a conflict."""
         self._rest.send(
             "POST",
             Operation.WRITE_POLICY.of(),
@@ -111,5 +111,5 @@ def policy(issuer: str, subject: str) -> dict[str, object]:
 
 
 def policy_id(subject: str) -> str:
-    """Return the ID of a subject's policy. It is derived, so two admins at once create one policy."""
+    """Return the ID of a subject's policy. It is derived, so two admins cannot create two policies."""
     return f"git-refresh-{subject}"

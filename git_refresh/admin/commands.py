@@ -1,4 +1,4 @@
-"""Commands for an administrator to run when the caller lacks a permission."""
+"""Commands for administrators: grants that the caller cannot make, and removals."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 def add_to_organization(
     organization: str, object_id: str, project_ids: Sequence[str], *, looked_up: str = ""
 ) -> Command:
-    """Return the command that adds an identity with access level Basic and to the Readers of projects.
+    """Return the command that adds an identity to an organization and to the Readers of projects.
 
     `looked_up` names another project, whose ID the command looks up.
     """
@@ -50,7 +50,7 @@ def _project_id(organization: str, project: str) -> Command:
 
 
 def add_to_group(organization: str, member: str, group: str) -> Command:
-    """Return the command that adds a member to a group. Both are descriptors."""
+    """Return the command that adds a member to a group, both by descriptor."""
     return command(
         "az rest --method put --resource {resource} --url {url}",
         resource=AZURE_DEVOPS,
@@ -176,12 +176,12 @@ def leave_organization(organization: str, storage_key: str, tenant: str) -> Comm
 
 
 def leave_group(organization: str, member: str, group: str, tenant: str) -> Command:
-    """Return the command that removes a member from a group. Both are descriptors."""
+    """Return the command that removes a member from a group, both by descriptor."""
     return _delete(_membership(organization, member, group), tenant)
 
 
 def _delete(url: str, tenant: str) -> Command:
-    """Return a request to Azure DevOps. `az rest` cannot use a token of another tenant."""
+    """Return the command for a DELETE request, with curl for another `tenant`: `az rest` has no token."""
     if not tenant:
         return command(
             "az rest --method delete --resource {resource} --url {url}", resource=AZURE_DEVOPS, url=url
@@ -265,5 +265,5 @@ def _in_account(account_id: str) -> Command:
 
 
 def _number(account_id: str, client_id: str) -> Command:
-    """Return the lookup of the service principal ID. Variables of the outer command do not apply to it."""
+    """Return the lookup of the service principal ID. It sets the variables again, for the subshell."""
     return command(PRINCIPAL_NUMBER, account_id=account_id, by_client_id=f'applicationId eq "{client_id}"')

@@ -51,13 +51,11 @@ class FolderTarget:
     managed: bool = False
     failure: ServiceError | None = None
     above: str | None = None
-    """The parent, which onboard granted before a run created this Git folder."""
+    """Its parent, if a run can have created this Git folder: onboard then granted CAN MANAGE there."""
 
 
 @dataclass(slots=True)
 class WorkspaceSnapshot:
-    """The state of a workspace."""
-
     workspace: Workspace
     client_id: str
     """Application ID of the service principal that the app signs in as."""
@@ -67,7 +65,7 @@ class WorkspaceSnapshot:
     targets: Sequence[FolderTarget]
     context: DiagnosisContext
     gone: bool = False
-    """True if nothing of it could be read."""
+    """True if the workspace could not be read."""
 
     @property
     def workspace_id(self) -> str | None:
@@ -127,7 +125,10 @@ class DatabricksGrants:
         return WorkspaceSnapshot(workspace, client_id, api, account_id, principal, targets, context)
 
     def gone(self, entry: Entry) -> WorkspaceSnapshot | None:
-        """Return a snapshot of an unreadable workspace, for its objects elsewhere; None without a token."""
+        """Return an empty snapshot of an unreadable workspace; None without a token.
+
+        It leads to the workspace's objects in the account and in Key Vault.
+        """
         workspace = entry.workspace
         account_id = self._account_id or (self._accounts[0] if len(self._accounts) == 1 else None)
         client_id = self._client_id(workspace)
@@ -148,7 +149,7 @@ class DatabricksGrants:
     def _targets(
         self, api: AdminWorkspace, workspace: Workspace, principal: Principal | None
     ) -> Sequence[FolderTarget]:
-        """Return the folders that need CAN MANAGE, each once. One that cannot be read affects only itself."""
+        """Return the distinct folders that need CAN MANAGE. An unreadable folder affects only itself."""
         targets: dict[str, FolderTarget] = {}
         for folder in workspace.folders:
             try:
@@ -177,7 +178,7 @@ class DatabricksGrants:
         return FolderTarget(path, place, managed or path == _SHARED, above=above)
 
     def _client_id(self, workspace: Workspace) -> str:
-        """Return the application ID that the app signs in as, for a managed identity that of its zone."""
+        """Return the application ID of the service principal or managed identity that the app signs in as."""
         own = self._settings.zone(workspace).identity
         if workspace.auth != "managed_identity":
             own = workspace.client_id
@@ -210,7 +211,7 @@ class DatabricksGrants:
             ids = (view.account_id or "ACCOUNT_ID", view.workspace_id or "WORKSPACE_ID")
             who, command = ACCOUNT_ADMIN, commands.assign(*ids, view.client_id)
         grant = _membership(workspace, view.client_id, view.context, who, command)
-        grant = replace(grant, undo=partial(self._leave, view))
+        grant = replace(grant, undo=partial(self._principal_removals, view))
         if principal is None and managed:
             return replace(grant, do=partial(self._add_identity, view))
         if principal is None and view.workspace_id is None:
@@ -235,12 +236,12 @@ class DatabricksGrants:
             undo=grant.undo,
         )
 
-    def _leave(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
-        """Yield the removals of the Git credential and of the principal, in the account with the whole list."""
+    def _principal_removals(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+        """Yield the removals of the Git credential and of the principal in the workspace and the account."""
         principal, workspace = view.principal, view.workspace
         who = f"service principal {view.client_id}"
         if principal is not None:
-            yield from self._credential(view, principal.id, who)
+            yield from self._credential_removals(view, principal.id, who)
             left = sorted(principal.groups - {"users"})
             affects = [f"its membership of {', '.join(left)}"] if left else []
             if others := sorted(principal.entitlements - {WORKSPACE_ACCESS}):
@@ -255,9 +256,9 @@ class DatabricksGrants:
                 account, number = self._in_account(view)
                 command = commands.unassign(account.id, view.workspace_id, number)
                 yield replace(removal, required_role=ACCOUNT_ADMIN, command=command)
-        yield from self._account_principal(view, who)
+        yield from self._account_removals(view, who)
 
-    def _credential(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
+    def _credential_removals(self, view: WorkspaceSnapshot, number: int, who: str) -> Iterator[Removal]:
         workspace = view.workspace
         found = own_credential(view.api.credentials(number), workspace.git_username)
         if found is None:
@@ -277,7 +278,7 @@ class DatabricksGrants:
                 f"runs only updated it, and did not create it: {describe_owner(found, workspace.git_username)}"
             )
 
-    def _account_principal(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
+    def _account_removals(self, view: WorkspaceSnapshot, who: str) -> Iterator[Removal]:
         removal = Removal("principal", "Databricks account", who)
         if self._remaining:
             used_by = self._users(view)
@@ -300,7 +301,7 @@ class DatabricksGrants:
             view.api.scim.add_principal(self._identity.client_id, self._name)
         except ServiceError as error:
             sure = error.failure.status != HTTPStatus.CONFLICT and not error.failure.outcome_unknown
-            # Databricks does not document the status for a duplicate.
+            # The status for a duplicate is not documented.
             if sure and view.api.scim.principal(view.client_id) is None:
                 raise
         self._wait_for_principal(view)
@@ -329,7 +330,7 @@ class DatabricksGrants:
         return found
 
     def _account(self, view: WorkspaceSnapshot) -> AdminAccount:
-        """Return the client of the account that the workspaces belong to.
+        """Return the client of the account to which the workspaces belong.
 
         Raises:
             ServiceError: no token was issued.
@@ -342,7 +343,7 @@ class DatabricksGrants:
         return AdminAccount(view.account_id, self._services.rest(Service.DATABRICKS, ACCOUNTS_ORIGIN))
 
     def _in_account(self, view: WorkspaceSnapshot) -> tuple[AdminAccount, int]:
-        """Return the account and the principal's ID there. Security: a workspace could report another ID.
+        """Return the account and the principal's ID. Security: a workspace could report another ID.
 
         Raises:
             ServiceError: the account cannot be read.
@@ -376,7 +377,7 @@ class DatabricksGrants:
             context=view.context,
             keys=(("federation_policy", view.client_id, subject),),
             do=partial(self._trust, view),
-            undo=partial(self._distrust, view),
+            undo=partial(self._policy_removals, view),
         ).checked(partial(self._trusts, view))
 
     def _trust(self, view: WorkspaceSnapshot) -> None:
@@ -390,7 +391,7 @@ class DatabricksGrants:
             if not poll(self._clock, lambda: self._trusts(view), bool):
                 raise
 
-    def _distrust(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
+    def _policy_removals(self, view: WorkspaceSnapshot) -> Iterator[Removal]:
         account = self._account(view)
         number = account.principal_id(view.client_id)
         if number is None:
@@ -421,13 +422,13 @@ class DatabricksGrants:
     # The principals of additional_principal_ids
 
     def managed(self, view: WorkspaceSnapshot) -> Iterable[Grant]:
-        """Yield the role Service Principal Manager on `additional_principal_ids`. onboard only checks it."""
+        """Yield a grant of the manager role for each of `additional_principal_ids`. onboard only checks it."""
         for number in view.workspace.additional_principal_ids:
             what = f"service principal {view.client_id}: manager of service principal {number} (additional_principal_ids)"
             command = commands.show_principal(view.workspace.host, number)
             grant = Grant("manager", view.workspace.name, what, ACCOUNT_ADMIN, command, context=view.context)
             who = f"service principal {number} (additional_principal_ids)"
-            grant = replace(grant, undo=partial(self._credential, view, number, who))
+            grant = replace(grant, undo=partial(self._credential_removals, view, number, who))
             yield self._managed(view, grant, number)
 
     def _managed(self, view: WorkspaceSnapshot, grant: Grant, number: int) -> Grant:
@@ -451,7 +452,7 @@ class DatabricksGrants:
     # The folders
 
     def folders(self, view: WorkspaceSnapshot, needs: Grant) -> Iterable[Grant]:
-        """Yield CAN MANAGE on Git folders that a run updates, and on the parents of those that it creates."""
+        """Yield the grants of CAN MANAGE: on Git folders, or on the parents of those that a run creates."""
         workspace = view.workspace
         for target in view.targets:
             missing = target.place is None
@@ -466,7 +467,7 @@ class DatabricksGrants:
                 context=replace(view.context, path=target.path),
                 keys=(("folder", workspace.host, target.path, view.client_id),),
                 do=partial(self._grant_can_manage, view, target),
-                undo=partial(self._revoke, view, target),
+                undo=partial(self._folder_removals, view, target),
                 needs=(needs,),
             )
             yield self._folder(grant, target)
@@ -480,7 +481,7 @@ class DatabricksGrants:
             return grant.lacks("grant_too_broad")
         return grant.skipped(grant.blocked) if grant.blocked else grant
 
-    def _revoke(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
+    def _folder_removals(self, view: WorkspaceSnapshot, target: FolderTarget) -> Iterator[Removal]:
         """Yield the removal of CAN MANAGE on the folder itself, and on its parent if onboard granted it there."""
         if target.failure is not None:
             raise target.failure
@@ -504,7 +505,7 @@ class DatabricksGrants:
 
 
 _SHARED = "/Shared"
-"""Every user of a workspace has CAN MANAGE on it."""
+"""Every user of a workspace has CAN MANAGE on this directory."""
 
 
 def _is_too_broad(path: str) -> bool:

@@ -1,6 +1,6 @@
-"""Computes the new app settings of a function app from a list. Pure functions.
+"""Computes the new app settings of a function app from a file. Pure functions.
 
-Settings that do not belong to this product stay unchanged.
+Settings of other products stay unchanged.
 """
 
 import json
@@ -19,7 +19,7 @@ from git_refresh.settings.models import Folder, Workspace, default_name
 from git_refresh.settings.names import MOST_BYTES, PREVIOUS, SET_BY_DEPLOY, SETTINGS
 
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
-"""The app setting that disables a function. The first deployment of infra/ sets it."""
+"""The app setting that disables the function. The first deployment of infra/ sets it."""
 OF_TEMPLATE = tuple(name for name in SETTINGS if name not in SET_BY_DEPLOY)
 """Settings that only a deployment of infra/ sets."""
 
@@ -54,9 +54,9 @@ class Deployment:
     existing: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
     staying: tuple[str, ...] = ()
-    """Settings that the file does not have, so they stay."""
+    """Settings that stay because the file does not have them."""
     not_set: tuple[str, ...] = ()
-    """Settings whose values differ in the file, but that only a deployment of infra/ sets."""
+    """Settings with another value in the file that only a deployment of infra/ sets."""
     is_previous: bool = False
     """True if the result equals the settings before the last deployment."""
 
@@ -67,7 +67,7 @@ class Deployment:
     @property
     def is_first(self) -> bool:
         """True if the app has no list yet, and the first deployment paused it."""
-        return _waits(self.existing)
+        return _is_paused_without_list(self.existing)
 
     @property
     def resumes(self) -> bool:
@@ -78,15 +78,18 @@ class Deployment:
     def drops_defaults(self) -> bool:
         """True if the file has a list without defaults, but the app has defaults."""
         before, after = (each.get("WORKSPACE_DEFAULTS", "") for each in (self.existing, self.wanted))
-        return after == "{}" and not _same("WORKSPACE_DEFAULTS", before, after)
+        return after == "{}" and not _means_the_same("WORKSPACE_DEFAULTS", before, after)
 
     @property
     def keeps_previous(self) -> bool:
-        """True if the previous values can be restored afterwards."""
+        """True if `restore` can return to the replaced values."""
         return all(name in self.wanted for name in PREVIOUS.values())
 
     def references(self) -> list[str]:
-        """Return the settings whose values are references that the app already has and only Azure can resolve."""
+        """Return the settings whose Key Vault or App Configuration reference the app already has.
+
+        Only Azure can resolve it, so the value cannot be checked.
+        """
         kept = {name: {self.existing.get(name), self.existing.get(PREVIOUS[name])} for name in SET_BY_DEPLOY}
         return [
             name
@@ -95,20 +98,19 @@ class Deployment:
         ]
 
     def too_long(self) -> Iterator[tuple[str, int, int]]:
-        """Yield changed settings that are too long to keep as previous values: name, size, and limit in bytes."""
+        """Yield name, size, and limit in bytes of changed settings that are too long to restore later."""
         for name, previous in PREVIOUS.items():
             value = self.wanted.get(name, "")
             if value != self.existing.get(name, "") and not _fits(previous, value):
                 yield name, _bytes(value), MOST_BYTES - _bytes(f"{previous}=")
 
     def newly_trusted(self) -> list[str]:
-        """Return the new entries of `TRUSTED_HOSTS`."""
+        """Return the entries of `TRUSTED_HOSTS` that the app does not trust yet."""
         trusted, _ = parse_trusted_hosts(self.existing.get("TRUSTED_HOSTS", ""))
         wanted, _ = parse_trusted_hosts(self.wanted.get("TRUSTED_HOSTS", ""))
         return sorted(entry for entry in wanted.entries if not trusted.trusts(entry))
 
     def changes(self) -> list[Change]:
-        """Return all differences, in the order of the settings and of the new list."""
         return list(compare(_parsed(self.existing), _parsed(self.wanted)))
 
     def replaced_principals(self) -> list[str]:
@@ -121,7 +123,7 @@ class Deployment:
         ]
 
     def left_behind(self) -> list[tuple[str, Diagnosis]]:
-        """Return what stays in workspaces although the new list no longer has it, with the workspace's name."""
+        """Return workspace name and finding for each object removed from the list but not from the workspace."""
         return list(what_stays(_parsed(self.existing), _parsed(self.wanted)))
 
 
@@ -134,37 +136,40 @@ def is_ours(settings: Mapping[str, str]) -> bool:
 
 
 def is_paused(settings: Mapping[str, str]) -> bool:
-    """Return whether the timer's function is disabled by `PAUSE`."""
+    """Return whether `PAUSE` disables the function."""
     return settings.get(PAUSE, "").strip().lower() in {"true", "1"}
 
 
-def _waits(settings: Mapping[str, str]) -> bool:
+def _is_paused_without_list(settings: Mapping[str, str]) -> bool:
     return is_paused(settings) and not settings.get("WORKSPACES", "").strip()
 
 
 def listed_hosts(settings: Mapping[str, str]) -> set[str]:
-    """Return the URLs of the workspaces in an app's list."""
     return set(_by_host(_parsed(settings)))
 
 
 def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
     """Return the deployment of a file's settings. Settings that the file does not have stay.
 
-    A file with `WORKSPACES` but without `WORKSPACE_DEFAULTS` removes the defaults, because they were made for other entries.
+    A file with `WORKSPACES` but without `WORKSPACE_DEFAULTS` removes the defaults, which belong to the previous list.
     """
     new = {name: _compact(name, file[name]) for name in SET_BY_DEPLOY if name in file}
     if "WORKSPACES" in new:
         new.setdefault("WORKSPACE_DEFAULTS", "{}")
     staying = tuple(name for name in SET_BY_DEPLOY if name not in new and existing.get(name, "").strip())
     not_set = tuple(
-        name for name in OF_TEMPLATE if name in file and not _same(name, existing.get(name, ""), file[name])
+        name
+        for name in OF_TEMPLATE
+        if name in file and not _means_the_same(name, existing.get(name, ""), file[name])
     )
-    wanted = _with(existing, new)
+    wanted = _with_new_values(existing, new)
     before = restore(existing)
     is_previous = (
         wanted != existing
         and before is not None
-        and all(_same(name, wanted.get(name, ""), before.wanted.get(name, "")) for name in SET_BY_DEPLOY)
+        and all(
+            _means_the_same(name, wanted.get(name, ""), before.wanted.get(name, "")) for name in SET_BY_DEPLOY
+        )
     )
     return Deployment(existing, wanted, staying, not_set, is_previous)
 
@@ -172,7 +177,7 @@ def deploy(existing: Mapping[str, str], file: Mapping[str, str]) -> Deployment:
 def restore(existing: Mapping[str, str]) -> Deployment | None:
     """Return the deployment of the previous values; None if they are incomplete, or the app had no list.
 
-    The kept values do not change, so a second restore changes nothing.
+    The stored previous values stay, so a second restore changes nothing.
     """
     if (
         not all(name in existing for name in PREVIOUS.values())
@@ -181,38 +186,39 @@ def restore(existing: Mapping[str, str]) -> Deployment | None:
         return None
     wanted = dict(existing)
     for name, previous in PREVIOUS.items():
-        if not _same(name, existing.get(name, ""), existing[previous]):
-            _put(wanted, name, existing[previous])
+        if not _means_the_same(name, existing.get(name, ""), existing[previous]):
+            _set_or_remove(wanted, name, existing[previous])
     return Deployment(existing, wanted)
 
 
-def _with(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the app settings with new values, also with previous values and without the first pause."""
-    changed = {name: value for name, value in new.items() if not _same(name, existing.get(name, ""), value)}
+def _with_new_values(existing: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the app settings with new values. Keeps replaced values, and ends the first pause."""
+    changed = {
+        name: value for name, value in new.items() if not _means_the_same(name, existing.get(name, ""), value)
+    }
     if not changed:
         return existing
     wanted = dict(existing)
     for name, value in changed.items():
-        _put(wanted, name, value)
+        _set_or_remove(wanted, name, value)
     kept = {previous: existing.get(name, "") for name, previous in PREVIOUS.items()}
     if all(_fits(previous, value) for previous, value in kept.items()):
         wanted |= kept
     else:
         wanted = {name: value for name, value in wanted.items() if name not in kept}
-    if _waits(existing) and wanted.get("WORKSPACES", "").strip():
+    if _is_paused_without_list(existing) and wanted.get("WORKSPACES", "").strip():
         del wanted[PAUSE]
     return wanted
 
 
-def _put(settings: dict[str, str], name: str, value: str) -> None:
+def _set_or_remove(settings: dict[str, str], name: str, value: str) -> None:
     if value.strip():
         settings[name] = value
     else:
         settings.pop(name, None)
 
 
-def _same(name: str, old: str, new: str) -> bool:
-    """Return whether two values of a setting mean the same to the app."""
+def _means_the_same(name: str, old: str, new: str) -> bool:
     default = _SAME_AS_UNSET.get(name, "")
     old, new = (value.strip() or default for value in (old, new))
     if old == new:
@@ -241,7 +247,7 @@ def _bytes(text: str) -> int:
 
 
 def _parsed(settings: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that `deploy` sets, with JSON parsed. Invalid ones are omitted."""
+    """Return the settings that `deploy` sets, with JSON parsed. Omits invalid values."""
     found: dict[str, Any] = {}
     for name in SET_BY_DEPLOY:
         text = settings.get(name, "").strip()
@@ -364,7 +370,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _value(key: str, value: object) -> str:
-    """Return redacted JSON. Security: a value whose key names a secret is hidden, whatever it looks like."""
+    """Return redacted JSON. Security: hides every value with a key that suggests a secret."""
     text = json.dumps(value, ensure_ascii=False)
     names = f"{key} {text}" if isinstance(value, dict | list) else key
     suspicious = key not in _KNOWN and re.search("secret|token|password|pat|key", names, re.IGNORECASE)
@@ -379,7 +385,6 @@ def _change(place: Place, key: str | None, old: str | None, new: str | None) -> 
 
 
 def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Diagnosis]]:
-    """Yield what stays in workspaces although the new list no longer has it, with the workspace's name."""
     before, after = (_by_host(settings) for settings in (old, new))
     for host, (name, entry) in before.items():
         context = DiagnosisContext(host=host, principal=_principal(entry))
@@ -401,7 +406,7 @@ def what_stays(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _by_host(settings: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return name and entry, merged with the defaults, by URL. Omits entries without a valid URL."""
+    """Return name and entry with the defaults, by URL. Omits entries without a valid URL."""
     defaults = settings.get("WORKSPACE_DEFAULTS") or {}
     entries = {
         name: {**defaults, **entry} for name, entry in _by_name(settings.get("WORKSPACES") or []).items()

@@ -28,14 +28,14 @@ _OF_THE_PROJECT = frozenset({HTTPStatus.NOT_FOUND})
 """Statuses of a failed project lookup that do not apply to other projects."""
 
 _MAX_PROJECTS = 8
-"""Projects in one command, which must stay short enough to copy. onboard shows the others after it."""
+"""Projects in one command, so it stays short enough to copy. onboard then shows the others."""
 
 type Projects = dict[tuple[str, str], dict[str, Repository]]
-"""A repository of each project, by origin and organization, then by project. Keys are lowercase."""
+"""One repository of each project, by origin and organization, then by project, in lowercase."""
 
 
 def projects_of(entries: Iterable[Entry]) -> Projects:
-    """Return the list's projects. Security: a project that only a workspace names must get no grant."""
+    """Return the projects of the list. Security: a Git folder in a workspace must not lead to a grant."""
     found: Projects = {}
     for entry in entries:
         for folder in entry.workspace.folders:
@@ -63,7 +63,7 @@ class DevOpsGrants:
     ) -> None:
         """Prepare the lookups for one identity.
 
-        `tenant` is that of the organizations; empty for the caller's own. `remaining` has the entries with this member that stay.
+        `tenant` is that of the organizations; empty for the caller's own. `remaining` has the entries that stay and use the same identity.
         """
         self._services = services
         self._remaining = remaining
@@ -88,7 +88,7 @@ class DevOpsGrants:
             except ServiceError as error:
                 failed.append(self._reader(repository).failed(error))
                 if error.failure.status not in _OF_THE_PROJECT:
-                    return failed  # the other projects would fail alike
+                    return failed  # the other projects would fail too
         if api is None or not ids:
             return failed
         grant = self._membership(first, list(ids), list(ids.values()))
@@ -99,7 +99,7 @@ class DevOpsGrants:
         if member is None:
             keys = (*grant.keys, *(self._key(first, project) for project in ids))
             return [replace(grant, keys=keys, do=partial(self._add, api, ids)), *failed]
-        grant = replace(grant, undo=partial(self._leave, api, member, first, ids))
+        grant = replace(grant, undo=partial(self._membership_removals, api, member, first, ids))
         if member.blocked:
             return [grant.lacks("member_cannot_sign_in", status=member.blocked), *failed]
         readers = [
@@ -121,10 +121,10 @@ class DevOpsGrants:
             keys=(self._key(repository),),
         )
 
-    def _leave(
+    def _membership_removals(
         self, api: Organization, member: Member, repository: Repository, ids: Mapping[str, str]
     ) -> Iterator[Removal]:
-        """Yield the removal from the organization or, if others need that, from the Readers of projects."""
+        """Yield the removal from the organization or, if other entries need it, from the Readers of projects."""
         location = f"Azure DevOps {api.name}"
         who = _ADMINISTRATOR.format(organization=api.name)
         groups = api.groups(member)
@@ -162,7 +162,7 @@ class DevOpsGrants:
                 api.add_to_group(member, api.readers(project, id_), project)
 
     def _set_basic(self, api: Organization) -> None:
-        """Set the access level to Basic, unless it is Basic or higher. The request replaces the current level."""
+        """Set the access level to Basic, unless it is Basic or higher: the request would lower a higher one."""
         member = api.member(self._identity.object_id)
         if member is not None and not member.licensed:
             api.set_basic(member)

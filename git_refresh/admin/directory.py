@@ -31,7 +31,6 @@ class ServicePrincipal:
     name: str
     tenant_id: str
     managed: bool = True
-    """True for a managed identity."""
 
 
 class EntraDirectory:
@@ -42,11 +41,9 @@ class EntraDirectory:
         self._tenant_id = tenant_id
 
     def by_client_id(self, client_id: str) -> ServicePrincipal | None:
-        """Return the identity with this client ID; None if the tenant has none."""
         return self._find(client_id, f"/v1.0/servicePrincipals(appId='{client_id}')")
 
     def by_object_id(self, object_id: str) -> ServicePrincipal | None:
-        """Return the identity with this object ID; None if the tenant has none."""
         return self._find(object_id, f"/v1.0/servicePrincipals/{object_id}")
 
     def _find(self, id_: str, path: str) -> ServicePrincipal | None:

@@ -33,7 +33,7 @@ GrantKind = Literal[
 ]
 type Key = tuple[str, ...]
 GrantStatus = Literal["exists", "planned", "granted", "failed", "skipped"]
-"""`exists`: already granted. `skipped`: a grant that it needs failed, or onboard does not grant it."""
+"""`exists`: already granted. `skipped`: a required grant failed, or onboard does not grant it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Granted:
     """The result of a grant."""
 
     client_id: str | None = None
-    """Application ID of a service principal that was created."""
+    """Application ID of a new service principal."""
     reason: str = ""
 
 
@@ -56,20 +56,20 @@ class Grant:
     required_role: str = ""
     """Role that can grant it: "a workspace admin of data-1"."""
     command: Command = NO_COMMAND
-    """Command with which that role grants it."""
+    """Command that grants it."""
     status: GrantStatus = "planned"
     reason: str = ""
-    """The reason that it was skipped, or a note on a permission that was granted."""
+    """Reason that it was skipped, or a note on the granted permission."""
     client_id: str | None = None
     """See `Granted`."""
     error: Diagnosis | None = None
     context: DiagnosisContext = field(default_factory=DiagnosisContext, repr=False)
     keys: tuple[Key, ...] = ()
-    """Keys that all exist after the grant, although its description might differ."""
+    """The permissions that it consists of. A later read finds them even if the description differs."""
     do: Callable[[], Granted | None] | None = field(default=None, repr=False)
     """Grant it. Can be repeated. Raises `ServiceError` or `DiagnosedError`."""
     undo: Callable[[], Iterable[Removal]] | None = field(default=None, repr=False)
-    """Return what removes the existing parts. Raises as `do` does. None if nothing can be removed."""
+    """Return the removals of its existing parts. Raises like `do`. None if nothing can be removed."""
     needs: "tuple[Grant, ...]" = field(default=(), repr=False)
     """At least one of these must be granted first."""
 
@@ -110,7 +110,7 @@ class Grant:
 
     @property
     def blocked(self) -> str:
-        """The reason that it cannot be granted yet; empty if none exists."""
+        """Reason that it cannot be granted yet; empty if it can."""
         if not self.needs or any(grant.status in {"exists", "planned", "granted"} for grant in self.needs):
             return ""
         first = self.needs[0]

@@ -29,7 +29,7 @@ JOBS_PER_PAGE = 100
 _MAX_ENTRIES = 1_000
 
 CONNECTIONS = 8
-"""Jobs that are read in parallel."""
+"""Connections for the jobs that are read in parallel."""
 
 _API = "/api/2.2/jobs"
 
@@ -129,7 +129,7 @@ class JobsClient:
 
 
 def _listed(found: object, secrets: SecretFilter) -> ListedJob:
-    """Return a job of the list. An invalid one gets ID 0, so it is still counted."""
+    """Return an entry of the job list. An invalid entry gets ID 0, so it is still counted."""
     try:
         job = read(_Listed, found, secrets)
     except UnexpectedAnswerError:
@@ -151,7 +151,7 @@ _CODE = ("notebook_task", "spark_python_task", "dbt_task")
 
 
 def _in_workspace(tasks: Sequence[object]) -> bool:
-    """Return whether all tasks have their code in the workspace. Such a job ignores `git_source`."""
+    """Return whether all tasks have their code in the workspace, so the job ignores `git_source`."""
     return bool(tasks) and all(_sources(task) == ["WORKSPACE"] for task in tasks)
 
 

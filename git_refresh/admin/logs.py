@@ -43,7 +43,7 @@ QUERY_LIMIT_S = 90.0
 """Time for one query with all retries."""
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""Enough for a day's lines of a large fleet in which everything fails."""
+"""Enough for one day of a large fleet in which everything fails."""
 
 
 class Query(StrEnum):
@@ -76,7 +76,10 @@ class Rows[M: Response]:
 
 
 class AppLogs:
-    """Client of one Application Insights component. Every method raises `ServiceError` if the call fails."""
+    """Client of one Application Insights component. Every method raises `ServiceError` if the call fails.
+
+    `within` is the length of a period that ends now.
+    """
 
     def __init__(self, about: DiagnosisContext, identity: Identity, network: Network) -> None:
         """Prepare the client; `about` has the resource ID of the component."""
@@ -97,11 +100,10 @@ class AppLogs:
         self._session.close()
 
     def now(self) -> datetime:
-        """Return the service's time, as far as its responses show it."""
+        """Return this machine's time, corrected by the clock skew that responses show."""
         return self._network.deadline.clock.now() + self._network.skew.behind()
 
     def runs(self, within: timedelta) -> LoggedRuns:
-        """Return the runs of this time up to now."""
         rows = self.find(Query.RUNS, LineRow, within)
         workspaces = self.find(Query.WORKSPACES_BY_RUN, WorkspacesRow, within)
         invocations = self.find(Query.FAILED_INVOCATIONS, InvocationRow, within)
@@ -109,11 +111,11 @@ class AppLogs:
         return read_runs(rows.rows, workspaces.rows, invocations.rows, self.now(), complete=complete)
 
     def last_run(self, within: timedelta) -> LoggedRun | None:
-        """Return the latest completed run of this time, or else the latest one; None without a run."""
+        """Return the latest completed run of the period or, without one, the latest run; None without any."""
         rows = self.find(Query.LAST_RUN, LineRow, within).rows
         if not rows:
             return None
-        # The latest run can be in progress, and the previous one can lack its last lines.
+        # The latest run can be in progress, and the last lines of the previous run can be missing.
         found = self.runs(self.now() - rows[-1].timestamp + timedelta(minutes=1))
         return found.last_ended or next(iter(found.runs), None)
 
@@ -123,17 +125,15 @@ class AppLogs:
         return tuple(HostReport(row.text, row.times, row.last_at) for row in rows)
 
     def stored_tokens(self, within: timedelta) -> StoredTokens:
-        """Return the tokens that the runs of this time stored."""
         rows, found = self.find(Query.STORED_TOKENS, StoredRow, within), self.runs(within)
         complete = rows.complete and len(rows.rows) < MAX_STORED_ROWS
         return StoredTokens(self.now() - within, rows.rows, found.runs, found.newest_line, complete)
 
     def find[M: Response](self, query: Query, model: type[M], within: timedelta) -> Rows[M]:
-        """Run a query of this package over this time up to now."""
+        """Run a query of this package over the period."""
         return self.query(query.text, model, within)
 
     def query[M: Response](self, text: str, model: type[M], within: timedelta) -> Rows[M]:
-        """Run a query over this time up to now."""
         resource = quote(self.about.component.lstrip("/"), safe="/")
 
         def ask() -> Rows[M]:

@@ -72,7 +72,7 @@ class OAuthSecrets:
         self._secrets = secrets
 
     def now(self) -> datetime | None:
-        """Return Databricks' time by the responses of the workspace; None before the first."""
+        """Return Databricks' time, by the latest response; None before the first."""
         return self._rest.time.now()
 
     def principal_id(self, client_id: str) -> int:
@@ -89,7 +89,7 @@ class OAuthSecrets:
         return found[0]
 
     def list(self, principal: int) -> list[OAuthSecret]:
-        """Return all OAuth secrets, also expired ones."""
+        """Return all OAuth secrets, including expired ones."""
         what = Operation.LIST_OAUTH_SECRETS.of(principal)
         pages = self._rest.pages(what, _path(principal), _Secrets, most=MAX_SECRETS_PAGES)
         return [_about(each) for page in pages for each in page.secrets]
@@ -97,7 +97,7 @@ class OAuthSecrets:
     def create(
         self, principal: int, lifetime: timedelta | None = None, scopes: tuple[str, ...] = ()
     ) -> NewSecret:
-        """Create an OAuth secret. Never repeated: after a failure, list the secrets.
+        """Create an OAuth secret. Never repeated. After a failure, list the secrets.
 
         The default lifetime is two years. Without scopes, its tokens have all scopes.
         """

@@ -33,7 +33,7 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 _NOT_YET = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
-"""Statuses of a request for a new object that other parts of a service do not know yet."""
+"""Statuses of a permissions request for a new principal that Databricks does not show everywhere yet."""
 
 _ONE_BY_ONE = frozenset[GrantKind]({"federation_policy", "oauth_secret"})
 _WAVES: tuple[frozenset[GrantKind], ...] = (
@@ -53,7 +53,7 @@ _REMOVED_AS: Mapping[GrantKind, RemovalKind] = {
     "oauth_secret": "vault_secret",
     "folder": "folder",
 }
-"""The kind of the failed removal if a grant cannot be read."""
+"""Kind of the removal that fails because the state of a grant cannot be read."""
 
 _OFFICER = "a Key Vault Secrets Officer"
 
@@ -154,7 +154,7 @@ class Onboarding:
                 if grant.status == "planned" and grant.kind in kinds:
                     places.setdefault(grant.location, []).append(at)
             if kinds == _ONE_BY_ONE:
-                # In this thread, which receives Ctrl-C: a secret that is not stored must be deleted.
+                # This thread receives Ctrl+C and can then delete a secret that is not stored.
                 for place in places.values():
                     self._apply_at(on_done, place)
             else:
@@ -193,7 +193,7 @@ class Onboarding:
         return self.grants[self._principals[principal.keys]]
 
     def wait_until_visible(self) -> None:
-        """Read until all grants are visible. Grants that stay invisible for `READ_LAG_S` seconds have failed."""
+        """Read until all grants are visible. A grant that stays invisible for `READ_LAG_S` has failed."""
         done = {at: grant for at, grant in enumerate(self.grants) if grant.status == "granted" and grant.keys}
 
         def unseen() -> list[int]:
@@ -222,7 +222,7 @@ class Onboarding:
         yield from self._databricks(zone, identity, entries, projects)
 
     def _with_member(self, zone: Zone) -> list[Entry]:
-        """Return the entries that stay and that call Azure DevOps as the same member."""
+        """Return the entries that stay in the list and use the same member of Azure DevOps."""
         own = zone.devops or zone.identity
         zones = [(entry, self._settings.zone(entry.workspace)) for entry in remaining(self._settings)]
         return [entry for entry, other in zones if (other.devops or other.identity) == own]
@@ -249,7 +249,7 @@ class Onboarding:
         principals |= databricks.principals(gone) if gone else {}
         yield from principals.values()
         yield from databricks.policies([*seen, *gone])
-        yield from self._secrets([*seen, *gone], principals)
+        yield from self._secret_grants([*seen, *gone], principals)
         for view in seen:
             yield from databricks.managed(view)
             yield from databricks.folders(view, principals[view.workspace.name])
@@ -276,7 +276,7 @@ class Onboarding:
         return found if found.managed else grant.lacks("not_a_managed_identity", id=asked)
 
     def _member(self, zone: Zone, identity: ServicePrincipal) -> ServicePrincipal | Grant:
-        """Return the caller of Azure DevOps: the identity or, in another tenant, the app registration."""
+        """Return the member of Azure DevOps: the identity or, for another tenant, the app registration."""
         if zone.devops is None:
             return identity
         tenant, registration = zone.devops.tenant_id, zone.devops.client_id
@@ -307,8 +307,9 @@ class Onboarding:
 
     # The OAuth secrets
 
-    def _secrets(self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]) -> Iterator[Grant]:
-        """Yield the grant of an OAuth secret for each secret name in the list."""
+    def _secret_grants(
+        self, seen: Sequence[WorkspaceSnapshot], principals: dict[str, Grant]
+    ) -> Iterator[Grant]:
         users: dict[str, list[WorkspaceSnapshot]] = {}
         for view in seen:
             if view.workspace.oauth is not None:
@@ -338,7 +339,7 @@ class Onboarding:
             keys=(("oauth_secret", target.name),),
             needs=tuple(needs),
         )
-        grant = replace(grant, undo=partial(self._remove_secret, target, views))
+        grant = replace(grant, undo=partial(self._secret_removals, target, views))
         if target.shared_by:
             return grant.lacks("secret_shared_by_principals", client_ids=", ".join(target.shared_by))
         try:
@@ -356,7 +357,7 @@ class Onboarding:
         views: Sequence[WorkspaceSnapshot],
         target: RotationTarget,
     ) -> Granted | None:
-        """Create the secret in the first workspace that has the principal. It is tried in all of them."""
+        """Create the secret in the first workspace that has the principal, and try it in all of them."""
         assigned = [
             view
             for view, principal in zip(views, grant.needs, strict=True)
@@ -386,7 +387,9 @@ class Onboarding:
             reason=f"the service principal also has unrecognized OAuth secrets ({ids}); rotate shows what to do with them"
         )
 
-    def _remove_secret(self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]) -> Iterator[Removal]:
+    def _secret_removals(
+        self, target: RotationTarget, views: Sequence[WorkspaceSnapshot]
+    ) -> Iterator[Removal]:
         """Yield the removals of a Key Vault secret and of the OAuth secrets that this product stored in it."""
         url = self._settings.key_vault_url or ""
         name, vault = target.name, self._services.vault(url)
@@ -404,7 +407,7 @@ class Onboarding:
         versions = [] if recovery.deleted else vault.versions(name)
         for view in {view.client_id: view for view in reversed(views) if view.principal}.values():
             ids = {version.stored_by_us(view.client_id, place_of_secret(url, name)) for version in versions}
-            yield from self._oauth_secrets(view, ids, used_by)
+            yield from self._oauth_secret_removals(view, ids, used_by)
         if not any(view.principal for view in views) and versions:
             why = "no readable workspace has the service principal; deleting it deletes them"
             what = f"OAuth secrets of service principal {target.client_id}"
@@ -422,14 +425,14 @@ class Onboarding:
         removal = replace(removal, description=f"{what}, deleted", affects=("its recovery",))
         if recovery.purgeable and not used_by:
             purge = commands.on_vault_secret("purge", url, name)
-            # az does not wait for the deletion, which takes some seconds.
+            # The deletion takes some seconds, and az does not wait for it.
             yield replace(
                 removal, command=purge if recovery.deleted else command("sleep 20 && {purge}", purge=purge)
             )
         elif recovery.deleted:
             yield removal.stays(_name_blocked(recovery, url, name))
 
-    def _oauth_secrets(
+    def _oauth_secret_removals(
         self, view: WorkspaceSnapshot, ours: Collection[str | None], used_by: tuple[str, ...]
     ) -> Iterator[Removal]:
         assert view.principal is not None  # noqa: S101  # the caller filters
@@ -450,7 +453,7 @@ class Onboarding:
     # Projects that the list does not name
 
     def _unnamed(self, view: WorkspaceSnapshot, named: Projects) -> Iterator[Grant]:
-        """Yield skipped grants for other projects. Security: only the list can grant access to a project."""
+        """Yield a skipped grant for each project that only a Git folder names. Security: the list decides."""
         for target in view.targets:
             url = target.place.url if target.place else None
             repository = read_remote(url, self._settings.trusted).repository if url else None
@@ -466,7 +469,7 @@ class Onboarding:
     def _new_principal(self, name: str) -> list[Grant]:
         """Return the grant that creates a service principal in the first workspace without one.
 
-        If the name exists, none is created, because names are not unique and the other one might belong to another team.
+        If a principal has this name, the grant fails, because that principal might belong to another team.
         """
         workspace = next(  # the command checks that one exists
             entry.workspace

@@ -42,7 +42,7 @@ _BLOCKED = frozenset({"disabled", "expired"})
 """Statuses of a member that cannot sign in. `pending` is normal before the first sign-in."""
 
 Descriptor = Annotated[str, Field(strict=True, max_length=400, pattern=r"^[A-Za-z0-9._-]+$")]
-"""An opaque name of a subject. The pattern is strict because it becomes part of a URL."""
+"""An opaque name of a member or group. Security: strict, because it becomes part of a URL."""
 
 
 class _Project(Response):
@@ -108,7 +108,7 @@ class _Operation(Response):
 
 
 class _Outcome(Response):
-    """The result of a change of entitlements. A refused change has status 200 too."""
+    """The result of a change. A refused change also has status 200."""
 
     isSuccess: Annotated[bool, Field(strict=True)]  # noqa: N815
     operationResult: _Operation = _Operation()  # noqa: N815
@@ -130,7 +130,7 @@ class Member:
 
 
 def entitlement(object_id: str, project_ids: Sequence[str]) -> dict[str, object]:
-    """Return the body that adds an identity with access level Basic and to the Readers of projects."""
+    """Return the body that adds an identity with access level Basic, also to the Readers of projects."""
     body: dict[str, object] = {
         "accessLevel": {"accountLicenseType": "express"},
         "servicePrincipal": {"origin": "aad", "originId": object_id, "subjectKind": "servicePrincipal"},
@@ -197,13 +197,12 @@ class Organization:
             yield from page.value
 
     def add(self, object_id: str, project_ids: Sequence[str]) -> None:
-        """Add a service principal with access level Basic and to the Readers of projects. Idempotent."""
+        """Add a service principal with access level Basic, also to the Readers of projects. Idempotent."""
         what = Operation.ADD_MEMBER.of(self.name)
         path = f"{self._path}/serviceprincipalentitlements"
         self._change("POST", what, path, entitlement(object_id, project_ids))
 
     def set_basic(self, member: Member) -> None:
-        """Set the access level to Basic."""
         what = Operation.RAISE_ACCESS_LEVEL.of(self.name)
         value = {"accountLicenseType": "express", "licensingSource": "account"}
         body = [{"op": "replace", "path": "/accessLevel", "value": value}]
@@ -233,7 +232,7 @@ class Organization:
         raise self._graph.unexpected(what)
 
     def groups(self, member: Member) -> dict[str, str]:
-        """Return the full names of the groups that a member is a direct member of, by descriptor."""
+        """Return the full names of the groups that directly contain a member, by descriptor."""
         what, path = (
             Operation.LIST_GROUPS.of(self.name),
             f"{self._path}/graph/memberships/{member.descriptor}",

@@ -1,4 +1,4 @@
-"""Reads workspaces with an admin's account, for principals that only the app can sign in as.
+"""Reads workspaces with an admin's account if only the app can sign in as their principal.
 
 Facts: https://docs.databricks.com/api/azure/workspace/gitcredentials/list (`principal_id` is for admins)
 """
@@ -57,7 +57,7 @@ def _failed(operation: Operation, kind: FailureKind, about: str = "") -> Service
 class _ReadOnly:
     """A workspace with the Git credentials of a service principal (`ports.WorkspaceApi`).
 
-    Security: it cannot write, because it would store the caller's own token.
+    Security: it cannot write, because a write would store the caller's own token.
     """
 
     api: WorkspaceApi

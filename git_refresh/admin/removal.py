@@ -1,4 +1,4 @@
-"""The commands that remove grants, with their side effects. Nothing here removes anything."""
+"""Builds the commands that remove grants, and describes their side effects. Runs none of them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ RemovalKind = Literal[
     "principal",
 ]
 ORDER: tuple[RemovalKind, ...] = get_args(RemovalKind)
-"""Order of removal, because earlier kinds need later ones: OAuth secrets need the principal."""
+"""Order of removal: a kind precedes those that its command needs, such as the principal."""
 
 RemovalStatus = Literal["remove", "stays", "skipped", "failed"]
 """`stays`: others need it, or onboard did not grant it. `skipped`: not checked."""
@@ -49,7 +49,7 @@ class Removal:
     affects: tuple[str, ...] = ()
     """Side effects of the removal."""
     reason: str = ""
-    """The reason that it stays or was skipped, or a note on its removal."""
+    """Reason that it stays or was skipped, or a note on its removal."""
     error: Diagnosis | None = None
 
     def unless_used(self, names: tuple[str, ...]) -> "Removal":
@@ -74,7 +74,7 @@ class Removal:
 
 
 def remaining(settings: Settings) -> list[Entry]:
-    """Return the entries of the list that stay. `settings.entries` has those to remove."""
+    """Return the entries that stay in the list. `settings.entries` has those to remove."""
     removed = {entry.name for entry in settings.entries}
     return [entry for entry in settings.listed if isinstance(entry, Entry) and entry.name not in removed]
 
@@ -86,7 +86,7 @@ def users(entries: list[Entry], uses: Callable[[Entry], bool]) -> tuple[str, ...
 def of_app(
     app: "FunctionApp", deployed: Mapping[str, str], removed: Collection[str], deploy: Command | None
 ) -> Removal:
-    """Return what stops the app from storing Git credentials again.
+    """Return the removal that stops the app from storing Git credentials again.
 
     `deployed` has its app settings, `removed` the URLs of the workspaces to remove. `deploy` is the command that deploys the rest of the
     list; None if nothing remains.

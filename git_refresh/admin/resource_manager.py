@@ -26,7 +26,7 @@ from git_refresh.model.waiting import pause
 from git_refresh.output.text import first_of
 
 MAX_PAGES = 50
-"""A subscription with more function apps needs --resource-group."""
+"""Pages of one list. A subscription with more pages of function apps needs --resource-group."""
 MAX_NAMED_GROUPS = 5
 
 MAX_SUBSCRIPTIONS = 30
@@ -104,16 +104,12 @@ class _Rule(_Resource):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An Azure subscription that the caller can read."""
-
     id: str
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionApp:
-    """A deployed function app."""
-
     id: str
     name: str
     group: str
@@ -144,7 +140,7 @@ class ResourceManager:
         self._rest = rest
 
     def now(self) -> datetime:
-        """Return the service's time, at most a second late; before the first response, this machine's."""
+        """Return the service's time, rounded up by a second; before the first response, this machine's."""
         service_time = self._rest.time.now()
         return service_time + DATE_PRECISION if service_time else self._rest.network.deadline.clock.now()
 
@@ -178,9 +174,9 @@ class ResourceManager:
         return [self._app(what, site) for site in self._sites(what, subscription_id)]
 
     def component_id(self, app: FunctionApp) -> str | None:
-        """Return the resource ID of the app's Application Insights component; None if none is found.
+        """Return the resource ID of the app's Application Insights component; None if missing.
 
-        Without a tag that names it, it has the app's name and resource group.
+        If no tag names the component, it must have the app's name and resource group.
         """
         if app.component_id:
             return app.component_id
@@ -201,7 +197,7 @@ class ResourceManager:
         ).properties
 
     def set_app_settings(self, app: FunctionApp, settings: Mapping[str, str]) -> None:
-        """Replace all app settings, which restarts the app. Never repeated: read them after a failure."""
+        """Replace all app settings, which restarts the app. Never repeated. After a failure, read them."""
         what = Operation.SET_APP_SETTINGS.of(app.name)
         body = {"properties": dict(settings)}
         self._send("PUT", what, f"{app.id}/config/appsettings", Nothing, _WEB, body=body)
@@ -225,7 +221,7 @@ class ResourceManager:
         return [each.model_dump() for each in found]
 
     def template(self, deployment_id: str) -> Mapping[str, Any]:
-        """Return the template that was deployed."""
+        """Return the template of a deployment."""
         what = Operation.READ_OBJECTS.of("the deployed template")
         query = {"api-version": "2025-04-01"}
         path = f"{deployment_id}/exportTemplate"
@@ -298,7 +294,7 @@ def find_app(
 ) -> FunctionApp:
     """Return the function app of this name. An empty subscription ID means that the Azure CLI has none.
 
-    If the app is missing and `searches`, search the caller's other subscriptions, for a remedy that names the right one.
+    If the app is missing and `searches` is set, searches the caller's other subscriptions, so the remedy can name the right one.
 
     Raises:
         ServiceError: a call to Azure failed.
@@ -329,7 +325,7 @@ def _if_readable(manager: ResourceManager, name: str, subscription_id: str, grou
 
 @dataclass(frozen=True, slots=True)
 class AppSettingsChange:
-    """A change from the shown app settings to the wanted ones. The API has no `etag`."""
+    """A change from the shown app settings to the wanted ones, in an API without `etag`."""
 
     manager: ResourceManager
     app: FunctionApp
@@ -349,7 +345,7 @@ class AppSettingsChange:
     def make(self, clock: Clock) -> datetime:
         """Set the app settings, and return the time.
 
-        Reads them before and after, because another caller might change them and a response can be lost.
+        Reads them before and after, because another caller might change them, and a response can be lost.
 
         Raises:
             ServiceError: the app settings could not be set or read.
@@ -399,7 +395,7 @@ _WRONG_TENANT = re.compile(
 
 
 def _naming_tenant[T](call: Callable[[], T]) -> T:
-    """Return the result of a call. The failure for a wrong tenant names that of the subscription."""
+    """Return the result of a call. The failure for a wrong tenant has the tenant of the subscription."""
     try:
         return call()
     except ServiceError as error:

@@ -1,7 +1,7 @@
 """Reconstructs the runs of the deployed app from its log lines. Loads no SDK.
 
-A run with fan-out starts with the timer's line. As in the alerts, the run ends when each queued workspace is refreshed, when a slice fails,
-or when the next run is due.
+A run with fan-out starts with the timer's line. As in the alerts, the run ends when each queued workspace is refreshed, when a slice
+fails, or when the next run is due.
 """
 
 from bisect import bisect_left
@@ -31,7 +31,7 @@ LONGEST_RUN = timedelta(minutes=11)
 """`functionTimeout` of host.json, and a minute for the start of the app."""
 
 _TOLERANCE = timedelta(seconds=5)
-"""Difference between the times of a log line and of its invocation."""
+"""Difference between the times of an invocation and of its log lines."""
 
 RunResult = Literal["ok", "failed", "running"]
 
@@ -162,7 +162,7 @@ _ACTIONS = ("created", "updated", "unchanged", "failed", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Failures of a run that differ only in names and values."""
+    """One or more failures of a run that differ only in names and values."""
 
     location: str
     """The first location."""
@@ -217,7 +217,7 @@ class LoggedRun:
     """Counts by action, without zeros."""
     token_remaining_s: int | None = None
     next_run: datetime | None = None
-    """When the run after this one is due."""
+    """Time at which the following run is due."""
     tokens: tuple[LoggedToken, ...] = ()
     failures: tuple[Failure, ...] = ()
     failures_omitted: int = 0
@@ -276,11 +276,11 @@ class StoredTokens:
     """False if rows might be missing."""
 
     def latest(self, host: str, *, stored: bool) -> StoredRow | None:
-        """Return the latest line of a workspace about a token that was `stored`, or was not."""
+        """Return the latest line of a workspace in which a token was `stored`, or was not."""
         return next((row for row in self.rows if row.host == host and row.stored is stored), None)
 
     def expires_at(self, run_id: str, identity: str | None, tenant: str | None) -> datetime | None:
-        """Return when a stored token expires; None if unknown. `tenant` is optional."""
+        """Return when a stored token expires; None if unknown. A `tenant` of None matches all."""
         tokens = (token for run in self.runs if run.run_id == run_id for token in run.tokens)
         found = (
             token.expires_at

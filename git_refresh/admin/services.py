@@ -1,4 +1,4 @@
-"""Composition root of the commands that use the Azure CLI account of an admin."""
+"""Composition root: the clients for commands that use the Azure CLI account of an admin."""
 
 import threading
 from collections.abc import Mapping
@@ -48,14 +48,14 @@ _RESOURCE = {
 
 
 AGAIN_S = 20.0
-"""Least time between two calls of the Azure CLI for a resource, because each takes about a second."""
+"""Least time between two calls of the Azure CLI for a resource. Each takes about a second."""
 
 RENEWED = timedelta(minutes=5)
 """Remaining lifetime below which the Azure CLI returns a new token."""
 
 
 class _CallerIdentity(Identity):
-    """The Azure CLI account. Gets new tokens before they expire, because a confirmation can wait for long."""
+    """The Azure CLI account. Renews tokens before they expire, because a confirmation can take long."""
 
     def __init__(self, network: Network, environ: Mapping[str, str], tenant: str) -> None:
         super().__init__(None, network, environ, tenant_id=tenant)
@@ -85,7 +85,7 @@ class AdminServices:
     """Clients of the services, each with tokens of the Azure CLI account for its own resource only."""
 
     def __init__(self, deadline: Deadline, environ: Mapping[str, str], logger: RedactingLogger) -> None:
-        """Prepare the network. Clients are created when they are needed.
+        """Prepare the network. Each client is created on first use.
 
         Raises:
             SettingsError: the CA certificates cannot be read, or the proxy is invalid.
@@ -105,7 +105,7 @@ class AdminServices:
         self._logs: dict[str, AppLogs] = {}
 
     def identity(self, tenant: str = "") -> Identity:
-        """Return the caller's identity; in another tenant, their guest identity."""
+        """Return the caller's identity, in another tenant as a guest."""
         with self._lock:
             if tenant not in self._identities:
                 self._identities[tenant] = _CallerIdentity(self._network, self._environ, tenant)
@@ -147,7 +147,7 @@ class AdminServices:
         return ResourceManager(self.rest(Service.RESOURCE_MANAGER, RESOURCE_MANAGER))
 
     def find_app(self, name: str, subscription_id: str = "", group: str = "") -> FunctionApp:
-        """Return the function app of this name, by default in the Azure CLI's subscription.
+        """Return the function app of this name, by default in the subscription of the Azure CLI.
 
         Raises:
             ServiceError: a call to Azure or the Azure CLI failed.
@@ -158,7 +158,7 @@ class AdminServices:
         return find_app(manager, name, chosen, group, searches=not subscription_id)
 
     def apps(self, subscription_id: str = "") -> list[FunctionApp]:
-        """Return all function apps of a subscription, by default of the Azure CLI's subscription.
+        """Return all function apps of a subscription, by default that of the Azure CLI.
 
         Raises:
             ServiceError: a call to Azure or the Azure CLI failed.

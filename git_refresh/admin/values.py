@@ -1,4 +1,4 @@
-"""Values: jobs, OAuth secrets, and versions of Key Vault secrets. Loads no SDK."""
+"""Data classes for jobs, OAuth secrets, and versions of Key Vault secrets. Loads no SDK."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ class Job:
 
 
 class Jobs(Protocol):
-    """The jobs of a workspace that a token can view. Every method raises `ServiceError`."""
+    """The jobs of a workspace that a token can view. Every method can raise `ServiceError`."""
 
     def caller(self) -> Caller: ...
     def listed(self) -> Iterator[list[ListedJob]]:
@@ -92,13 +92,13 @@ type JobsClientFactory = Authenticator[Jobs]
 
 MADE_BY = "made-by"
 TOOL = "databricks-git-refresh"
-"""Tag and value on versions that this product stored."""
+"""Tag and its value on versions that this product stored."""
 
 SECRET_ID = "databricks-secret-id"  # noqa: S105  # a tag's name
 CLIENT_ID = "databricks-client-id"
-"""Tags with the ID and the application ID of the OAuth secret in a version.
+"""Tags with the ID of the OAuth secret in a version, and its application ID.
 
-They are no proof, because they can be set manually and a copy keeps them.
+They are not proof, because a user can set them and a copy keeps them.
 """
 
 STORED_AS = "databricks-stored-as"
@@ -128,7 +128,10 @@ class Version:
         return self.tags[SECRET_ID] if self.owner == client_id.lower() else None
 
     def stored_by_us(self, client_id: str, place: str) -> str | None:
-        """Return that ID only if this product stored the version here. Only such a secret can be deleted."""
+        """Return the same as `names`, but None unless this product stored the version in this place.
+
+        Only such a secret can be deleted.
+        """
         ours = self.tags.get(MADE_BY) == TOOL and self.tags.get(STORED_AS) == place
         return self.names(client_id) if ours else None
 
@@ -143,7 +146,7 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class OAuthSecret:
-    """An OAuth secret as a workspace lists it, without its value."""
+    """An OAuth secret without its value."""
 
     id: str
     created_at: datetime | None = None
@@ -159,11 +162,11 @@ class SignIn(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     UNREACHABLE = "unreachable"
-    """No response, or one that is not about the secret."""
+    """No response, or a failure that does not concern the secret."""
 
 
 class DiagnosedError(Exception):
-    """A step cannot continue for a reason that the app found itself."""
+    """An error that a command found itself, with its diagnosis."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.code)

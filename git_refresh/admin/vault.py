@@ -34,7 +34,7 @@ _MAX_TAG_CHARS = 256
 
 
 def _readable(tags: object) -> object:
-    """Return the plain tags. Others were set manually, and this product does not need them."""
+    """Return the plain tags. This product sets no others."""
     if not isinstance(tags, Mapping):
         return {}
     return {key: value for key, value in tags.items() if _is_plain(key) and _is_plain(value)}
@@ -45,8 +45,6 @@ def _is_plain(text: object) -> bool:
 
 
 class _Properties(Response):
-    """The properties of a version from the SDK."""
-
     version: Annotated[str, Field(strict=True, pattern=r"^[0-9a-fA-F]{32}$"), AfterValidator(str.lower)]
     created_on: AwareDatetime | None = None
     expires_on: AwareDatetime | None = None
@@ -56,13 +54,11 @@ class _Properties(Response):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The recovery state of a secret."""
-
     deleted: bool
     purgeable: bool
     """False if the vault has purge protection."""
     days: int | None
-    """Days that its name stays blocked after the deletion; None if unknown."""
+    """Days for which its name stays blocked after the deletion; None if unknown."""
 
 
 class AdminVault(KeyVault):
@@ -105,7 +101,7 @@ class AdminVault(KeyVault):
     def store(
         self, name: str, value: SecretStr, expires_on: datetime | None, tags: Mapping[str, str]
     ) -> Version:
-        """Store a new version of a secret. Never repeated: after a failure, read the versions."""
+        """Store a new version of a secret. Never repeated. After a failure, read the versions."""
         self._network.secrets.add(value.get_secret_value())
 
         def ask() -> Version:

@@ -1,4 +1,4 @@
-"""A workspace from the view of its admin: service principals, and permissions on folders.
+"""Client of a workspace for its admin: service principals, and permissions on folders.
 
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and https://docs.databricks.com/api/azure/workspace/permissions
 """
@@ -56,11 +56,9 @@ class _Permissions(Response):
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """An object at a path."""
-
     id: int
     kind: ObjectKind
-    """The kind of object in the URL of its permissions."""
+    """Kind of object in the URL of its permissions."""
     url: str | None = None
     """Remote URL of a Git folder."""
     folder: bool = True
@@ -89,9 +87,9 @@ class AdminWorkspace:
         return found.account_id if found else None
 
     def managers(self, account_id: str, client_id: str) -> frozenset[str]:
-        """Return who has the role Service Principal Manager on a principal: `servicePrincipals/…`, `groups/…`.
+        """Return the managers of a service principal: `servicePrincipals/…`, `groups/…`.
 
-        Never written, because the API replaces the whole rule set.
+        The role is never granted here, because the API replaces the whole rule set.
         """
         name = f"accounts/{account_id}/servicePrincipals/{client_id}/ruleSets/default"
         path = "/api/2.0/preview/accounts/access-control/rule-sets"
@@ -102,7 +100,6 @@ class AdminWorkspace:
         )
 
     def at(self, path: str) -> FoundObject | None:
-        """Return the object at a path; None if the path does not exist."""
         found = self._git.find(path)
         if found is None:
             return None
@@ -126,7 +123,7 @@ class AdminWorkspace:
         )
 
     def granted(self, place: FoundObject, client_id: str) -> str | None:
-        """Return the principal's name in a direct CAN MANAGE; None if that is inherited or missing."""
+        """Return the principal's name in a direct CAN MANAGE; None if it is only inherited or missing."""
         for access in self._permissions(place).access_control_list:
             own = any(
                 level.permission_level == MANAGE and not level.inherited for level in access.all_permissions
@@ -154,13 +151,13 @@ class AdminWorkspace:
         )
 
     def kind_of(self, place: FoundObject) -> ObjectKind:
-        """Return the kind that a permissions request has confirmed, or the expected one."""
+        """Return the kind that a permissions request confirmed, otherwise the expected one."""
         return self._kinds.get(place.id, place.kind)
 
     def _at_permissions[T](self, place: FoundObject, request: Callable[[str], T]) -> T:
         """Send a permissions request, and repeat it with the other kind of object if necessary.
 
-        No recorded response shows which kind a Git folder with Git CLI access has.
+        The kind of a Git folder with Git CLI access is unknown.
         """
         first = self.kind_of(place)
         kinds: tuple[ObjectKind, ...] = (first, "directories" if first == "repos" else "repos")

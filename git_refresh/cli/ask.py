@@ -21,7 +21,7 @@ ADD_APPLY = "No changes made. To apply this plan, add --apply."
 
 
 def after_interrupt(*, changed: bool) -> str:
-    """Return the last line of a command that Ctrl-C has stopped."""
+    """Return the last line of a command that Ctrl+C interrupted."""
     done = "Completed changes remain. To continue, run the command again." if changed else "No changes made."
     return f"Interrupted. {done}"
 

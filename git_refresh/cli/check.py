@@ -2,7 +2,7 @@
 
     settings → identity → Key Vault → Azure DevOps → workspace → Git credential → Git folders → jobs (--jobs)
 
-Checks that depend on a failed check are skipped. `check` uses the clients, decisions and failure table of a run.
+Checks that depend on a failed check are skipped. `check` uses the clients, decisions, and failure table of a run.
 """
 
 import os
@@ -23,7 +23,7 @@ from git_refresh.cli.check_schedule import NAME
 from git_refresh.cli.check_settings import check_proxy, check_settings, workspaces_of
 from git_refresh.cli.check_workspace import WorkspaceCheck
 from git_refresh.cli.checks import LAYERS, Check, CheckReport, Layer, failed, skipped, warning
-from git_refresh.cli.jobs import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceAccess
 from git_refresh.cli.options import SettingsSource
 from git_refresh.cli.scope import Scope, narrow, scope_options
 from git_refresh.cli.shared import (
@@ -91,7 +91,7 @@ def check(
     checks: list[Check]
     settings: Settings | None = None
     given = CommandSettings({}, source)
-    scheduled = False  # no setting is missing before the file is read
+    scheduled = False  # for an unreadable file, report no missing schedule
     because = "the app settings are invalid"
     problems: tuple[Problem, ...] = ()
     try:
@@ -140,7 +140,7 @@ def check(
 
 
 def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Check]:
-    """Return one line for each layer below a layer that failed as a whole."""
+    """Return a skipped line for each layer below one that could not be checked."""
     layers = [layer for layer in LAYERS[LAYERS.index(below) + 1 :] if jobs or layer != "job"]
     return [replace(skipped(layer, "everything", because), whole_layer=True) for layer in layers]
 
@@ -148,10 +148,12 @@ def skipped_layers(because: str, *, below: str, jobs: bool = False) -> list[Chec
 def check_live(
     settings: Settings, values: Mapping[str, str], logger: RedactingLogger, *, jobs: bool = False
 ) -> list[Check]:
-    """Check all layers below the settings. `values` are the settings by name, with the schedule.
+    """Connect to the services, and check all layers below the settings.
+
+    `values` has the settings by name. REFRESH_SCHEDULE determines how long a token must be valid.
 
     Raises:
-        SettingsError: the file of trusted certificates cannot be read.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.jobs import HttpJobsClientFactory  # noqa: PLC0415
@@ -183,7 +185,7 @@ def check_clouds(
 ) -> list[Check]:
     """Check all layers below the settings, and return the lines ordered by layer.
 
-    A token must be valid for the interval between two runs. Never raises for a service.
+    A token must be valid for `interval`, the longest time between two runs. A failed call becomes a failed line.
     """
     found = [
         skipped("workspace", entry.name, "its entry in WORKSPACES is invalid")
@@ -207,7 +209,7 @@ def check_clouds(
         lines = _ZoneCheck(zone.run, reports, executor, subject).checks(interval, clouds, jobs)
         if services.identity is Service.AZURE_CLI:
             as_itself = {each.name for each in workspaces_of(own) if each.auth == "managed_identity"}
-            lines = (_asked_as_you(line, as_itself, settings.invocation) for line in lines)
+            lines = (_about_your_account(line, as_itself, settings.invocation) for line in lines)
         found += lines
     if walked.as_admin:
         found.append(warning("identity", "Azure CLI", finding("read_as_admin", DiagnosisContext())))
@@ -216,19 +218,20 @@ def check_clouds(
     return sorted(found, key=lambda check: LAYERS.index(check.layer))
 
 
-_YOURS = frozenset(
+_MISSING_PERMISSIONS = frozenset(
     {"key_vault_forbidden", "key_vault_access_policy", "devops_not_a_member", "devops_no_access"}
 )
-"""Codes of missing permissions: on a laptop those of your account, not of the app."""
+"""Codes of missing permissions. On a laptop, your account lacks them, perhaps not the app's identity."""
 
 
-def _asked_as_you(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
-    """Replace cause and remedy if the error concerns your account and proves nothing about the app.
+def _about_your_account(check: Check, as_itself: Collection[str], invocation: Invocation) -> Check:
+    """Replace cause and remedy of an error that proves nothing about the app, only about your account.
 
-    `as_itself` names the workspaces with auth managed_identity.
+    `as_itself` has the names of the workspaces with `auth: managed_identity`.
     """
     is_yours = check.error is not None and (
-        check.error.code in _YOURS or (check.error.code == "not_in_workspace" and check.subject in as_itself)
+        check.error.code in _MISSING_PERMISSIONS
+        or (check.error.code == "not_in_workspace" and check.subject in as_itself)
     )
     if check.error is None or not is_yours:
         return check
@@ -253,7 +256,7 @@ def _without_token(
     return [failed("identity", subject, failure), *below]
 
 
-_ALSO = (
+_SECOND_TOKENS = (
     ("managed_identity", AZURE_DATABRICKS, "Azure Databricks"),
     ("federated", TOKEN_EXCHANGE, "token federation"),
 )
@@ -275,21 +278,21 @@ class _ZoneCheck:
         self._refs = RefChecks(run)
 
     def checks(self, interval: timedelta, clouds: Clouds, jobs: JobsClientFactory | None) -> Iterator[Check]:
-        secrets = {name: self._secret(name, user) for name, user in self._secrets().items()}
+        secrets = {name: self._secret(name, user) for name, user in self._secret_users().items()}
         yield from secrets.values()
         sources = self._sources()
-        rooms = [WorkspaceChecks(workspace) for workspace in self._workspaces]
-        for entry, report, room in zip(self._entries, self._reports, rooms, strict=True):
-            lines = WorkspaceCheck(entry, report, self._run, secrets, room).checks()
-            yield from (replace(line, about=room.workspace.name) for line in lines)
+        accesses = [WorkspaceAccess(workspace) for workspace in self._workspaces]
+        for entry, report, access in zip(self._entries, self._reports, accesses, strict=True):
+            lines = WorkspaceCheck(entry, report, self._run, secrets, access).checks()
+            yield from (replace(line, about=access.workspace.name) for line in lines)
         if jobs is not None:
             jobs_check = JobsCheck(self._run, self._refs, jobs, self._executor)
-            yield from jobs_check.checks(rooms, self._unfinished)
+            yield from jobs_check.checks(accesses, self._unfinished)
         yield from self._refs.checks(self._run.context, sources)
         yield from self._about_identity(interval, clouds.clock_behind())
 
     def _sources(self) -> set[Source]:
-        """Return the sources to show, after looking up those that the walk did not reach."""
+        """Return each repository and ref to show. Looks up those that the dry run did not reach."""
         folders = [
             (folder.seen.source, folder.seen.wanted.ref, folder.action)
             for report in self._reports
@@ -321,13 +324,13 @@ class _ZoneCheck:
         if expires_before(now + interval, ends, behind):
             gap = count(round(interval.total_seconds() / 60), "minute")
             between = f"up to {gap} pass between two runs"
-            # Only a warning for your account: the token of the app's identity can have another lifetime.
+            # For your account only a warning, because tokens of the app's identity can have another lifetime.
             which = "of your account" if own else "for Azure DevOps"
             diagnosis = finding(
                 "token_expires_before_next_run", self._run.context, which=which, ends=left, next_run=between
             )
             yield (warning if own else failed)("identity", subject, diagnosis)
-        for auth, resource, what in _ALSO:
+        for auth, resource, what in _SECOND_TOKENS:
             if any(
                 workspace.auth == auth and not self._run.reads_as_admin(workspace)
                 for workspace in self._workspaces
@@ -344,8 +347,7 @@ class _ZoneCheck:
     def _unfinished(self) -> Diagnosis:
         return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)
 
-    def _secrets(self) -> dict[str, Workspace]:
-        """Return each distinct secret with the first workspace that uses it."""
+    def _secret_users(self) -> dict[str, Workspace]:
         users: dict[str, Workspace] = {}
         for workspace in self._workspaces:
             if workspace.oauth is not None:

@@ -13,8 +13,8 @@ from git_refresh.run.context import Run, facts_of, suggestion
 from git_refresh.run.decide import Source, looks_like_commit
 from git_refresh.settings.models import Workspace
 
-NAMED = 100
-"""Repositories whose branch or tag names are kept in memory to suggest the nearest."""
+MAX_NAME_LISTS = 100
+"""Lists of branch or tag names to keep in memory, for suggesting the nearest name."""
 
 
 def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> list[Source]:
@@ -34,22 +34,26 @@ def named_sources(workspaces: Sequence[Workspace], seen: Collection[Source]) -> 
 
 
 class RefChecks:
-    """The ref lookups of a run, and their lines."""
+    """The ref lookups of a dry run, and the lines about their results."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.answers = run.answers
         self.named: set[Source] = set()
-        """Sources of the settings. A missing branch of a Git folder only is reported in the folder's line."""
+        """Sources of the settings. If only a Git folder names a missing branch, the folder's line reports it."""
         self._names: dict[tuple[Repository, RefKind], tuple[str, ...] | None] = {}
 
     def look(self, source: Source) -> None:
-        """Look up a source, unless the run has its result, and list near names if the ref is missing."""
+        """Look up a source, unless the run has its result. If the ref is missing, list the existing names."""
         repository, ref = source
         self.named.add(source)
         with suppress(ServiceError, TimeoutError):
             answer = self.answers.get(source) or self._run.head(repository, ref)
-            missing = isinstance(answer, ResolvedRef) and answer.commit is None and len(self._names) < NAMED
+            missing = (
+                isinstance(answer, ResolvedRef)
+                and answer.commit is None
+                and len(self._names) < MAX_NAME_LISTS
+            )
             if missing and ref is not None and self._list(repository, ref.kind) == ():
                 self._list(repository, "branch")
 
@@ -60,7 +64,7 @@ class RefChecks:
     def found(
         self, repository: Repository, ref: Ref | None
     ) -> tuple[ResolvedRef | ServiceFailure | None, tuple[str, ...]]:
-        """Return the lookup's result (None: not requested), and the existing names if the ref is missing."""
+        """Return the lookup's result, None if not requested, and the existing names if the ref is missing."""
         names = self._names.get((repository, ref.kind)) if ref else None
         return self.answers.get((repository, ref)), names or ()
 
@@ -69,7 +73,8 @@ class RefChecks:
     ) -> Iterator[Check]:
         """Yield a line for each unreadable repository that `reported` does not have.
 
-        The app needs access only to repositories of the settings and to `kept`: those cloned with credentials that it refreshes.
+        `kept` has the repositories that jobs clone with credentials that the app refreshes. The app needs access to these and to those
+        of the settings. Others cause only a warning.
         """
         known = {
             repository

@@ -1,6 +1,7 @@
 """The jobs layer of `check --jobs`: each job with a Git source in Azure DevOps, in every workspace.
 
-Reads with the Azure CLI account, because a workspace admin sees all jobs, otherwise with the app's principal.
+On a laptop, reads the jobs with the Azure CLI account, because a workspace admin can view all of them. If that fails, and in Azure,
+uses the app's principal.
 """
 
 import re
@@ -23,7 +24,7 @@ from git_refresh.cli.jobs import (
     GitJob,
     JobCheck,
     PrincipalStatus,
-    WorkspaceChecks,
+    WorkspaceAccess,
     WorkspaceJobs,
     judge,
     read_address,
@@ -44,11 +45,10 @@ from git_refresh.run.pool import Executor
 from git_refresh.run.ports import Authenticator, Services
 from git_refresh.settings.models import Workspace
 
-OF_READING = 0.7
-"""Share of the remaining time for reading jobs, and share of the rest for principals and refs."""
+_TIME_SHARE = 0.7
+"""Share of the remaining time for reading jobs, and then of the rest for principals and refs."""
 
 MAX_PARALLEL_JOBS = 8
-"""Parallel reads in one workspace."""
 
 _REFUSED = frozenset({401, 403})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -63,7 +63,7 @@ class Failed:
 
 
 class JobsCheck:
-    """The jobs check of one trust zone. `run` is a dry run, `devops` has its ref lookups."""
+    """The jobs check of one trust zone. `run` is a dry run, and `devops` has its ref lookups."""
 
     def __init__(self, run: Run, devops: RefChecks, factory: JobsClientFactory, executor: Executor) -> None:
         self._run = run
@@ -75,37 +75,36 @@ class JobsCheck:
         self._laptop = run.services.identity is Service.AZURE_CLI
         self._listed = self._room = self._refs = self._lines = Quota(0, 1, 0)
 
-    def _divide(self, workspaces: int) -> None:
-        """Divide the limits of one check among the workspaces."""
+    def _divide_limits(self, workspaces: int) -> None:
         self._listed = Quota(MAX_JOBS, workspaces, MAX_JOBS)
         self._room = Quota(MAX_JOBS_CHARS, workspaces, MAX_JOBS_CHARS_OF_ONE)
         self._refs = Quota(MAX_REFS, workspaces, MAX_REFS_OF_ONE)
         self._lines = Quota(MAX_LINES, workspaces, MAX_LINES_OF_ONE)
 
     def checks(
-        self, rooms: Sequence[WorkspaceChecks], unfinished: Callable[[], Diagnosis]
+        self, accesses: Sequence[WorkspaceAccess], unfinished: Callable[[], Diagnosis]
     ) -> Iterator[Check]:
         """Yield the lines of all jobs and of repositories that only jobs use. Never raises for a service."""
         inventories: list[WorkspaceJobs] = []
-        self._divide(len(rooms))
-        for room, inventory in self._executor.each(
-            [room for room in rooms if self._may_enter(room)], self._take_inventory
+        self._divide_limits(len(accesses))
+        for access, inventory in self._executor.each(
+            [access for access in accesses if self._may_read(access)], self._take_inventory
         ):
             if isinstance(inventory, WorkspaceJobs):
                 inventories.append(inventory)
-            elif not room.shut:
-                name = room.workspace.name
+            elif not access.shut:
+                name = access.workspace.name
                 line = failed("job", name, inventory.diagnosis if inventory else unfinished())
                 yield replace(line, about=name)
-        seen = {inventory.room.workspace.host for inventory in inventories}
+        seen = {inventory.access.workspace.host for inventory in inventories}
         yield from (
-            skipped("job", room.workspace.name, room.shut)
-            for room in rooms
-            if room.shut and room.workspace.host not in seen
+            skipped("job", access.workspace.name, access.shut)
+            for access in accesses
+            if access.shut and access.workspace.host not in seen
         )
-        self._look(inventories)
+        self._read_all(inventories)
         for inventory in inventories:
-            yield from (replace(line, about=inventory.name) for line in self._verdict(inventory, unfinished))
+            yield from (replace(line, about=inventory.name) for line in self._lines_of(inventory, unfinished))
             inventory.jobs.close()
         kept = {
             found.address.repository
@@ -115,31 +114,31 @@ class JobsCheck:
         }
         yield from self._heads.repositories(self._run.context, self._devops, kept)
 
-    def _may_enter(self, room: WorkspaceChecks) -> bool:
-        """Return whether the jobs can be read: your account might have access where the app has none."""
-        person = self._laptop and room.workspace.auth != "managed_identity"
-        return not room.shut or (room.app_alone and person)
+    def _may_read(self, access: WorkspaceAccess) -> bool:
+        """Return whether to try to read the jobs. Your account might have access although the app has none."""
+        person = self._laptop and access.workspace.auth != "managed_identity"
+        return not access.shut or (access.app_alone and person)
 
-    def _take_inventory(self, room: WorkspaceChecks) -> WorkspaceJobs | Failed:
-        """List a workspace's jobs with the Azure CLI account; without permission, with the app's principal."""
-        workspace = room.workspace
+    def _take_inventory(self, access: WorkspaceAccess) -> WorkspaceJobs | Failed:
+        """List a workspace's jobs with the Azure CLI account or, if that fails, with the app's principal."""
+        workspace = access.workspace
         context = facts_of_workspace(self._run.context, workspace)
         person = replace(context, principal="your Azure CLI account")
         if not self._laptop or workspace.auth == "managed_identity":
-            inventory = self._enter(room, person if self._laptop else context, authenticate)
+            inventory = self._list(access, person if self._laptop else context, authenticate)
             if isinstance(inventory, WorkspaceJobs):
                 inventory.as_app = not self._laptop
             return inventory
-        inventory = self._enter(room, person, _as_person)
-        # Token federation does not work for user accounts, and a blocked app would be blocked again.
+        inventory = self._list(access, person, _as_person)
+        # Token federation does not work for user accounts, and a blocked network blocks every caller.
         if (
             isinstance(inventory, WorkspaceJobs)
             or workspace.federated
-            or room.shut
+            or access.shut
             or inventory.diagnosis.code in CLOSED
         ):
             return inventory
-        why, inventory = inventory, self._enter(room, context, authenticate)
+        why, inventory = inventory, self._list(access, context, authenticate)
         if isinstance(inventory, WorkspaceJobs):
             inventory.as_app = True
             inventory.instead = "your account does not have permission to list the jobs"
@@ -147,38 +146,37 @@ class JobsCheck:
                 inventory.instead = f"listing the jobs with your account failed ({why.diagnosis.code})"
         return inventory
 
-    def _enter(
+    def _list(
         self,
-        room: WorkspaceChecks,
+        access: WorkspaceAccess,
         context: DiagnosisContext,
         way: Callable[[Workspace, Services, Authenticator[Jobs]], Jobs],
     ) -> WorkspaceJobs | Failed:
         def look() -> WorkspaceJobs:
-            jobs = way(room.workspace, self._run.services, self._factory)
+            jobs = way(access.workspace, self._run.services, self._factory)
             listed: list[ListedJob] = []
             whole = True
             try:
                 for page in jobs.listed():
-                    whole = self._listed.take(room.workspace.host, len(page))
+                    whole = self._listed.take(access.workspace.host, len(page))
                     if not whole:
                         break
                     listed += page
-                return WorkspaceJobs(room, context, jobs, jobs.caller(), listed, unlisted=not whole)
+                return WorkspaceJobs(access, context, jobs, jobs.caller(), listed, unlisted=not whole)
             except BaseException:
                 jobs.close()
                 raise
 
         return _tried(look, context)
 
-    def _look(self, inventories: Sequence[WorkspaceJobs]) -> None:
-        """Read every job, then each distinct Run as identity and each distinct ref."""
+    def _read_all(self, inventories: Sequence[WorkspaceJobs]) -> None:
+        """Read every job, then each distinct Run as identity, ref, and commit."""
         rows = zip_longest(
             *([(inventory, listed) for listed in inventory.listed] for inventory in inventories)
         )
         jobs = [item for row in rows for item in row if item is not None]  # round-robin over the workspaces
         at_once = MAX_PARALLEL_JOBS * max(1, len(inventories))
-        # The rest of the time is for evaluating and printing.
-        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * _TIME_SHARE)
         for (inventory, _), read in self._executor.each(jobs, lambda item: self._read(*item), at_once, until):
             inventory.unread += not isinstance(read, tuple)
             if isinstance(read, Check):
@@ -186,8 +184,9 @@ class JobsCheck:
             elif read is None:
                 inventory.late += 1
             else:
-                self._sort(inventory, read[0])
-        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * OF_READING)
+                self._classify(inventory, read[0])
+        # The rest of the time is for evaluating and printing.
+        until = self._run.deadline.within(max(0.0, self._run.deadline.remaining()) * _TIME_SHARE)
         principals = [(inventory, name) for inventory in inventories for name in inventory.principals]
         for (inventory, name), status in self._executor.each(
             principals, lambda item: self._principal_status(*item), at_once, until
@@ -196,7 +195,7 @@ class JobsCheck:
         wanted: dict[tuple[Repository, Ref | None], None] = {}
         for inventory in inventories:
             for each in self._wanted(inventory):
-                if each not in wanted and self._refs.take(inventory.room.workspace.host, 1):
+                if each not in wanted and self._refs.take(inventory.access.workspace.host, 1):
                     wanted[each] = None
         self._executor.each(list(wanted), self._heads.look, None, until)
         sources = [
@@ -226,14 +225,14 @@ class JobsCheck:
                 return skipped("job", subject, because)
             return failed("job", subject, diagnose(error, inventory.context))
 
-    def _sort(self, inventory: WorkspaceJobs, job: Job | None) -> None:
+    def _classify(self, inventory: WorkspaceJobs, job: Job | None) -> None:
         if job is None or job.source is None:
             return
         if (address := read_address(job.source, self._run.settings.trusted)) is None:
             inventory.elsewhere += 1
             return
         found = GitJob(job, job.source, address)
-        if self._room.take(inventory.room.workspace.host, found.size):
+        if self._room.take(inventory.access.workspace.host, found.size):
             inventory.found.append(found)
         else:
             inventory.left_out += 1
@@ -247,9 +246,9 @@ class JobsCheck:
     # Principals
 
     def _principal_status(self, inventory: WorkspaceJobs, name: str) -> PrincipalStatus:
-        """Return whether the app refreshes this principal's credential. None stands for unknown."""
-        workspace, stored = inventory.room.workspace, inventory.room.stored
-        own = name.casefold() in self._own(inventory)
+        """Return the principal's Git credentials, and whether the app refreshes them."""
+        workspace, stored = inventory.access.workspace, inventory.access.stored
+        own = name.casefold() in self._app_ids(inventory)
         mine = None if self._laptop and workspace.auth == "managed_identity" else stored.get(None)
         if own and mine is not None:
             return PrincipalStatus(kept=True, stored=mine)
@@ -265,9 +264,9 @@ class JobsCheck:
             found = None if isinstance(asked, Failed) else asked
         return PrincipalStatus(kept, found, known, gone)
 
-    def _own(self, inventory: WorkspaceJobs) -> set[str]:
+    def _app_ids(self, inventory: WorkspaceJobs) -> set[str]:
         """Return the known application IDs of the app's principal, in lower case."""
-        workspace = inventory.room.workspace
+        workspace = inventory.access.workspace
         if workspace.auth != "managed_identity":
             named = [workspace.client_id]
         else:
@@ -277,10 +276,10 @@ class JobsCheck:
 
     # Lines
 
-    def _verdict(self, inventory: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
-        # On a laptop the system-assigned identity is unknown, and a job might run as this identity.
-        unsure = inventory.room.workspace.auth == "managed_identity" and not self._own(inventory)
-        unwell = commits = unasked = 0
+    def _lines_of(self, inventory: WorkspaceJobs, unfinished: Callable[[], Diagnosis]) -> Iterator[Check]:
+        # On a laptop, the ID of a system-assigned identity is unknown, and a job might run as this identity.
+        unsure = inventory.access.workspace.auth == "managed_identity" and not self._app_ids(inventory)
+        with_problems = unchecked_commits = unchecked_repositories = 0
         remedies = refreshing(inventory)
         for number, each in enumerate(inventory.found):
             if self._run.deadline.remaining() <= 0:
@@ -293,18 +292,18 @@ class JobsCheck:
                 found, names = self._heads.found(repository, source.ref)
                 has_commit = self._existing.get((repository, source.commit))
                 job_check = replace(job_check, found=found, names=names, has_commit=has_commit)
-                unasked += not may_be_asked
+                unchecked_repositories += not may_be_asked
             context = replace(inventory.context, refreshing=remedies[job.run_as])
             lines = list(judge(inventory.name, job_check, context, unsure=unsure))
             if job_check.found is None and may_be_asked:
                 subject = subject_of(inventory.name, job.id, job.name)
                 because = "the check ran out of time or reached its limit of lookups in Azure DevOps"
                 lines.append(skipped("job", subject, because))
-            commits += bool(source.commit) and job_check.has_commit is None and may_be_asked
-            unwell += bool(lines)
+            unchecked_commits += bool(source.commit) and job_check.has_commit is None and may_be_asked
+            with_problems += bool(lines)
             for line in lines:
                 inventory.keep(line, self._lines)
-        yield from summary(inventory, unwell, unasked, commits)
+        yield from summary(inventory, with_problems, unchecked_repositories, unchecked_commits)
         if inventory.late:
             yield failed("job", f"{inventory.name}, {count(len(inventory.listed), 'job')}", unfinished())
         yield from inventory.all_lines()

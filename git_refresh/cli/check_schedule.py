@@ -1,4 +1,4 @@
-"""The check of REFRESH_SCHEDULE: does the Functions host accept it, and read it as intended?"""
+"""The check of REFRESH_SCHEDULE: values that the host rejects, or reads differently than intended."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ MAX_TOKEN_LIFETIME = timedelta(hours=24)
 
 
 def schedule_problem(text: str) -> Problem | None:
-    """Return why the host rejects a schedule, and a correction. None if it accepts the schedule."""
+    """Return the problem of a schedule that the host rejects, with a correction; None if it accepts it."""
     try:
         Schedule.read(text)
     except RefusedScheduleError as error:
@@ -45,7 +45,7 @@ def schedule_warnings(text: str, now: datetime) -> list[Check]:
         schedule = Schedule.read(text)
     except ValueError:
         return []
-    found = dict.fromkeys(chain(_occurrences(schedule, now), _reading(text, schedule)))
+    found = dict.fromkeys(chain(_unexpected_times(schedule, now), _misreadings(text, schedule)))
     return [
         warning(
             "settings", NAME, finding("schedule_surprising", DiagnosisContext(), found=what, advice=advice)
@@ -76,7 +76,7 @@ def _instead(text: str, error: RefusedScheduleError) -> str:
 
 
 def _corrected(text: str) -> str | None:
-    """Return the schedule in six fields without known mistakes. None if the host would reject the result."""
+    """Return the schedule in six fields without known mistakes; None if the host would still reject it."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     fields = ["*" if field == "?" else field for field in printable.strip("\"' ;").split()][: len(KINDS)]
     if fields:
@@ -91,8 +91,7 @@ def _corrected(text: str) -> str | None:
     return None
 
 
-def _reading(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
-    """Yield each surprise in how the host reads the text, with advice."""
+def _misreadings(text: str, schedule: Schedule) -> Iterator[tuple[str, str]]:
     if schedule.read_as == "time span":
         yield _about_span(text, schedule.span)
         return
@@ -155,8 +154,7 @@ def _about_element(field: Field, element: Element) -> Iterator[tuple[str, str]]:
             yield f'"{name}" is {_name(kind, named[0])}, not {others}', "write three letters"
 
 
-def _occurrences(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield each surprise in when the schedule runs, with advice."""
+def _unexpected_times(schedule: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
     if schedule.next_after(now) is None:
         dated = f"write a {DAY.name} that the {MONTH.name} has"
         yield "it never runs", EXAMPLE if schedule.read_as == "time span" else dated

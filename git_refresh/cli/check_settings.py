@@ -1,4 +1,4 @@
-"""The settings layer of `check`: invalid, misspelled, unused and too long settings."""
+"""The settings layer of `check`: invalid, misspelled, unused, and too long settings."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ _ALONE = " (to check only a list: check FILE)"
 
 
 def missing_beside(environ: Mapping[str, str], settings: Settings | None, *, hint: str = "") -> list[Problem]:
-    """Return problems of settings that only the Functions host needs, not a run: schedule and storage.
+    """Return problems of the schedule and the storage, which only the Functions host uses.
 
     `hint` is added to the message about a missing schedule.
     """
@@ -67,7 +67,8 @@ def check_settings(
 ) -> list[Check]:
     """Return a line for each problem and warning. Without problems, the last line has the counts.
 
-    If `scheduled`, a missing schedule is a problem. `named` are the names in files, which can only have settings of this app.
+    If `scheduled`, a missing schedule is a problem. `named` has all names in files, where those of other
+    programs cause a warning.
     """
     if scheduled:
         problems = [*problems, *missing_beside(environ, settings, hint=_ALONE)]
@@ -113,7 +114,7 @@ def check_settings(
 
 
 def _noted(note: Problem) -> Check:
-    """Return the warning for a value in an accepted but different form."""
+    """Return the warning for a value that is accepted in another form."""
     if note.kind.startswith(RENAMED):
         diagnosis, in_general = finding("setting_renamed", DiagnosisContext(), understood=note.message), ""
     else:
@@ -124,7 +125,7 @@ def _noted(note: Problem) -> Check:
 
 
 def check_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> Iterator[Check]:
-    """Yield a warning about an unusual proxy in the environment, or, if `offline`, an unusable one."""
+    """Yield a warning about an unusual proxy in the environment. If `offline`, also about an unusable one."""
     if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
         return
     from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
@@ -173,7 +174,6 @@ def _compact(value: str) -> str:
 
 
 def _unused_secret_names(settings: Settings | None) -> Iterator[Check]:
-    """Yield a warning for each authentication method that does not use client_secret_name, but has it."""
     users: dict[str, list[Workspace]] = {}
     for workspace in workspaces_of(settings):
         if workspace.auth != "oauth_secret" and workspace.client_secret_name is not None:

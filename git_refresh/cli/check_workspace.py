@@ -1,10 +1,10 @@
-"""The check of one workspace: sign-in, Git credentials and Git folders."""
+"""The check of one workspace: sign-in, Git credentials, and Git folders."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from git_refresh.cli.checks import Check, Layer, failed, skipped, warning
-from git_refresh.cli.jobs import WorkspaceChecks
+from git_refresh.cli.jobs import WorkspaceAccess
 from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
 from git_refresh.failures.failure import ServiceFailure, is_definite
 from git_refresh.failures.table import CLOSED
@@ -29,14 +29,14 @@ class WorkspaceCheck:
 
     Attributes:
         secrets: the line of each Key Vault secret, by name.
-        room: receives the results that the jobs check needs.
+        access: object that receives the results for the jobs check.
     """
 
     entry: Entry
     report: WorkspaceReport
     run: Run
     secrets: Mapping[str, Check]
-    room: WorkspaceChecks
+    access: WorkspaceAccess
 
     @property
     def _name(self) -> str:
@@ -53,23 +53,23 @@ class WorkspaceCheck:
     def checks(self) -> list[Check]:
         oauth, report = self.entry.workspace.oauth, self.report
         if oauth is not None and self.secrets[oauth.secret_name].status == "failed":
-            self.room.app_alone = True
-            self.room.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
+            self.access.app_alone = True
+            self.access.shut = because = f'the secret "{oauth.secret_name}" cannot be used'
             return self._skipped(because, in_general="the secret cannot be used", layers=("workspace",))
         if report.credential is not None and report.credential.stored is not None:
             credentials = (report.credential, *report.additional)
-            self.room.stored = {
+            self.access.stored = {
                 each.principal_id: each.stored for each in credentials if each.stored is not None
             }
             return self._signed_in(report, report.credential)
         who = "you" if self._as_admin else "the app"
-        self.room.shut = because = f"{who} cannot sign in to {self._name}"
+        self.access.shut = because = f"{who} cannot sign in to {self._name}"
         below = self._skipped(because, in_general=f"{who} cannot sign in")
         if report.error is None:
             return below
-        # If no service responded, your account cannot reach the workspace from here either.
+        # Without a response, your account cannot reach the workspace from here either.
         answered = report.failure is not None and report.failure.status is not None
-        self.room.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
+        self.access.app_alone = answered and report.error.code not in CLOSED and not self._as_admin
         return [failed("workspace", self._name, report.error), *below]
 
     def _signed_in(self, report: WorkspaceReport, own: CredentialReport) -> list[Check]:
@@ -87,7 +87,6 @@ class WorkspaceCheck:
         return lines
 
     def _skipped(self, because: str, *, in_general: str = "", layers: Sequence[Layer] = ()) -> list[Check]:
-        """Return a skipped line for each of the layers, and for credential and folders."""
         whole: tuple[Layer, ...] = (*layers, "credential")
         found = [skipped(layer, self._name, because, in_general=in_general) for layer in whole]
         return [*found, *self._skipped_folders(because, in_general=in_general)]
@@ -179,12 +178,12 @@ class WorkspaceCheck:
         return Check("folder", subject, "ok", _what_a_run_does(report, there), kind=kind)
 
     def _is_reported_above(self, seen: FolderState) -> bool:
-        """Return whether the Azure DevOps layer has the folder's problem."""
+        """Return whether a line of the Azure DevOps layer reports the folder's problem."""
         match self.run.answers.get(seen.source) if seen.source else None:
             case ServiceFailure() as failure:
                 return is_definite(failure)
             case ResolvedRef(None):
-                # A missing branch that the settings do not name has only the folder's line.
+                # If the settings do not name the missing branch, only the folder's line reports it.
                 return seen.wanted.ref is not None
             case _:
                 return False

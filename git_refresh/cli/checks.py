@@ -15,7 +15,7 @@ LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the result."""
+    """One line of the result of `check`."""
 
     layer: Layer
     subject: str
@@ -23,16 +23,16 @@ class Check:
     message: str
     error: Diagnosis | None = None
     kind: str = field(default="", compare=False)
-    """Message for a group of lines that differ only in IDs and values; empty: `message`. Not in the JSON."""
+    """Message for a group of lines that differ only in IDs and values. Empty: `message`. Not in the JSON."""
     about: str = field(default="", compare=False)
-    """Name of the workspace; empty: none. Not in the JSON."""
+    """Name of the workspace, or empty. Not in the JSON."""
     whole_layer: bool = field(default=False, compare=False)
     """True if the line replaces all lines of its layer. Not in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The lines, ordered by layer."""
+    """The result of `check`: its lines, ordered by layer."""
 
     checks: tuple[Check, ...]
 
@@ -57,7 +57,7 @@ def warning(layer: Layer, subject: str, error: Diagnosis) -> Check:
 
 
 def skipped(layer: Layer, subject: str, because: str, *, in_general: str = "") -> Check:
-    """Return the line of a subject that an earlier failure prevents from being checked.
+    """Return the line of a subject that was not checked because of an earlier failure.
 
     `in_general` is the reason without names and values.
     """

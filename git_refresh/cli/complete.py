@@ -1,4 +1,4 @@
-"""Shell completion of names, folders and secrets from the list that the command would read.
+"""Shell completion of workspaces, folders, and secrets from the list that the command would read.
 
 Calls no service. An unreadable list completes nothing and prints nothing.
 """
@@ -34,7 +34,7 @@ def folders(context: click.Context, _parameter: click.Parameter, typed: str) -> 
 
 
 def secrets(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-    """Return the names of the OAuth secrets in Key Vault."""
+    """Return the names that the list has for its OAuth secrets in Key Vault."""
     found = [entry.workspace.oauth for entry in _entries(context) if isinstance(entry, Entry)]
     given = context.params.get("names") or ()
     return _beginning(
@@ -61,7 +61,6 @@ def _file(context: click.Context) -> Path | None:
 
 
 def _beginning(typed: str, found: Iterable[str]) -> list[str]:
-    """Return the distinct texts with this prefix, without those that have unprintable characters."""
     return [
         text for text in dict.fromkeys(found) if text.startswith(typed) and escape_unprintable(text) == text
     ]

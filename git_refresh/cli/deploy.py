@@ -65,12 +65,11 @@ if TYPE_CHECKING:
     from git_refresh.admin.services import AdminServices
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
+"""Time for the whole command, mainly for the confirmation. Each call has a shorter limit."""
 MAX_UNTIL_DUE = timedelta(hours=2)
-"""Longest time until the next run that --wait waits for."""
+"""If the next run is due later, --wait does not wait for it."""
 POLL_S = 20.0
-RESTART = timedelta(minutes=1)
-"""Longest time that a restart takes."""
+MAX_RESTART = timedelta(minutes=1)
 ALERT_RULES = "ar-git-refresh-"
 """Prefix of the names of alert rules that infra/ creates."""
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -129,7 +128,7 @@ def deploy(  # noqa: PLR0913  # one for each option
         with closing(AdminServices(Deadline.after(BUDGET_S, SystemClock()), os.environ, logger)) as services:
             work = _Work(services, given, app, _typed(workspaces, app, previous=previous))
             with render.console(stderr=True).status("Comparing …"):
-                report = work.look(previous=previous)
+                report = work.plan(previous=previous)
             asks = applies and not yes and report.result == "different"
             if applies and report.result == "different":
                 if asks:
@@ -144,7 +143,6 @@ def deploy(  # noqa: PLR0913  # one for each option
 
 
 def _file(file: Path | None, *, previous: bool) -> Path | None:
-    """Return the file to deploy; None with --previous."""
     if previous:
         if file is not None:
             raise click.UsageError("--previous cannot be combined with FILE")
@@ -175,7 +173,7 @@ def _given(file: Path | None) -> FileSettings:
 
 
 def _typed(file: Path | None, named: AppName, *, previous: bool) -> Command:
-    """Return the command as the caller typed it, without --apply and what depends on it."""
+    """Return the caller's command without --apply and the options for it."""
     parts = [command(" {file}", file=str(file))] if file else []
     parts += [Command(" --previous")] if previous else []
     parts.append(command(" --app {app}", app=named.name))
@@ -212,9 +210,9 @@ class DeployReport:
     run: History | None = None
     """The first run with these settings, with --wait."""
     stopped_waiting: bool = False
-    """True if Ctrl-C ended the wait for the run."""
+    """True if Ctrl+C ended the wait for the run."""
     wrong_usage: bool = False
-    """True if the error is in the command line."""
+    """True if the error is invalid usage, not a failed call."""
     replaced_principals: tuple[str, ...] = ()
     """Workspaces whose `client_id` changes."""
 
@@ -259,8 +257,7 @@ class _Work:
     _deployment: Deployment | None = None
     _set_at: datetime | None = None
 
-    def look(self, *, previous: bool) -> DeployReport:
-        """Return what to deploy. Changes nothing."""
+    def plan(self, *, previous: bool) -> DeployReport:
         named = self.named
         context = named.context()
         app = None
@@ -278,7 +275,7 @@ class _Work:
     def _deploying(
         self, existing: Mapping[str, str], context: DiagnosisContext, *, previous: bool
     ) -> Deployment:
-        """Return what to deploy to an app with these settings.
+        """Return the deployment for an app that has the `existing` settings.
 
         Raises:
             DiagnosedError: the app is another product, or has no previous settings.
@@ -378,14 +375,14 @@ class _Work:
         return replace(plan, result="deployed", next_run=next_run, alerts_enabled=tuple(enabled))
 
     def wait(self, done: DeployReport) -> DeployReport:
-        """Wait for the first run with the new settings, as long as it can be expected."""
+        """Wait for the first run with the new settings until it is overdue."""
         assert done.app is not None  # noqa: S101  # the plan has it
         if done.paused:
             return done
         context, clock = _context(done.app), self.services.deadline.clock
         set_at = self._set_at or clock.now()
         until_due = (done.next_run or set_at) - set_at
-        # If the next run is too far away, only the run that the restart has cut off can follow.
+        # If the next run is too far away, wait only for a run that the restart cut off and started again.
         until_due = until_due if until_due <= MAX_UNTIL_DUE else timedelta()
         deadline = Deadline.after((until_due + LONGEST_RUN + 2 * VISIBLE_AFTER).total_seconds(), clock)
         try:
@@ -408,7 +405,7 @@ class _Work:
 
 
 def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
-    """Return the first completed run that started after the deployment.
+    """Return the first run that started after the deployment; None until it is completed and visible.
 
     Raises:
         ServiceError: the logs cannot be read, and a retry would not help.
@@ -432,16 +429,19 @@ def _first_run(logs: "AppLogs", set_at: datetime) -> History | None:
 
 
 def _cut_off(run: LoggedRun, set_at: datetime) -> bool:
-    """Return whether the restart has cut off this run. Its lines can be later than the deployment."""
+    """Return whether the restart cut off this run. Its first line can be later than the deployment."""
     codes = {failure.code for failure in run.failures}
-    return codes == {"run_not_completed"} and run.started_at < set_at + RESTART
+    return codes == {"run_not_completed"} and run.started_at < set_at + MAX_RESTART
 
 
 _MOST_NAMED = 5
 
 
 def _is_of(app: "FunctionApp", rule: "AlertRule") -> bool:
-    """Return whether infra/ created the alert rule for this app. Their names then have the same ending."""
+    """Return whether infra/ created the alert rule for this app, by the suffix of both names.
+
+    For an app with another name, the suffix is ignored.
+    """
     app_name, name = app.name.casefold(), rule.name.casefold()
     of_infra = app_name.startswith(NAMED_BY_INFRA)
     ending = f"-{app_name.removeprefix(NAMED_BY_INFRA)}" if of_infra else ""
@@ -453,7 +453,7 @@ def _context(app: "FunctionApp") -> DiagnosisContext:
 
 
 def _checks(deployment: Deployment, named: Sequence[str]) -> list[Check]:
-    """Return the findings of `check --offline` on the new settings and on the names in the file."""
+    """Return the lines of `check --offline` for the new settings and the names in the file."""
     values = {name: value for name, value in deployment.wanted.items() if is_read(name)}
     try:
         settings = load(values)
@@ -483,7 +483,7 @@ _UNCHECKED = "is a reference that only Azure can resolve, so its value was not c
 
 
 def _next_run(deployment: Deployment, now: datetime) -> datetime | None:
-    """Return when the next run is due; None if the schedule is unknown or the function disabled."""
+    """Return when the next run is due; None if the schedule is invalid or the function disabled."""
     if is_paused(deployment.wanted):
         return None
     try:
@@ -500,7 +500,7 @@ def _trusting(hosts: Sequence[str], typed: Command) -> Command:
 def _apply(
     work: _Work, plan: DeployReport, trust_host: Sequence[str], *, asks: bool, waits: bool
 ) -> DeployReport:
-    """Deploy. Security: the app must not send tokens to a host that only the file names.
+    """Deploy after confirmation. Security: a file must not make the app send tokens to new hosts.
 
     Raises:
         SettingsError: a new host is not confirmed, the caller declined, or the input is not a terminal.
@@ -584,7 +584,7 @@ def _show_change(change: Change, out: Console) -> None:
 
 
 def _show_settings(report: DeployReport, out: Console) -> None:
-    """Print settings that stay although the reader might expect a change, and side effects."""
+    """Print the settings that stay although a change might be expected, and the side effects."""
     if options.quiet():
         return
     if report.staying:
@@ -613,7 +613,6 @@ def _show_settings(report: DeployReport, out: Console) -> None:
 
 
 def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
-    """Yield the last lines, each with its style."""
     match report.result:
         case "same":
             yield "No difference. The app already has these settings.", STYLE["ok"]

@@ -1,4 +1,4 @@
-"""The deployed function app that a command is about: the options that name it, and access to its logs."""
+"""The options that name the deployed function app, and access to the app's logs."""
 
 import os
 import re
@@ -32,7 +32,7 @@ NAMED_BY_INFRA = "func-git-refresh-"
 """Prefix of the names of function apps that infra/ creates."""
 
 _LIMIT_S = 300.0
-"""Time for everything that a command reads of the deployed app."""
+"""Time to find the deployed app and to read its logs."""
 
 _MAX_NAMES = 10
 
@@ -118,8 +118,7 @@ def app_options(
     return add
 
 
-def deploying(file: Path | None, app: str = "NAME") -> Command:
-    """Return the command that deploys the list."""
+def deploy_command(file: Path | None, app: str = "NAME") -> Command:
     named = command(" {file}", file=str(file)) if file is not None and str(file) != "-" else NO_COMMAND
     return options.invocation(named).of("deploy{options} --app {app} --apply --wait", app=app)
 

@@ -1,4 +1,4 @@
-"""`explain`: the cause and remedy of a code from the table, without a call to a service."""
+"""`explain`: the cause and remedy of an error code, from the table of failures."""
 
 import json
 from typing import Any

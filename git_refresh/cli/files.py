@@ -50,7 +50,7 @@ def read_settings(file: Path) -> FileSettings:
     """Read the app settings in a file, or on stdin if the file is `-`.
 
     Accepts an array of workspaces, settings by name, a `local.settings.json`, and the portal's array of `name` and `value`.
-    A setting by name can have JSON as text or written out.
+    In settings by name, a value can be JSON or JSON as text.
 
     Raises:
         SettingsError: the file cannot be read, or contains something else.
@@ -158,7 +158,6 @@ def read_text(file: Path) -> tuple[str, str]:
 
 
 def _content(file: Path) -> bytes:
-    """Return the bytes of a file, up to one byte more than the limit."""
     if str(file) != "-":
         with file.open("rb") as opened:
             return opened.read(_MAX_BYTES + 1)
@@ -182,7 +181,7 @@ def _parsed(where: str, text: str) -> object:
         if isinstance(content, dict) and content.keys() & {"Values", "IsEncrypted"}:
             return content
     except JsonError as error:
-        if re.search(r'"Values"\s*:', text):  # report the error behind the comments, not the comments
+        if re.search(r'"Values"\s*:', text):  # report the error, not the comments before it
             problem = Problem(where, str(error))
     raise SettingsError([problem])
 

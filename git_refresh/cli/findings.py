@@ -1,4 +1,4 @@
-"""Output of findings, in one form for all commands: mark, location, message, code, then cause and remedy."""
+"""Output of findings, the same in all commands: mark, location, message, code, cause, and remedy."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ STYLE = {
 MARK: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}  # noqa: RUF001  # a visible dash
 UNFOLDED = 10_000
 _ALIKE = PLACES
-"""Locations in one line; more become a count."""
+"""Similar findings that have lines of their own. More share a line."""
 _WORD = re.compile(r"\S+\s*")
 
 Places = Mapping[str, str]
@@ -47,17 +47,16 @@ class Finding:
     message: str
     error: Diagnosis | None = None
     kind: str = ""
-    """Equal for findings that differ only in values; empty for that of the error or message."""
+    """Equal for findings that differ only in values. Empty: the kind of the error, or the message."""
     in_general: str = ""
-    """Message of a group that differs only in IDs and values; empty for the first message."""
+    """Message for a group that differs only in IDs and values. Empty: the first message."""
     place: str = ""
-    """Location in the settings, which only a single finding shows."""
+    """Location in the settings. A group does not show it."""
     commands: tuple[str, ...] = ()
-    """Commands in the message, which stay on one line."""
+    """Commands in the message. Each stays on one line."""
 
 
 def of_problem(problem: Problem, place: str = "") -> Finding:
-    """Return a problem as a finding, with cause and remedy if it has a diagnosis."""
     status: Status = "failed" if problem.severity == "error" else "warning"
     if isinstance(problem.diagnosis, Diagnosis):
         return Finding(status, problem.location, problem.diagnosis.message, problem.diagnosis, place=place)
@@ -67,7 +66,7 @@ def of_problem(problem: Problem, place: str = "") -> Finding:
 def show_finding(
     findings: Sequence[Finding], out: Console, indent: int = 0, *, with_hint: bool = True
 ) -> None:
-    """Print one line per group of similar findings, and each cause and remedy once per sequence."""
+    """Print one line per group of similar findings. Equal causes and remedies in a row are printed once."""
     key = alike(findings)
     groups: dict[Hashable, list[Finding]] = {}
     for item in findings:
@@ -94,15 +93,15 @@ def _of_many(item: Finding, where: str, group: Sequence[Finding]) -> Finding:
 
 
 def explain(error: Diagnosis, out: Console, mark: Text, code: Text | None = None) -> None:
-    """Print cause and remedy as separate paragraphs, the cause after the code if given."""
+    """Print cause and remedy as separate paragraphs. If given, the code precedes the cause."""
     fold(mark, Text.assemble(code or "", ": " if code else "", error.cause), out, error.commands)
     fold(Text(" " * 6), Text.assemble(("→ ", "bold"), error.remedy), out, error.commands)
 
 
 def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
-    """Return the grouping key of findings: code and kind, never names and values.
+    """Return a function for the grouping key of a finding: code and kind, without names and values.
 
-    If many kinds at different locations have one code, the key is only the code.
+    If a code has many kinds at different locations, the key is only the code.
     """
     kinds: dict[Hashable, set[Hashable]] = {}
     places: dict[Hashable, set[Hashable]] = {}
@@ -119,7 +118,6 @@ def alike(findings: Iterable[Finding]) -> Callable[[Finding], Hashable]:
 
 
 def show_line(item: Finding, out: Console, indent: int) -> None:
-    """Print mark, location, message, and code."""
     code = code_text(item.error.code, out) if item.error else Text()
     mark = Text.assemble(" " * indent, (f"{MARK[item.status]} ", STYLE[item.status]))
     place = f" ({item.place})" if item.place else ""
@@ -152,7 +150,7 @@ def once[T](
 
 
 def _few(item: Finding) -> int:
-    """Return how many similar findings have lines of their own; skipped checks need no action."""
+    """Return how many similar findings have lines of their own. Skipped checks share one."""
     return 1 if item.status == "skipped" else _ALIKE
 
 
@@ -169,7 +167,7 @@ def _kind(item: Finding) -> Hashable:
 def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> None:
     """Print text in lines of the terminal's width, indented by the mark.
 
-    Words such as paths stay whole; if the text needs several lines, each command has its own.
+    Words such as paths stay whole. If the text needs several lines, each command gets its own.
     """
     if cell_len(mark.plain) + cell_len(text.plain) <= out.width:
         out.print(Text.assemble(mark, text), soft_wrap=True)
@@ -193,7 +191,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _parts(text: Text, commands: Sequence[str]) -> Iterator[tuple[Text, bool]]:
-    """Yield sentences and commands, each with whether it is a command, without the punctuation between them."""
+    """Yield texts and commands, each with True for a command. Drops the punctuation between them."""
     start = 0
     for command in (each for each in commands if each):
         at = text.plain.find(command, start)
@@ -216,7 +214,7 @@ _JOINTS = " .,;"
 
 
 def _ends(plain: str, width: int) -> Iterator[int]:
-    """Yield the end of each line after its blanks."""
+    """Yield the index after each line and its blanks."""
     taken, last = len(plain) - len(plain.lstrip()), 0
     for word in _WORD.finditer(plain):
         if last and taken + cell_len(word[0].rstrip()) > width:
@@ -246,7 +244,7 @@ def tally(statuses: Sequence[Status]) -> str:
 
 
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
-"""The page, which exists only in a checkout."""
+"""The page with all codes. It exists only in a checkout."""
 
 
 def place_of(code: str) -> str:

@@ -141,8 +141,6 @@ def _complete(given: dict[str, str | None]) -> dict[str, str]:
 
 
 def _ask(name: str, question: str, default: str | None = None) -> str:
-    """Ask until the value is valid."""
-
     def usable(text: str) -> str:
         text = text.strip()
         problem = _problem_with(name, text) if text or default is None else None
@@ -162,7 +160,7 @@ _WITH = {"client_id": {"auth": "federated"}, "vault": {"auth": "oauth_secret"}}
 
 
 def _problem_with(name: str, value: str) -> str | None:
-    """Return what is wrong with one value, independent of the others."""
+    """Return the problem of one value, independent of the others; None if it is valid."""
     content = _content(Path(), {**_VALID, **_WITH.get(name, {}), name: value.strip()})
     option = f"--{name.replace('_', '-')}"
     wrong = [problem.message for problem in _loaded(content)[1] if _OPTIONS.get(problem.location) == option]
@@ -177,7 +175,7 @@ def _check_auth(values: dict[str, str]) -> None:
     """Check that the options fit the authentication method.
 
     Raises:
-        click.UsageError: one is missing or unused.
+        click.UsageError: an option is missing or unused.
     """
     auth = _auth(values)
     if auth == "oauth_secret" and not values["vault"]:
@@ -207,7 +205,7 @@ def _content(output: Path, values: dict[str, str]) -> dict[str, Any]:
         **({"branch": values["branch"]} if values["branch"] else {}),
     }
     return {
-        **({"$schema": _schema_from(output)} if SCHEMA.exists() else {}),
+        **({"$schema": _relative_schema(output)} if SCHEMA.exists() else {}),
         "REFRESH_SCHEDULE": SETTINGS["REFRESH_SCHEDULE"].example,
         **({"AZURE_CLIENT_ID": values["identity"]} if values["identity"] else {}),
         **({"KEY_VAULT_URL": values["vault"]} if values["vault"] else {}),
@@ -217,15 +215,14 @@ def _content(output: Path, values: dict[str, str]) -> dict[str, Any]:
 
 
 def _path(url: str) -> str:
-    """Return a path in the directory where every user can create folders."""
+    """Return the default path, in the directory where every user can create folders."""
     try:
         return f"/Workspace/Shared/{parse_repository(repository_url(url).url, NO_HOSTS).name}"
     except ValueError:
         return "/Workspace/Shared/repository"  # `_normalize` reports the invalid URL
 
 
-def _schema_from(output: Path) -> str:
-    """Return the path of the schema relative to the file."""
+def _relative_schema(output: Path) -> str:
     try:
         relative = os.path.relpath(SCHEMA, output.resolve().parent)
     except ValueError:  # another drive on Windows
@@ -256,7 +253,7 @@ def _loaded(content: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
 
 
 def _normalize(content: dict[str, Any], *, as_json: bool) -> None:
-    """Replace each URL by its normal form. Reports each problem at the option that caused it, and exits."""
+    """Replace each URL by its normal form. If a value is invalid, report it at its option and exit."""
     settings, problems = _loaded(content)
     if settings is None or problems:
         wrong = [

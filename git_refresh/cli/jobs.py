@@ -1,4 +1,4 @@
-"""The decision whether jobs can clone: URL, credential, provider and ref of each. Pure functions."""
+"""Decides whether jobs can clone, by URL, Git credential, provider, and ref. Pure functions."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -33,7 +33,7 @@ class JobUrl:
         url: the URL without user name and password.
         repository: None if the URL is invalid.
         problem: a phrase that continues a sentence after the URL.
-        surely: False if the host might be Azure DevOps under a name that no setting has.
+        surely: False if only the job's provider indicates Azure DevOps, and not the host.
         has_secret: True if the URL contains a password or token.
     """
 
@@ -45,7 +45,7 @@ class JobUrl:
 
 
 def read_address(source: GitSource, trusted: TrustedHosts) -> JobUrl | None:
-    """Parse the URL of a job's Git source. Return None for other services than Azure DevOps."""
+    """Parse the URL of a job's Git source. Return None if it belongs to another service."""
     url, has_secret = without_user(source.url.strip())
     try:
         return JobUrl(url, parse_repository(url, trusted), has_secret=has_secret)
@@ -97,10 +97,10 @@ class PrincipalStatus:
 
 @dataclass(frozen=True, slots=True)
 class JobCheck:
-    """A job, and the facts that were read for it.
+    """A job with the facts that are needed to judge it.
 
     Attributes:
-        found: the lookup's result. None: not requested.
+        found: the result of the ref lookup. None: not requested.
         names: the existing branches or tags if the job's ref is missing.
         has_commit: True if its commit exists. None: unknown, or the job has no commit.
     """
@@ -144,7 +144,7 @@ def _principal(
         if status.has_one is False:
             yield warning("job", subject, finding("job_credential_missing", context))
     elif not status.federated:
-        # A credential of its own can work for a while. Only users themselves can list theirs.
+        # The principal's own credential can still be valid. Only users themselves can list theirs.
         person = run_as.kind != "service principal"
         unseen = " (its credentials could not be read)" if status.has_one is None else ""
         diagnosis = finding("job_principal_not_refreshed", context, unseen="" if person else unseen)
@@ -184,7 +184,7 @@ MAX_JOBS = 100_000
 """Jobs that one check reads, see `Quota`. A workspace can have 12,000."""
 
 JOB_CHARS = 1_000
-"""Memory of a job in addition to its texts, in characters."""
+"""Memory of a job without its texts, in characters."""
 
 MAX_JOBS_CHARS, MAX_JOBS_CHARS_OF_ONE = 100_000_000, 30_000_000
 """Memory of the jobs of all workspaces and of one workspace, in characters."""
@@ -200,17 +200,17 @@ MAX_LINES = 5_000
 MAX_LINES_OF_ONE = 3_000
 
 MAX_IDS_IN_REMEDY = 80
-"""Service principal IDs in one remedy. An ID can have 18 digits, and longer texts would be truncated."""
+"""Service principal IDs in one remedy. An ID can have 18 digits, and a longer text would be truncated."""
 
 
 @dataclass(slots=True)
-class WorkspaceChecks:
-    """The results of a workspace's check that the jobs check needs.
+class WorkspaceAccess:
+    """The access to a workspace that its check found, for the jobs check.
 
     Attributes:
-        shut: why its jobs cannot be checked; empty if they can.
-        app_alone: True if only the app has no access, so your account might.
-        stored: Git credentials by service principal ID, as far as they could be read. None: the app's principal.
+        shut: reason that its jobs cannot be checked; empty if they can.
+        app_alone: True if your account might have access although the app has none.
+        stored: the Git credentials that could be read, by service principal ID. The key None is the app's principal.
     """
 
     workspace: Workspace
@@ -229,7 +229,7 @@ class GitJob:
 
     @property
     def size(self) -> int:
-        """Its share of `MAX_JOBS_CHARS`."""
+        """Characters that it takes of `MAX_JOBS_CHARS`."""
         source = self.source
         texts = (self.job.name, self.job.run_as, source.url, source.provider, source.ref, source.commit)
         return JOB_CHARS + sum(len(str(text)) for text in texts)
@@ -237,9 +237,9 @@ class GitJob:
 
 @dataclass(slots=True)
 class WorkspaceJobs:
-    """The jobs of one workspace."""
+    """The jobs of one workspace, and the lines about them."""
 
-    room: WorkspaceChecks
+    access: WorkspaceAccess
     context: DiagnosisContext
     jobs: Jobs
     caller: Caller
@@ -247,32 +247,33 @@ class WorkspaceJobs:
     as_app: bool = False
     """True if the app's principal reads them."""
     instead: str = ""
-    """Reason for reading them with the app's principal instead of your account."""
+    """Reason that they were read with the app's principal instead of your account."""
     lines: list[Check] = field(default_factory=list)
     unread: int = 0
-    """Listed jobs that could not be read."""
+    """Number of listed jobs that could not be read."""
     unlisted: bool = False
     """True if the workspace has more jobs than the check lists."""
     late: int = 0
-    """Jobs that were not checked in time."""
+    """Number of jobs that were not checked in time."""
     left_out: int = 0
-    """Jobs beyond `MAX_JOBS_CHARS`."""
+    """Number of jobs beyond `MAX_JOBS_CHARS`."""
     alike: dict[Hashable, list[Check]] = field(default_factory=dict)
-    """Lines beyond `MAX_LINES`: the first one of each status and code, repeated as often as it occurred."""
+    """Lines beyond `MAX_LINES` by status and code: the first line, repeated for each occurrence."""
     found: list[GitJob] = field(default_factory=list)
     elsewhere: int = 0
+    """Number of jobs with a Git source outside Azure DevOps."""
     statuses: dict[str, PrincipalStatus] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.room.workspace.name
+        return self.access.workspace.name
 
     def status_of(self, run_as: RunAs | None) -> PrincipalStatus:
         return self.statuses.get(run_as.name if run_as else "", NOT_KEPT)
 
     def keep(self, line: Check, lines: Quota) -> None:
         """Keep a line about a job. Beyond the limit, only count it."""
-        if lines.take(self.room.workspace.host, 1):
+        if lines.take(self.access.workspace.host, 1):
             self.lines.append(line)
         else:
             alike = self.alike.setdefault((line.status, line.error.code if line.error else ""), [])
@@ -299,7 +300,7 @@ class WorkspaceJobs:
 
 
 def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
-    """Return for each Run as identity how to have its credential refreshed; empty if no action is needed."""
+    """Return how to get the credential of each Run as identity refreshed; empty if no action is needed."""
     place = f"{inventory.context.host}, Settings > Identity and access > Service principals"
     remedies: dict[RunAs | None, str] = {None: ""}
     missing: dict[RunAs, int] = {}
@@ -320,7 +321,7 @@ def refreshing(inventory: WorkspaceJobs) -> dict[RunAs | None, str]:
             missing[run_as] = status.number
         else:
             remedies[run_as] = ""
-    return remedies | _run_as(inventory, place, missing)
+    return remedies | _adding(inventory, place, missing)
 
 
 _OF_PEOPLE = (
@@ -333,9 +334,12 @@ _GONE = (
 )
 
 
-def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
-    """Return the remedy of each missing service principal: one for up to `MAX_IDS_IN_REMEDY` of them."""
-    workspace = inventory.room.workspace
+def _adding(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> dict[RunAs, str]:
+    """Return how to add each service principal to `additional_principal_ids`.
+
+    Up to `MAX_IDS_IN_REMEDY` of them share a remedy.
+    """
+    workspace = inventory.access.workspace
     runners = sorted(missing, key=lambda run_as: run_as.name)
     on = "each" if runners[1:] else "it"
     manager = f"Grant the app's principal the role Service principal: Manager on {on} ({place} > Permissions)"
@@ -358,11 +362,10 @@ def _run_as(inventory: WorkspaceJobs, place: str, missing: dict[RunAs, int]) -> 
     return remedies
 
 
-def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -> Iterator[Check]:
-    """Yield a line for each fact about the jobs of a workspace.
-
-    `unwell` jobs have problems. The repository of `unasked` jobs and the commit of `commits` jobs were not checked.
-    """
+def summary(
+    inventory: WorkspaceJobs, with_problems: int, unchecked_repositories: int, unchecked_commits: int
+) -> Iterator[Check]:
+    """Yield a line for each fact about the jobs of a workspace. The numbers count jobs."""
 
     def line(message: str) -> Check:
         return Check("job", inventory.name, "ok", message)
@@ -373,8 +376,8 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
     yield line(f"checked as {name} ({role}){why}")
     number = len(inventory.found)
     jobs = f"{count(number, 'job') if number else 'no jobs'} with a Git source in Azure DevOps"
-    if unwell:
-        yield line(f"{jobs} ({number - unwell} OK, {unwell} with problems)")
+    if with_problems:
+        yield line(f"{jobs} ({number - with_problems} OK, {with_problems} with problems)")
     else:
         yield line(f"{jobs} (no problems)" if number else jobs)
     if inventory.unread:
@@ -382,10 +385,12 @@ def summary(inventory: WorkspaceJobs, unwell: int, unasked: int, commits: int) -
         yield line(f"{listed - inventory.unread} of {count(listed, 'job')} could be read")
     if inventory.elsewhere:
         yield line(f"{count(inventory.elsewhere, 'job')} with a Git source outside Azure DevOps")
-    if commits:
-        yield line(f"{count(commits, 'job')} with a commit: only the repository was checked")
-    if unasked:
-        yield line(f"repository of {count(unasked, 'job')} not checked: no setting names its host")
+    if unchecked_commits:
+        yield line(f"{count(unchecked_commits, 'job')} with a commit: only the repository was checked")
+    if unchecked_repositories:
+        yield line(
+            f"repository of {count(unchecked_repositories, 'job')} not checked: no setting names its host"
+        )
     statuses = inventory.statuses.values()
     if unknown := sum(each.kept is True and each.has_one is None for each in statuses):
         yield line(f"Git credentials of {count(unknown, 'principal')} could not be read")

@@ -18,7 +18,7 @@ from git_refresh.cli import ask, options, render
 from git_refresh.cli.check import check_live
 from git_refresh.cli.check_settings import check_settings, missing_beside
 from git_refresh.cli.checks import CheckReport
-from git_refresh.cli.deployed import AppName, app_options, deploying
+from git_refresh.cli.deployed import AppName, app_options, deploy_command
 from git_refresh.cli.files import write_client_id
 from git_refresh.cli.findings import MARK, STYLE, Finding, Places, fold, show_finding
 from git_refresh.cli.options import SettingsSource, quiet
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from git_refresh.admin.onboarding import Onboarding
 
 BUDGET_S = 14_400.0
-"""Time for the whole command. Most of it is for the confirmation: each call has a short limit."""
+"""Time for the whole command, mainly for the confirmation. Each call has a shorter limit."""
 
 _UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 _SHOW_OBJECT_ID = (
@@ -132,7 +132,7 @@ def onboard(  # noqa: PLR0913  # one for each option
         executor = Executor(settings.concurrency, deadline)
         services = AdminServices(deadline, os.environ, logger)
         onboarding = Onboarding(settings, services, wanted, executor)
-        display = OnboardView(logger, places_of(settings), deploying(given.source.file), as_json=as_json)
+        display = OnboardView(logger, places_of(settings), deploy_command(given.source.file), as_json=as_json)
         checked = None
 
         def check() -> CheckReport:
@@ -152,7 +152,7 @@ def onboard(  # noqa: PLR0913  # one for each option
         exit_with_problems(error.problems, as_json=as_json)
     grants = tuple(onboarding.grants)
     done = OnboardResult(grants, checked, applied=apply_, interrupted=executor.interrupted, written=written)
-    put_out(logger, as_json, done.as_dict(), lambda: display.end(done))
+    put_out(logger, as_json, done.as_dict(), lambda: display.show_summary(done))
     finish(ok=done.result == "ok", interrupted=executor.interrupted)
 
 
@@ -167,7 +167,7 @@ def _plan_and_grant(
 ) -> CheckReport | None:
     with display.waiting("Checking permissions …"):
         onboarding.plan(new_principal)
-    display.plan(onboarding.grants)
+    display.show_plan(onboarding.grants)
     granted = applies and _grant(onboarding, display, yes=yes)
     if not applies or new_principal is not None:
         return None
@@ -179,15 +179,15 @@ def _plan_and_grant(
 
 
 def _print_new_principal(found: "Sequence[Grant]") -> None:
-    """Print the application ID of a new service principal first, because no other place has it."""
+    """Print the application ID of a new service principal before a failure can lose it."""
     for grant in found:
         if grant.client_id is not None:
-            with suppress(OSError):  # stdout might still be open
+            with suppress(OSError):  # the summary on stdout also has the ID
                 render.say(f"Created a service principal with application ID {grant.client_id}")
 
 
 def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | None:
-    """Add the ID of a new service principal to the settings. Return the file; None if unchanged."""
+    """Add the ID of a new service principal to its settings file. Return the file; None if unchanged."""
     for grant in found:
         for file in files:
             if grant.client_id is not None and str(file) != "-":
@@ -197,7 +197,7 @@ def _save_client_id(found: "Sequence[Grant]", files: Sequence[Path]) -> Path | N
 
 
 def _grant(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bool:
-    """Grant what is planned, and return whether anything was.
+    """Grant the planned permissions after confirmation. Return False if none is planned.
 
     Raises:
         SettingsError: the caller declined, or the input is not a terminal.
@@ -208,7 +208,7 @@ def _grant(onboarding: "Onboarding", display: "OnboardView", *, yes: bool) -> bo
     if not yes:
         ask.agree("onboard --apply", [f"This grants {count(planned, 'permission')}. Continue?"])
     with display.waiting("Granting …"):
-        onboarding.apply_all(display.granted)
+        onboarding.apply_all(display.show_grant)
     return True
 
 
@@ -230,7 +230,7 @@ def _check_options(
 
 
 def _settings(environ: Mapping[str, str], *, new: bool, object_id: str | None) -> Settings:
-    """Return the settings. A list that `check --offline` rejects grants nothing.
+    """Return the settings of a list that `check --offline` accepts.
 
     Raises:
         SettingsError: the list has a mistake, or does not identify the app.
@@ -314,7 +314,7 @@ class OnboardResult:
 
 
 class OnboardView:
-    """The plan, the progress, and the summary on a terminal. Shows only progress under `--json`."""
+    """The plan, the progress, and the summary on a terminal. With `--json`, only the progress."""
 
     def __init__(
         self, logger: RedactingLogger, places: Places, next_command: Command, *, as_json: bool
@@ -339,7 +339,7 @@ class OnboardView:
                 with self._lock:
                     self._status = None
 
-    def plan(self, found: "Sequence[Grant]") -> None:
+    def show_plan(self, found: "Sequence[Grant]") -> None:
         if not self._shows:
             return
         by_place: dict[str, list[Grant]] = {}
@@ -358,8 +358,7 @@ class OnboardView:
     def _say(self, text: str, style: str = "") -> None:
         fold(Text(), Text(text, style), self._out)
 
-    def granted(self, grant: "Grant") -> None:
-        """Print the result of one grant."""
+    def show_grant(self, grant: "Grant") -> None:
         if self._shows:
             with self._lock, render.writing():
                 if self._status is not None:  # the status line would overwrite the result
@@ -388,8 +387,7 @@ class OnboardView:
                 self._say("Add this to WORKSPACE_DEFAULTS, then run onboard again without --new-principal:")
                 self._say(f'  "client_id": "{self._logger.redact_text(grant.client_id)}"')
 
-    def end(self, done: OnboardResult) -> None:
-        """Print the summary."""
+    def show_summary(self, done: OnboardResult) -> None:
         if done.interrupted:
             granted = any(grant.status == "granted" for grant in done.grants)
             self._say(ask.after_interrupt(changed=granted), "red")

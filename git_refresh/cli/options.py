@@ -1,4 +1,4 @@
-"""Options that several commands share: the source of the settings, the amount of output, and colors."""
+"""Options that several commands share: source of the settings, trusted hosts, and output."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from git_refresh.output.redact import escape_unprintable, redact, shown_proxy
 from git_refresh.output.shell import NO_COMMAND, Command, Invocation, command
 from git_refresh.settings.names import SETTINGS
 
-# click keeps these for one invocation, so they are not globals of the process.
+# Keys of click's context, which lasts for one invocation.
 _QUIET, _VERBOSE, _COLORLESS = "git_refresh.quiet", "git_refresh.verbose", "git_refresh.colorless"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _OF_CONNECTIONS = ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -92,7 +92,7 @@ def _read_hosts(
 
 
 def naming(file: Path | None) -> Command:
-    """Return the --settings option for this file, empty for None. For stdin, it names `LIST`."""
+    """Return the --settings option for this file; empty for None. For stdin, it names `LIST`."""
     if file is None:
         return NO_COMMAND
     return command(" --settings {file}", file=str(LIST if str(file) == "-" else file))
@@ -112,7 +112,7 @@ json_option = click.option(
 
 
 def output_options[F: Callable[..., Any]](command: F) -> F:
-    """Add --quiet, --verbose and --no-color to a command. Read them with the functions below."""
+    """Add --quiet, --verbose, and --no-color to a command. Read them with the functions below."""
     for option in (
         click.option(
             "--no-color",
@@ -155,7 +155,7 @@ def colorless() -> bool:
 
 
 def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, environment: bool) -> None:
-    """Print the sources of the settings to stderr; with --verbose also versions, proxies and certificates.
+    """Print the sources of the settings to stderr. With --verbose, also versions and connection settings.
 
     `environment` is true if the environment was read too. Values of later files replace those of earlier ones.
     """
@@ -178,7 +178,7 @@ def tell_what_is_used(files: Sequence[Path], values: Mapping[str, str], *, envir
 
 
 def _prints_json() -> bool:
-    """Return whether stderr carries only log lines, which are JSON."""
+    """Return whether stderr must contain only JSON lines."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.params.get("as_json"))
 

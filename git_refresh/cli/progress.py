@@ -51,7 +51,6 @@ class Lines:
 
 
 def outcome(report: WorkspaceReport) -> str:
-    """Return the outcome of a workspace in a few words."""
     actions = [folder.action for folder in report.folders]
     parts = [f"credential {report.credential.action}"] if report.credential else []
     parts += [f"{count(actions.count(action), 'Git folder')} {action}" for action in dict.fromkeys(actions)]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from git_refresh.cli import render
-from git_refresh.cli.deployed import AppName, deploying, find
+from git_refresh.cli.deployed import AppName, deploy_command, find
 from git_refresh.cli.findings import MARK, Finding, fold, show_finding
 from git_refresh.cli.scope import Scope, narrow
 from git_refresh.cli.shared import finish, put_out
@@ -34,7 +34,7 @@ _LIMIT_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class RemovalReport:
-    """Everything that exists, in the order in which to remove it."""
+    """The existing objects and permissions, in the order in which to remove them."""
 
     removals: "tuple[Removal, ...]"
     interrupted: bool = False
@@ -70,7 +70,6 @@ def show_removals(
 
     Raises:
         SettingsError: `only` has a name that is not in the list, or the network settings are invalid.
-        SystemExit: always.
     """
     from git_refresh.admin.onboarding import Onboarding  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.services import AdminServices  # noqa: PLC0415
@@ -95,7 +94,7 @@ def show_removals(
 
 
 def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path | None) -> "Removal":
-    """Return what to do about the deployed app. An app that --app does not name can be missing."""
+    """Return the removal for the deployed app. Only an app that --app names must exist."""
     from git_refresh.admin.removal import Removal, of_app, remaining  # noqa: PLC0415  # keeps --help fast
     from git_refresh.admin.values import DiagnosedError  # noqa: PLC0415
 
@@ -110,11 +109,10 @@ def _app(services: "AdminServices", named: AppName, chosen: Settings, file: Path
         diagnosis = error.diagnosis if isinstance(error, DiagnosedError) else diagnose(error, named.context())
         return replace(unknown, status="failed", error=diagnosis)
     hosts = [entry.workspace.host for entry in chosen.entries if isinstance(entry, Entry)]
-    return of_app(app, deployed, hosts, deploying(file, app.name) if remaining(chosen) else None)
+    return of_app(app, deployed, hosts, deploy_command(file, app.name) if remaining(chosen) else None)
 
 
 def _show(report: RemovalReport, out: Console) -> None:
-    """Print the numbered commands, then what stays, then what could not be read."""
     numbered = [removal for removal in report.removals if removal.status == "remove"]
     for number, removal in enumerate(numbered, start=1):
         fold(Text(f"{number:3}. "), _what(removal), out)

@@ -1,4 +1,4 @@
-"""The terminal output of run, plan and check. Needs `rich`, which is not deployed."""
+"""Terminal output: streams and console of all commands, and the reports of run, plan, and check."""
 
 import io
 import os
@@ -47,7 +47,7 @@ _LAYER: dict[Layer, str] = {
     "job": "Jobs",
 }
 _MANY = 12
-"""Warnings and failures that leave room on a screen for other lines."""
+"""Most warnings and failures with which `check` also shows successful and skipped checks."""
 _STEP = {
     "created": "+",
     "updated": "~",
@@ -98,7 +98,7 @@ def open_streams() -> None:
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """Redirect a stream to the null device. Otherwise Python fails again when it flushes at exit."""
+    """Redirect a stream to the null device. Otherwise, Python fails again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -183,7 +183,10 @@ def report_table(report: Report) -> Table:
 
 
 def show_plan(report: Report, out: Console, places: Places | None = None, *, changes: bool = False) -> None:
-    """Print steps with reasons, failures and a summary. `changes` omits what only gets a new token."""
+    """Print steps with reasons, failures, and a summary.
+
+    `changes` omits credentials that only get a new token, and unchanged Git folders.
+    """
     if report.workspaces and not options.quiet():
         _show_steps(report, out, changes=changes)
         out.print()
@@ -192,7 +195,6 @@ def show_plan(report: Report, out: Console, places: Places | None = None, *, cha
 
 
 def plan_summary(report: Report) -> str:
-    """Return the counts of a plan in one line."""
     credentials = [workspace.credential.action for workspace in report.workspaces if workspace.credential]
     folders = [folder.action for workspace in report.workspaces for folder in workspace.folders]
     failures = sum(len(workspace.failures()) for workspace in report.workspaces)
@@ -207,9 +209,9 @@ def plan_summary(report: Report) -> str:
 def show_check(
     report: CheckReport, out: Console, places: Places | None = None, *, left_out: str = ""
 ) -> None:
-    """Print the lines by layer with cause and remedy of each problem, the hint `left_out`, and a summary.
+    """Print the lines by layer, the cause and remedy of each problem, the hint `left_out`, and a summary.
 
-    With more than `_MANY` problems, other lines are only counted, and skipped ones grouped by reason, to fit one screen.
+    With more than `_MANY` problems, shows only these and, for each reason, the number of skipped checks.
     """
     blocked = {check.layer: check.message for check in report.checks if check.whole_layer}
     crowded = sum(check.error is not None for check in report.checks) > _MANY
@@ -263,7 +265,6 @@ def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:
-    """Print failures grouped by kind, then the problems of the settings and warnings."""
     findings = [
         Finding("failed", where, error.message, error, place=places.get(workspace.name, ""))
         for workspace in report.workspaces
@@ -286,10 +287,10 @@ def _show_steps(report: Report, out: Console, *, changes: bool = False) -> None:
 
 
 def _merged(workspaces: Sequence[WorkspaceReport]) -> list[tuple[WorkspaceReport, bool]]:
-    """Merge workspaces with the same outcome into one with their first names and a count.
+    """Merge workspaces with the same outcome into one, named by the first names and a count.
 
-    Return True with each workspace that is not merged. Outcomes of successful workspaces are the same if folders and commits are
-    the same. For failed ones, only the kinds of failures count.
+    Return True with each workspace that is not merged. Successful workspaces have the same outcome if folders and commits are equal,
+    failed ones if the kinds of failures are equal.
     """
     alike: dict[Hashable, list[WorkspaceReport]] = {}
     for workspace in workspaces:
@@ -328,7 +329,7 @@ def _as_one(workspaces: Sequence[WorkspaceReport], names: str) -> WorkspaceRepor
 
 
 def _many(folders: Sequence[FolderReport]) -> FolderReport:
-    """Merge Git folders with one outcome into one with their first paths and a count."""
+    """Merge Git folders with the same outcome into one, with their first paths and a count."""
     first = folders[0]
     paths = first_of([folder.path for folder in folders], PLACES)
     return FolderReport(paths, first.action, error=first.error, why=first.why)
@@ -350,7 +351,7 @@ def _steps(workspace: WorkspaceReport, *, changes: bool) -> Iterator[tuple[Text,
 
 
 def _folders(workspace: WorkspaceReport) -> list[FolderReport]:
-    """Return the Git folders, merging those that failed or were skipped for the same reason."""
+    """Return the Git folders, after merging those that failed or were skipped for the same reason."""
 
     def outcome(folder: FolderReport) -> Hashable:
         return _folder_outcome(folder) if folder.action in {"failed", "skipped"} else folder

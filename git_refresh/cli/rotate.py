@@ -125,7 +125,7 @@ def rotate(  # noqa: PLR0913  # one for each option
         if applies and not report.interrupted:
             acts = any(secret.acts for secret in report.secrets)
             if acts and not yes:
-                untried = [] if allow_unreachable else _unreachable(report)
+                untried = [] if allow_unreachable else _untried_hosts(report)
                 _ask(logger.redact(report), untried, as_json=as_json)
                 command.allowed |= set(untried)
             report = command.apply(report) if acts else replace(report, applied=True)
@@ -166,10 +166,10 @@ class _Command:
         self._approved: dict[str, Decision] = {}
 
     def choose(self, names: Sequence[str], *, allow_unreachable: bool) -> None:
-        """Keep only the secrets with these names; without a name, all.
+        """Keep only the secrets with these names; without names, all.
 
         Raises:
-            SettingsError: the list has no secret of a name.
+            SettingsError: the list does not have one of the secrets.
         """
         listed = {target.name.lower(): target.name for target in self._targets}
         problems = [
@@ -185,8 +185,6 @@ class _Command:
             self.allowed |= {host for target in self._targets for host in target.hosts}
 
     def plan(self) -> RotationReport:
-        """Return what would be done. Writes nothing."""
-
         def look(rotation: Rotation) -> SecretReport:
             report, decision = rotation.plan()
             if decision is not None and decision.acts:
@@ -198,7 +196,7 @@ class _Command:
             return self._each(look, applied=False)
 
     def apply(self, plan: RotationReport) -> RotationReport:
-        """Do what is due now and was in the plan."""
+        """Do the planned steps that are still due."""
         unchanged = {secret.name: secret for secret in plan.secrets if secret.name not in self._approved}
         return self._each(
             lambda rotation: rotation.apply(self._approved[rotation.target.name]),
@@ -213,14 +211,14 @@ class _Command:
         applied: bool,
         as_planned: Mapping[str, SecretReport] | None = None,
     ) -> RotationReport:
-        """Do `work` for each secret, with a new deadline and sign-in: the confirmation can take long."""
+        """Do `work` for each secret, with a new deadline and sign-in, because a confirmation can take long."""
         from git_refresh.admin.services import AdminServices  # noqa: PLC0415  # keeps --help fast
 
         settings, reports, interrupted = self._settings, [], False
         url = settings.key_vault_url or ""
         clock = SystemClock()
         deadline = Deadline.after(max(settings.timeout_s, _MIN_LIMIT_S), clock)
-        # Clients outlive the rotations: a secret that cannot be stored must be deleted, however late it is.
+        # Clients have more time than rotations, to delete a secret that could not be stored.
         services = AdminServices(Deadline(clock, deadline.at + _ROLLBACK_S), os.environ, self._logger)
         try:
             vault = services.vault(url) if self._targets else None
@@ -279,15 +277,14 @@ _HOLD = "an entry of the list is invalid, and might use it"
 
 
 def _caller_id(services: "AdminServices") -> str:
-    """Return the object ID of the Azure CLI account; empty without one, which the first read then reports."""
+    """Return the object ID of the Azure CLI account; empty without a token. The first read reports why."""
     try:
         return services.token(KEY_VAULT).object_id
     except ServiceError:
         return ""
 
 
-def _unreachable(plan: RotationReport) -> list[str]:
-    """Return the workspaces where a new secret could not be tried now."""
+def _untried_hosts(plan: RotationReport) -> list[str]:
     found = [
         each.host
         for secret in plan.secrets
@@ -321,7 +318,6 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
 
 
 def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:
-    """Print each secret with its steps, then the findings, then the summary."""
     for secret in [] if quiet() else report.secrets:
         _show_secret(secret, out)
     if report.secrets and not quiet():
@@ -363,7 +359,7 @@ def _findings(report: RotationReport) -> list[Finding]:
         for each in secret.not_signed_in
     ]
     findings += [
-        # A kind of its own for each, because each remedy has its own command.
+        # A kind for each finding, because each remedy has another command.
         Finding("warning", secret.name, each.note.message, replace(each.note, kind=each.id))
         for secret in report.secrets
         for each in secret.unmanaged

@@ -115,7 +115,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
     number: int | None = None,
     yes: bool = False,
 ) -> Report:
-    """Run, print the report, and return it.
+    """Run or plan, print the report, and return it.
 
     Raises:
         SystemExit: nothing was run.
@@ -169,7 +169,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
 
 
 def _slice(settings: Settings, number: int) -> tuple[Slice, tuple[str, ...]]:
-    """Return a slice, as the timer would cut the list now, and the names in it.
+    """Return a slice and the names of its workspaces, as the timer would divide the list now.
 
     Raises:
         SettingsError: the slice does not exist.
@@ -211,7 +211,7 @@ def _refuse_federated(settings: Settings) -> None:
 
 
 def _ask(settings: Settings) -> None:
-    """Ask before a run stores the caller's own token, which others then use.
+    """Ask for confirmation before a run stores the caller's own token.
 
     Raises:
         SettingsError: the caller declined, or the input is not a terminal.
@@ -226,7 +226,7 @@ def _ask(settings: Settings) -> None:
 
 
 def _watcher(workspaces: int, *, dry_run: bool) -> AbstractContextManager[Progress]:
-    """Return live progress on a terminal, otherwise lines. A plan prints its own lines at the end."""
+    """Return live progress on a terminal, otherwise lines for a run and nothing for a plan."""
     if options.quiet() or options.verbose():  # with --verbose the log lines show the progress
         return nullcontext(NullProgress())
     err = render.console(stderr=True)

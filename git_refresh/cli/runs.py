@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 LONGEST_SINCE = timedelta(days=30)
 _BEFORE = timedelta(days=30)
-"""Time before the chosen period in which the previous run is searched."""
+"""Period to search for the last run, if the chosen period has none."""
 MAX_SHOWN_RUNS = 40
 MAX_SHOWN_FAILURES = 20
 MAX_SHOWN_PROBLEMS = 10
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _OPEN_CODES = frozenset({"unknown", "invalid_settings", "invalid_folder", "internal_error"})
-"""Codes whose failures differ, so their messages distinguish them."""
+"""Codes that cover different failures, which only the messages distinguish."""
 
 
 class Since(click.ParamType[timedelta]):
@@ -120,9 +120,9 @@ class History:
     complete: bool
     runs: tuple[LoggedRun, ...]
     last: LoggedRun | None
-    """The last completed run, which can be older than the period."""
+    """The last completed run. It can be older than the period."""
     findings: tuple[Diagnosis, ...]
-    """Findings about all runs. They are failures if `silent`, otherwise warnings."""
+    """Findings about the period. If `silent`, all but `logs_too_large` are failures, otherwise warnings."""
     silent: bool
     """True if a run is overdue."""
     host: tuple[HostReport, ...]
@@ -190,7 +190,7 @@ def read_history(logs: "AppLogs", since: timedelta) -> History:
 
 
 def _still_in_time(last: LoggedRun | None, now: datetime) -> bool:
-    """Return whether the next run is not due yet, according to the last run's log line."""
+    """Return whether the next run is not overdue yet, according to the last run's log line."""
     return (
         last is not None and last.next_run is not None and last.next_run + LONGEST_RUN + VISIBLE_AFTER > now
     )
@@ -215,7 +215,6 @@ def length(time: timedelta) -> str:
 
 
 def show_history(history: History, out: Console, *, only_failed: bool) -> None:
-    """Print the runs as a table, each distinct failure, and the findings."""
     shown = [run for run in history.runs if run.result == "failed" or not (only_failed or quiet())]
     if shown:
         out.print(_table(shown, history.until))
@@ -273,7 +272,7 @@ def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Run (UTC)", "Ago", "Result", "Workspaces", "Git folders", "Token valid for"):
         table.add_column(heading, overflow="fold")
-    rows = [[*alike] for _, alike in groupby(shown, _outcome)]
+    rows = [[*alike] for _, alike in groupby(shown, _row_key)]
     for alike in rows[:MAX_SHOWN_RUNS]:
         latest, earliest = alike[0], alike[-1]
         time = f"{latest.started_at.astimezone(UTC):%Y-%m-%d %H:%M}"
@@ -285,7 +284,7 @@ def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
             Text(latest.result, STYLE.get(latest.result, "yellow")),
             _workspaces(latest),
             _folders(alike),
-            _token(alike),
+            _min_token_lifetime(alike),
         )
     left = sum(map(len, rows[MAX_SHOWN_RUNS:]))
     if left:
@@ -293,8 +292,7 @@ def _table(shown: Sequence[LoggedRun], now: datetime) -> Table:
     return table
 
 
-def _outcome(run: LoggedRun) -> Hashable:
-    """Return the key by which consecutive runs share a row."""
+def _row_key(run: LoggedRun) -> Hashable:
     codes = frozenset(failure.code for failure in run.failures)
     numbers = (
         run.workspaces,
@@ -333,8 +331,7 @@ def _folders(alike: Sequence[LoggedRun]) -> str:
     return ", ".join(f"{number} {action}" for action, number in shown.items() if number) or "—"
 
 
-def _token(alike: Sequence[LoggedRun]) -> str:
-    """Return the shortest remaining lifetime of a token after these runs, in minutes."""
+def _min_token_lifetime(alike: Sequence[LoggedRun]) -> str:
     left = [run.token_remaining_s for run in alike if run.token_remaining_s is not None]
     return f"{round(min(left) / 60)} min" if left else "—"
 
@@ -365,7 +362,7 @@ def _failures(found: Sequence[LoggedRun]) -> Iterator[Finding]:
 
 
 def _places(places: Sequence[str], number: int) -> str:
-    """Return the first locations and the number of others: those known, or at least `number` in total."""
+    """Return the first locations and a count of the others, for at least `number` locations in total."""
     more = max(len(places), number) - PLACES
     return first_of(places[:PLACES], PLACES) + (f" and {more:,} more" if places and more > 0 else "")
 
@@ -384,7 +381,7 @@ def _when(found: Sequence[LoggedRun]) -> str:
 
 
 def _problems(found: Sequence[LoggedRun]) -> Iterator[Finding]:
-    """Yield each distinct problem, the latest first. It failed if a run failed only because of it."""
+    """Yield each distinct problem, the latest first: failed if it was the only cause of a failed run."""
     said: dict[str, tuple[bool, list[LoggedRun]]] = {}
     for run in found:
         for problem in run.problems:

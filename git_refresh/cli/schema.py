@@ -25,7 +25,7 @@ def print_schema() -> None:
 def schema() -> _Schema:
     """Return the schema: an array of workspaces, or app settings by name.
 
-    It has keys, types, choices and descriptions. It never rejects a list that the app accepts.
+    It has keys, types, choices, and descriptions. It never rejects a list that the app accepts.
     """
     made = TypeAdapter(tuple[Workspace, ...]).json_schema()
     definitions: _Schema = made["$defs"]

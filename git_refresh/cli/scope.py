@@ -1,6 +1,6 @@
-"""`--only` and `--folder` of check, plan and run: the part of the list to process.
+"""`--only` and `--folder` of check, plan, and run: the part of the list to process.
 
-Each workspace and folder of a part is processed as in a run of the whole list.
+A command processes each workspace and folder of the part in the same way as in the whole list.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,7 +17,6 @@ from git_refresh.settings.entries import Entry, Rejected
 from git_refresh.settings.load import Settings, SettingsError
 
 _MAX_NAMES = 5
-"""Names or paths that one message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def _narrowed(
 def _has(entry: Entry | Rejected, key: str, *, named: bool) -> bool:
     """Return whether an entry has a Git folder.
 
-    An unreadable folder of a workspace in --only counts as well. Otherwise its problem would not be reported.
+    If --only names the workspace, an invalid entry or folder counts too. Otherwise, its problem would not be reported.
     """
     if _wanted_by(key, _keys(entry)) is not None:
         return True
@@ -144,7 +143,7 @@ def _keys(entry: Entry | Rejected) -> frozenset[str]:
 
 
 def _wanted_by(key: str, listed: Collection[str]) -> str | None:
-    """Return the listed path that covers a folder. Only the same pattern covers a pattern."""
+    """Return the listed path that covers `key`, or None. Only the same pattern covers a pattern."""
     return None if key.endswith("/*") and key not in listed else listed_as(key, listed)
 
 

@@ -1,4 +1,4 @@
-"""Exit codes, settings, output and trusted hosts of all commands.
+"""Exit codes, settings, output, and trusted hosts of all commands.
 
 `TRUSTED_HOSTS` in a file applies to the app's tokens, not to those of the user who reads the file. `TRUSTED_HOSTS` in the environment
 applies to both.
@@ -31,7 +31,7 @@ FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 
 
 def outlet_for(*, as_json: bool) -> RedactingLogger:
-    """Return the logger that redacts all output. Log lines need --json or --verbose."""
+    """Return the logger that redacts all output. It writes log lines only with --json or --verbose."""
     log_to_stderr(quiet=options.quiet() or not (as_json or options.verbose()))
     return RedactingLogger()
 
@@ -42,7 +42,7 @@ class CommandSettings:
 
     Attributes:
         values: texts by name.
-        source: the source that suggested commands repeat.
+        source: the source that suggested commands name.
         named: all names in files, used or not.
     """
 
@@ -54,9 +54,9 @@ class CommandSettings:
 def given_settings(
     source: SettingsSource, workspaces: Path | None = None, *, tells: bool = True
 ) -> CommandSettings:
-    """Read the app settings from the files, otherwise `./workspaces.json`, otherwise the environment.
+    """Read the app settings from files, otherwise `./workspaces.json`, otherwise the environment.
 
-    `workspaces` replaces the list of the other source. With `tells`, unused names in files are printed to stderr.
+    `workspaces` replaces the list of the other source. With `tells`, prints ignored names in files to stderr.
 
     Raises:
         SettingsError: a file is invalid, or no setting was found.
@@ -138,7 +138,6 @@ def put_out(
 
 
 def places_of(settings: Settings | None) -> Places:
-    """Return the location of each workspace in the settings, by name."""
     entries = (settings.listed or settings.entries) if settings else ()
     return {
         entry.workspace.name: f"WORKSPACES[{index}]"
@@ -148,11 +147,7 @@ def places_of(settings: Settings | None) -> Places:
 
 
 def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoReturn:
-    """Print the problems as lines to stderr, or as one JSON object to stdout.
-
-    Raises:
-        SystemExit: always, with 2.
-    """
+    """Print the problems as lines to stderr, or as one JSON object to stdout, and exit with 2."""
     problems = RedactingLogger().redact(list(problems))
     if as_json:
         listed = [json_of(problem) for problem in problems]
@@ -164,11 +159,6 @@ def exit_with_problems(problems: Sequence[Problem], *, as_json: bool) -> NoRetur
 
 
 def finish(*, ok: bool, interrupted: bool) -> NoReturn:
-    """Exit with the code of the result.
-
-    Raises:
-        SystemExit: always.
-    """
     sys.exit(INTERRUPTED if interrupted else 0 if ok else FAILED)
 
 
@@ -185,7 +175,7 @@ def with_allowed(values: Mapping[str, str], allowed: Sequence[str]) -> Mapping[s
 
 
 def allow(settings: Settings, source: SettingsSource) -> Settings:
-    """Return the settings after the user allowed their hosts, by --trust-host, environment or prompt.
+    """Return the settings if the user allows their hosts, by --trust-host, environment, or prompt.
 
     Raises:
         SettingsError: the user did not allow a host. No service must be called.
@@ -215,7 +205,7 @@ def _beyond(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _ask(asked: Mapping[str, str], trusted: TrustedHosts) -> Sequence[str]:
-    """Return the hosts that the user allowed, or with many hosts the covering entries of `TRUSTED_HOSTS`."""
+    """Ask to allow hosts. Return these or, if many, the entries of `TRUSTED_HOSTS` that cover them."""
     hosts: Sequence[str] = list(asked)
     if len(hosts) > _MOST_NAMED:
         covering = [entry for entry in trusted.entries if any(map(TrustedHosts([entry]).trusts, hosts))]

@@ -1,4 +1,4 @@
-"""`status`: the Git credential and Git folders of each workspace, without a lookup in Azure DevOps."""
+"""`status`: the Git credentials and Git folders of each workspace. Calls no Azure DevOps API."""
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -112,7 +112,7 @@ class CredentialStatus:
 
     @property
     def is_stored(self) -> bool:
-        """True if the workspace has a token for it."""
+        """True for a stored token. A federated credential has none."""
         return self.id is not None and (self.error is None or self.error.code != "federated_credential")
 
 
@@ -195,7 +195,7 @@ class StoredToken:
 
 
 class Stored(Protocol):
-    """A source of expiration dates: the report or the log lines of runs. Databricks does not return them."""
+    """A source of expiration dates, which Databricks does not return: a run's report or the app's logs."""
 
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken: ...
 
@@ -205,7 +205,7 @@ class LastRun:
     """A run, read from its report.
 
     Attributes:
-        tokens: identity, tenant and expiration of each stored token.
+        tokens: identity, tenant, and expiration of each stored token.
         actions: the action on the credential of each workspace, by URL.
     """
 
@@ -242,7 +242,7 @@ class LastRun:
 
 
 LONGEST_TOKEN = timedelta(hours=25)
-"""More than the maximum lifetime of managed identity tokens, which is a day."""
+"""Period to search for stored tokens. A managed identity token is valid for at most a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class LoggedTokens:
     context: DiagnosisContext
 
     def status_of(self, host: str, zone: Zone, now: datetime) -> StoredToken:
-        """Return the state of the stored token: failed if every token in the logs has expired."""
+        """Return the state of the latest stored token: failed if it has expired, or no run stored one."""
         stored, other = (self.tokens.latest(host, stored=each) for each in (True, False))
         if stored is None and not self.tokens.complete:
             return StoredToken("warning", "Log Analytics returned only part of the log lines")
@@ -362,7 +362,7 @@ def _read(settings: Settings, logger: RedactingLogger, last: Stored | None) -> S
     """Connect to the services and read every workspace.
 
     Raises:
-        SettingsError: the file of trusted certificates cannot be read.
+        SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
     """
     from git_refresh import app  # noqa: PLC0415  # loading the SDKs takes a second
     from git_refresh.admin.reader import AdminReader  # noqa: PLC0415  # same
@@ -405,7 +405,7 @@ class _Rendering:
     last: Stored | None
     now: datetime
     as_admin: bool
-    """True if federated workspaces were read with the Azure CLI account."""
+    """True if workspaces with `auth: federated` were read with the Azure CLI account."""
 
     def workspace(self, entry: Entry, report: WorkspaceReport) -> WorkspaceStatus:
         if report.credential is None or report.credential.stored is None:
@@ -511,7 +511,6 @@ _EXPIRY = "Databricks does not return when a stored token expires. To show it, a
 
 
 def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
-    """Print the workspaces, cause and remedy of each distinct failure, and a summary."""
     _show_workspaces(report, out)
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
@@ -546,7 +545,7 @@ def _show_workspaces(report: StatusReport, out: Console) -> None:
     for workspace, names in once(shown, _outcome, lambda workspace: workspace.name):
         alone = names == workspace.name
         fold(Text(), Text.assemble((names, "bold"), f"  {workspace.host}" if alone else ""), out)
-        lines = [*_lines(workspace)] if alone else _together(same[_outcome(workspace)])
+        lines = [*_lines(workspace)] if alone else _distinct_lines(same[_outcome(workspace)])
         few: Callable[[Finding], int] = (lambda _: PLACES) if alone else (lambda _: 1)
         for line, where in once(lines, alike(lines), lambda line: line.location, few):
             if not quiet() or line.status != "ok":
@@ -568,7 +567,7 @@ def _show_logs(logs: AppLogsStatus, out: Console) -> None:
 
 
 def _outcome(workspace: WorkspaceStatus) -> Hashable:
-    """Return the key for merging workspaces: their lines, or only the kinds of failures if they failed."""
+    """Return the key for merging workspaces: their lines or, if they failed, the kinds of their failures."""
     lines = [*_lines(workspace, with_ids=False)]
     if not workspace.errors():
         return tuple((line.status, line.location, line.message) for line in lines)
@@ -578,8 +577,7 @@ def _outcome(workspace: WorkspaceStatus) -> Hashable:
     )
 
 
-def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
-    """Return the distinct lines of merged workspaces."""
+def _distinct_lines(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
     lines: dict[Hashable, Finding] = {}
     for line in (line for workspace in workspaces for line in _lines(workspace, with_ids=False)):
         lines.setdefault(
@@ -589,7 +587,7 @@ def _together(workspaces: Sequence[WorkspaceStatus]) -> list[Finding]:
 
 
 def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Finding]:
-    """Yield the lines of a workspace. Without IDs, lines have a general message for merging."""
+    """Yield the lines of a workspace. Without IDs, they can be merged with those of other workspaces."""
     failed = "sign-in" if workspace.status == "failed" else ""
     yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:

@@ -107,7 +107,7 @@ var always = [
   {
     name: 'token-expires-too-soon'
     title: 'git-refresh: a token expires before the next run'
-    description: 'The token of a run expires before the next run.'
+    description: 'A stored token expires before the next run.'
     severity: 2
     query: replace(loadTextContent('../queries/alerts/token-expires-too-soon.kql'), 'INTERVAL_SECONDS', intervalSeconds)
     operator: 'GreaterThan'
@@ -119,7 +119,7 @@ var always = [
   {
     name: 'secret-expires-soon'
     title: 'git-refresh: an OAuth secret expires within 30 days'
-    description: 'An OAuth secret expires within 30 days. Repeated every day until you rotate it.'
+    description: 'An OAuth secret expires within 30 days. The alert repeats every day until you rotate it.'
     severity: 3
     query: loadTextContent('../queries/alerts/secret-expires-soon.kql')
     operator: 'GreaterThan'
@@ -159,7 +159,7 @@ var withQueue = [
   {
     name: 'slice-not-completed'
     title: 'git-refresh: a slice did not complete'
-    description: 'A workspace has no log line of a run ten minutes after the next run was due.'
+    description: 'A workspace was not processed before the next run was due.'
     severity: 2
     query: loadTextContent('../queries/alerts/slice-not-completed.kql')
     operator: 'GreaterThan'

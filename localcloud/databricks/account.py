@@ -1,4 +1,4 @@
-"""The Databricks account: its service principals, whichever workspaces they are assigned to, and who administers it."""
+"""The Databricks account: its service principals and its admins."""
 
 import base64
 import itertools
@@ -20,16 +20,15 @@ _NAMESPACE = UUID(ACCOUNT_ID)
 
 
 MOST_LIFETIME = 63_072_000
-"""Seconds that an OAuth secret lives, unless for fewer: two years."""
+"""Seconds: the default and longest lifetime of an OAuth secret, two years."""
 
 
 @dataclass(slots=True)
 class OAuthSecret:
     """An OAuth secret of a service principal; times are Unix seconds.
 
-    Attributes:
-        scopes: what a token of it can be for; none: everything.
-        works_from: when it begins to work.
+    `scopes`: the scopes that its tokens can have; empty: all.
+    `works_from`: the time from which it is accepted.
     """
 
     id: str
@@ -48,7 +47,7 @@ class OAuthSecret:
         return self.works_from <= time.time() < self.expires
 
     def age(self, days: float) -> None:
-        """Let it have been made so much earlier."""
+        """Move the secret's creation and expiration this many days into the past."""
         self.created -= days * 86_400
         self.expires -= days * 86_400
 
@@ -56,7 +55,7 @@ class OAuthSecret:
 def new_secret(
     lifetime: float = MOST_LIFETIME, scopes: tuple[str, ...] = (), delay: float = 0.0
 ) -> OAuthSecret:
-    """One that nobody has yet, in the form that Databricks gives them."""
+    """Return a new secret in the format of Databricks."""
     now = time.time()
     identifier, value = uuid.uuid4().hex * 2, f"dose{uuid.uuid4().hex}"
     return OAuthSecret(identifier, value, now, now + lifetime, scopes, now + delay)
@@ -66,13 +65,12 @@ def new_secret(
 class AccountPrincipal:
     """A service principal of the account.
 
-    Attributes:
-        id: the number that `principal_id` takes; the same in every workspace.
-        client_id: its application id.
-        name: its display name, which others may have too.
-        policies: the federation policies that account admins have given it.
-        active: off, it signs in nowhere.
-        secrets: its OAuth secrets, which sign in wherever it is assigned.
+    `id`: the number that `principal_id` takes, the same in every workspace.
+    `client_id`: its application ID.
+    `name`: its display name, which need not be unique.
+    `policies`: its federation policies.
+    `active`: if False, it cannot authenticate.
+    `secrets`: its OAuth secrets, valid in each workspace that it is assigned to.
     """
 
     id: int
@@ -83,13 +81,13 @@ class AccountPrincipal:
     secrets: list[OAuthSecret] = field(default_factory=list)
 
     def signs_in(self, secret: str | None) -> bool:
-        """Whether one of its OAuth secrets is this, and good."""
+        """Return whether this is one of its valid OAuth secrets."""
         return self.active and any(known.value == secret and known.works for known in self.secrets)
 
 
 @dataclass(slots=True)
 class RuleSet:
-    """Who has which role on something; each version has an etag of its own."""
+    """The roles that principals have on something; each version has a new etag."""
 
     grant_rules: list[dict[str, Any]] = field(default_factory=list)
     version: int = 0
@@ -100,14 +98,13 @@ class RuleSet:
 
 
 class Account:
-    """The one account that all workspaces of a cloud belong to.
+    """The account of all workspaces of a cloud.
 
-    Attributes:
-        directory: Entra's, whose applications may be principals of the account.
-        admins: the object ids of the people and principals that administer it.
-        secret_delay: seconds until a new OAuth secret works.
-        policy_delay: seconds until a federation policy that was just written acts.
-        rule_sets: who has which role on a service principal, by the names of its rule sets.
+    `directory`: Entra's directory, whose applications can be principals of the account.
+    `admins`: object IDs of the account admins.
+    `secret_delay`: seconds until a new OAuth secret works.
+    `policy_delay`: seconds until a new federation policy acts.
+    `rule_sets`: roles on service principals, by the name of the rule set.
     """
 
     id = ACCOUNT_ID
@@ -124,7 +121,7 @@ class Account:
 
     @property
     def lag(self) -> float:
-        """Seconds for which reads of principals and policies do not show what was written."""
+        """Seconds for which reads of principals and policies do not show a write."""
         return self.lagging.seconds
 
     @lag.setter
@@ -136,13 +133,13 @@ class Account:
         return list(self._principals.values())
 
     def add(self, client_id: str, name: str) -> AccountPrincipal:
-        """The principal with this application id, created if need be."""
+        """Return the principal with this application ID, created if missing."""
         if client_id not in self._principals:
             self._keep(AccountPrincipal(self.next_id(), client_id, name))
         return self._principals[client_id]
 
     def create(self, name: str) -> AccountPrincipal:
-        """A new principal, managed by Databricks: it has an application id of its own, whatever its name."""
+        """Create a principal managed by Databricks, with an application ID of its own."""
         number = self.next_id()
         client_id = str(uuid5(_NAMESPACE, str(number)))
         return self._keep(AccountPrincipal(number, client_id, name))
@@ -157,7 +154,7 @@ class Account:
         return next((known for known in self._principals.values() if known.id == number), None)
 
     def manages(self, principal: str, client_id: str) -> bool:
-        """Whether somebody, as rule sets call her, has the role of a manager of a service principal."""
+        """Return whether a principal, named as in rule sets, is a manager of a service principal."""
         rules = self.rule_sets.get(f"accounts/{self.id}/servicePrincipals/{client_id}/ruleSets/default")
         return rules is not None and any(
             rule.get("role") == MANAGER and principal in rule.get("principals", [])
@@ -165,11 +162,10 @@ class Account:
         )
 
     def next_id(self) -> int:
-        """A number that no principal or user has yet."""
         return next(self._ids)
 
     def named(self, name: str) -> Iterable[AccountPrincipal]:
-        """Those with this display name: there may be several."""
+        """Return the principals with this display name, which need not be unique."""
         return [known for known in self._principals.values() if known.name == name]
 
     def _keep(self, principal: AccountPrincipal) -> AccountPrincipal:

@@ -1,4 +1,4 @@
-"""The Databricks account's own API: its principals, whom it lets into which workspace, and federation policies.
+"""The Databricks account API: principals, workspace assignments, and federation policies.
 
 Facts: https://docs.databricks.com/api/azure/account/accountserviceprincipals, …/workspaceassignment and
 …/serviceprincipalfederationpolicy
@@ -30,7 +30,7 @@ _ISSUERS = {issuer(tenant_id) for tenant_id in TENANTS for issuer in (entra, ent
 
 
 class AccountSite:
-    """`accounts.azuredatabricks.net`: account admins alone may use it."""
+    """`accounts.azuredatabricks.net`, for account admins only."""
 
     service = "databricks"
     host = "accounts.azuredatabricks.net"
@@ -81,7 +81,7 @@ class AccountSite:
         raise scim_error(404, f"ServicePrincipal with id {number} not found.")
 
     async def _delete_principal(self, request: web.Request) -> web.Response:
-        """With its federation policies and OAuth secrets, and out of every workspace."""
+        """Delete a principal with its federation policies and OAuth secrets, in every workspace."""
         self._admin(request)
         number = identifier(request.match_info["id"])
         known = self._account.by_id(number)
@@ -110,7 +110,7 @@ class AccountSite:
         ]
         return web.json_response(shown)
 
-    # Who is let into a workspace
+    # Workspace assignments
 
     async def _assignments(self, request: web.Request) -> web.Response:
         self._admin(request)
@@ -118,7 +118,7 @@ class AccountSite:
         return web.json_response({"permission_assignments": [_assignment(each) for each in seen]})
 
     async def _assign(self, request: web.Request) -> web.Response:
-        """What is given replaces what there was: nothing, or nothing that is known, takes all of it away."""
+        """Replace a principal's permissions; an empty or unknown list removes all."""
         self._admin(request)
         members = self._workspace(request).members
         wanted = (await fields(request)).get("permissions")
@@ -138,7 +138,7 @@ class AccountSite:
         return web.json_response(_assignment(assigned))
 
     async def _unassign(self, request: web.Request) -> web.Response:
-        """Unrecorded: what is answered for a principal that is not assigned."""
+        """Remove a principal from a workspace. Unrecorded: the response if it is not assigned."""
         self._admin(request)
         members = self._workspace(request).members
         number = identifier(request.match_info["principal"])
@@ -184,7 +184,6 @@ class AccountSite:
         return web.json_response({})
 
     def _of_policies(self, request: web.Request) -> AccountPrincipal:
-        """Whose policies a request is about."""
         self._admin(request)
         number = identifier(request.match_info["principal"])
         found = self._account.by_id(number)
@@ -214,7 +213,7 @@ class AccountSite:
         return await rule_sets.put(self._account, request)
 
     def _admin(self, request: web.Request) -> None:
-        """Raise the account's 401, 403 or 404 unless an account admin calls it."""
+        """Raise the account's 401, 403 or 404 unless the caller is an account admin."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             raise error(401, 401, "Credential was not sent or was of an unsupported type for this API.")
@@ -245,19 +244,20 @@ class AccountSite:
 
 
 def _number(workspace: Workspace) -> int:
-    """What the account calls a workspace: the number in its host name."""
+    """Return the account's ID of a workspace, which is the number in its host name."""
     return int(workspace.members.organization_id)
 
 
 def _no_principal(number: int) -> Exception:
-    """Unrecorded: the text."""
+    """Return the 404 of an unknown principal. Unrecorded: the text."""
     return not_found(f"Principal {number} does not exist in the account.")
 
 
 def _parsed(content: Mapping[str, Any]) -> FederationPolicy:
-    """The policy that a request has. Raises the API's errors. Unrecorded: their texts.
+    """Parse a federation policy or raise the API's error. Unrecorded: the texts.
 
-    The issuer's OpenID configuration is fetched when a policy is written: here, that of whoever has none is not known.
+    Databricks fetches the issuer's OpenID configuration when a policy is created. Unrecorded: its response to
+    an issuer without one.
     """
     wanted = content.get("oidc_policy")
     wanted = wanted if isinstance(wanted, dict) else {}

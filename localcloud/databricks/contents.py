@@ -1,4 +1,4 @@
-"""What a Git folder's clone holds, as a workspace shows it: directories, files, and notebooks without their suffix.
+"""The contents of a Git folder's clone as a workspace shows them: notebooks have no suffix.
 
 Facts: https://docs.databricks.com/notebooks/notebook-format
 """
@@ -14,29 +14,29 @@ _LANGUAGES = {".py": "PYTHON", ".sql": "SQL", ".scala": "SCALA", ".r": "R", ".ip
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something in a directory; only a notebook has a language."""
+    """A directory, file or notebook; only a notebook has a language."""
 
     kind: Literal["DIRECTORY", "FILE", "NOTEBOOK"]
     language: str | None = None
 
 
 def children(directory: Path) -> dict[str, Item]:
-    """What is directly in a directory of a clone, by the names that the workspace shows. Unrecorded: that `.git` is hidden."""
+    """Return the items of a clone's directory by their workspace names. Unrecorded: that `.git` is hidden."""
     found = sorted(directory.iterdir()) if directory.is_dir() else []
     return dict(_shown(entry) for entry in found if entry.name != ".git")
 
 
 def item(root: Path, names: Sequence[str]) -> Item | None:
-    """What is at a path inside a clone."""
+    """Return the item at a path inside a clone."""
     if {"..", ".git"} & set(names):
         return None
     return children(root.joinpath(*names[:-1])).get(names[-1])
 
 
 def clashes(paths: Iterable[str]) -> bool:
-    """Whether a notebook among a tree's files has the name of something beside it but for the suffix.
+    """Return whether a notebook has the same name as a neighbor, apart from the suffix.
 
-    A source file counts as a notebook here only beside an `.ipynb`: its content is not looked at.
+    A source file counts as a notebook only next to an `.ipynb`; its content is not read.
     """
     files = list(paths)
     stems = {path.removesuffix(".ipynb") for path in files if path.endswith(".ipynb")}

@@ -1,6 +1,6 @@
-"""Databricks' error answers and request bodies.
+"""Databricks' error responses and request bodies.
 
-The texts are the real ones. What nobody has recorded is called so, here and in the modules that answer: `unrecorded: the text`.
+The texts are recorded ones. `unrecorded: the text` marks the others, here and in the modules of the APIs.
 """
 
 import json
@@ -33,7 +33,7 @@ NOT_FOUND = (
 
 
 def error(status: int, code: str | int, message: str) -> ApiError:
-    """An error of the REST API. Where authentication fails the real one sends its code as a number."""
+    """Return an error of the REST API; an authentication failure has its code as a number."""
     return ApiError(status, {"error_code": code, "message": message})
 
 
@@ -46,7 +46,7 @@ def not_found(message: str) -> ApiError:
 
 
 def scim_error(status: int, detail: str, kind: str | None = None) -> ApiError:
-    """An error of the SCIM API: https://www.rfc-editor.org/rfc/rfc7644#section-3.12."""
+    """Return an error of the SCIM API: https://www.rfc-editor.org/rfc/rfc7644#section-3.12."""
     body = {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
         "detail": detail,
@@ -56,7 +56,7 @@ def scim_error(status: int, detail: str, kind: str | None = None) -> ApiError:
 
 
 async def fields(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object."""
+    """Return the request's JSON object."""
     try:
         content = json.loads(await request.read() or b"{}")
     except ValueError:
@@ -67,7 +67,7 @@ async def fields(request: web.Request) -> dict[str, Any]:
 
 
 def required(content: dict[str, Any], name: str) -> str:
-    """A field that has to be there and be text."""
+    """Return a required text field."""
     value = content.get(name)
     if not isinstance(value, str) or not value:
         raise invalid(f"Missing required field: {name}")
@@ -75,7 +75,7 @@ def required(content: dict[str, Any], name: str) -> str:
 
 
 def identifier(text: str) -> int:
-    """A numeric id from a path or a query."""
+    """Return a numeric ID from a path or a query."""
     if not text.isdigit():
         raise invalid(f"{text} is not a valid id.")
     return int(text)

@@ -1,7 +1,7 @@
-"""Which foreign tokens a workspace exchanges for its own: the federation policies of service principals.
+"""The federation policies by which a workspace exchanges foreign tokens.
 
-Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-policy. The answers are as people report them, but for
-those of a token that is no token or has lapsed, which nobody has.
+Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-policy. The responses are
+as users report them. Unrecorded: the responses to malformed and expired tokens.
 """
 
 import time
@@ -27,12 +27,11 @@ _NO_POLICY = "TOKEN_INVALID (Ensure a valid federation policy has been configure
 
 @dataclass(slots=True)
 class FederationPolicy:
-    """Whose token is exchanged for one of the service principal that has this policy.
+    """A policy that lets tokens of an issuer and subject act as one service principal.
 
-    Attributes:
-        active: off, it does not act: one just written takes a minute or two.
-        acts_from: when it begins to act, by the monotonic clock.
-        id: what it is called; its uid is never another's.
+    `active`: if False, it is ignored; a new one takes a minute or two to act.
+    `acts_from`: when it starts to act, on the monotonic clock.
+    `id`: its name; its uid is never reused.
     """
 
     issuer: str
@@ -51,7 +50,7 @@ class FederationPolicy:
 
 
 def check(authority: Authority, policies: Iterable[FederationPolicy], token: str) -> None:
-    """Raise what the workspace answers unless one of a principal's policies takes the token."""
+    """Raise the workspace's error unless one of the principal's policies accepts the token."""
     try:
         claims = authority.claims(token)
     except jwt.ExpiredSignatureError:

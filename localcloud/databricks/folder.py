@@ -1,4 +1,4 @@
-"""A Git folder of a workspace: a real clone, brought forward by real git commands."""
+"""A Git folder of a workspace: a real clone, updated by real git commands."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ from typing import Literal
 from localcloud import git
 from localcloud.databricks import contents
 
-# Nothing in a folder happens behind the tests' backs, and clones are thrown away soon.
+# Background maintenance would race with tests, and clones are short-lived.
 QUIET = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false")
 
 
@@ -22,11 +22,11 @@ NAMES_CLASH = (
 )
 
 type Diverged = Literal["refused", "merged", "kept"]
-"""What a pull does where the folder's branch and the remote's have diverged."""
+"""The handling, in a pull, of a branch that has diverged from its remote."""
 
 
 class FolderError(Exception):
-    """A Git operation that failed: Databricks' error code, its text if that is a text of its own, and the files if they conflict."""
+    """A failed Git operation: Databricks' error code, its own text if any, and conflicting files."""
 
     def __init__(self, code: str, message: str = "", files: Sequence[str] = ()) -> None:
         super().__init__(code)
@@ -36,11 +36,14 @@ class FolderError(Exception):
 
 
 type Access = Mapping[str, str]
-"""The variables by which a git command reaches a folder's repository."""
+"""The environment variables by which a git command reaches a folder's repository."""
 
 
 def signed_in(username: str, token: str, network: Mapping[str, str]) -> Access:
-    """Access with a stored Git credential (off the command line), and by nothing but https: through the proxy."""
+    """Return access with a stored Git credential, over HTTPS through the proxy only.
+
+    The token stays off the command line, where other processes could read it.
+    """
     basic = base64.b64encode(f"{username}:{token}".encode()).decode()
     setting = {"GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}"}
     return {**network, **setting, "GIT_CONFIG_COUNT": "1", "GIT_ALLOW_PROTOCOL": "https"}
@@ -50,13 +53,12 @@ def signed_in(username: str, token: str, network: Mapping[str, str]) -> Access:
 class Folder:
     """One Git folder.
 
-    Attributes:
-        path: without `/Workspace` in front.
-        git_cli: it was created with Git CLI access, so the workspace shows it as a directory.
-        can_manage: off, whoever was not granted more reads it only, and her lists leave it out.
-        visible: off, nobody sees it who was not granted that.
-        broken: a create has failed, and no repository is behind it.
-        former_head: the commit that the next read shows; None: the one that is checked out.
+    `path`: without the prefix `/Workspace`.
+    `git_cli`: created with Git CLI access, so the workspace shows a directory.
+    `can_manage`: if False, callers without a grant can only read it, and their lists omit it.
+    `visible`: if False, callers without a grant cannot see it.
+    `broken`: left behind by a failed create, without a repository.
+    `former_head`: the commit that the next read shows; None: the one checked out.
     """
 
     id: int
@@ -73,29 +75,28 @@ class Folder:
 
     @property
     def head(self) -> str:
-        """The id of the commit that is checked out; empty if the repository has none yet."""
+        """The ID of the checked-out commit, or "" in a repository without commits."""
         content = self._git_file("HEAD")
         return self._git_file(content.removeprefix("ref: ")) if content.startswith("ref: ") else content
 
     @property
     def branch(self) -> str | None:
-        """The branch it is on; None on a detached head."""
+        """The current branch, or None for a detached HEAD."""
         content = self._git_file("HEAD")
         return content.removeprefix("ref: refs/heads/") if content.startswith("ref: ") else None
 
     @property
     def dirty(self) -> bool:
-        """Whether there are uncommitted changes."""
         return bool(git.run(self.directory, "status", "--porcelain"))
 
     def edit(self, file: str, text: str) -> None:
-        """Write a file and do not commit it."""
+        """Write a file without committing it."""
         target = self.directory / file
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
     def commit(self, file: str, text: str) -> str:
-        """Write a file, commit it, do not push it, and return the commit's id, as a person does with Git CLI access."""
+        """Commit a file without pushing, as a user with Git CLI access can, and return the commit's ID."""
         self.edit(file, text)
         git.run(self.directory, "add", "--", file)
         git.run(self.directory, "commit", "--quiet", "--message", "Not pushed")
@@ -105,7 +106,7 @@ class Folder:
         return (self.directory / file).read_text()
 
     async def clone(self, access: Access) -> None:
-        """Clone the remote's default branch. Raises FolderError and leaves no clone behind."""
+        """Clone the remote's default branch. On FolderError no clone is left behind."""
         options = ["--sparse"] if self.sparse else []
         parent = self.directory.parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +125,10 @@ class Folder:
     async def switch(
         self, access: Access, *, branch: str, discard: bool, diverged: Diverged = "refused"
     ) -> None:
-        """Switch to a branch and bring it forward to its latest commit, as far as local commits let it.
+        """Check out a branch and pull, as far as local commits allow.
 
-        Raises FolderError, with nothing lost, if local changes are in the way and not to be discarded. Local commits are never lost.
+        Raises FolderError, with nothing lost, if uncommitted changes conflict and `discard` is off. Local
+        commits are never lost.
         """
         there = f"refs/remotes/origin/{branch}"
         await self._fetch(access, f"+refs/heads/{branch}:{there}")
@@ -144,7 +146,6 @@ class Folder:
             self._check(done)
 
     async def detach(self, access: Access, *, tag: str, discard: bool) -> None:
-        """Check out a tag."""
         there = f"refs/tags/{tag}"
         await self._fetch(access, f"+{there}:{there}")
         await self._check_names(there)
@@ -153,19 +154,18 @@ class Folder:
         await self._git("checkout", "--quiet", "--detach", there)
 
     async def go_to(self, commit: str) -> None:
-        """Check out a commit that was cloned."""
         await self._git("checkout", "--quiet", "--detach", commit)
 
     async def _fetch(self, access: Access, refspec: str) -> None:
         await self._git("fetch", "--quiet", "--no-tags", self.url, refspec, environment=access)
 
     async def _discard(self) -> None:
-        """Delete uncommitted changes, staged, unstaged and untracked."""
+        """Delete staged, unstaged and untracked changes."""
         await self._git("reset", "--quiet", "--hard")
         await self._git("clean", "--quiet", "--force", "-d")
 
     async def _merge(self, there: str) -> None:
-        """Merge what has diverged. Raises FolderError, with nothing changed, if that conflicts."""
+        """Merge diverged commits. Raises FolderError, with nothing changed, on a conflict."""
         done = await git.start(self.directory, *QUIET, "merge", "--quiet", "--no-edit", there)
         if done.code:
             files = re.findall(r"Merge conflict in (.+)", done.stdout.decode(errors="replace"))
@@ -174,7 +174,7 @@ class Folder:
             raise FolderError("GIT_CONFLICT", files=files)
 
     async def _check_names(self, tree: str) -> None:
-        """Raise FolderError if notebooks of a commit clash by name."""
+        """Raise FolderError if names of a commit's notebooks clash."""
         done = await git.start(self.directory, "ls-tree", "-r", "-z", "--name-only", tree)
         if contents.clashes(done.stdout.decode(errors="replace").split("\0")):
             raise FolderError("BAD_REQUEST", NAMES_CLASH)  # unrecorded: the code
@@ -183,7 +183,7 @@ class Folder:
         self._check(await git.start(self.directory, *QUIET, *arguments, environment=environment))
 
     def _check(self, done: git.Finished) -> None:
-        """Raise what git's words mean (`LC_ALL=C`, so that they are English)."""
+        """Raise the error that git's English messages (`LC_ALL=C`) stand for."""
         if not done.code:
             return
         said = done.stderr
@@ -200,11 +200,11 @@ class Folder:
             raise FolderError("GIT_REMOTE_ERROR", text)
         if _UNREACHED.search(said):
             raise FolderError("GIT_REMOTE_ERROR")
-        # unrecorded: the code, and how the text goes on
+        # unrecorded: the code and the rest of the text
         raise FolderError("INTERNAL_ERROR", f"There was an error performing the operation: {said.strip()}")
 
     def _git_file(self, name: str) -> str:
-        """A file of the clone; empty if it is not there, as a branch's is before its first commit."""
+        """Return a file of the clone, or "" if missing, as a branch's is before its first commit."""
         file = self.directory / ".git" / name
         return file.read_text().strip() if file.is_file() else ""
 

@@ -34,7 +34,7 @@ PROVIDERS = {
 
 @dataclass(slots=True)
 class Credential:
-    """A stored Git credential. The API takes the token in and never gives it out."""
+    """A stored Git credential. The API never returns the token."""
 
     id: int
     principal: ServicePrincipal
@@ -56,7 +56,7 @@ class Credential:
 
 
 class GitCredentials:
-    """The stored credentials: one for each service principal and provider."""
+    """The stored credentials: one per service principal and provider."""
 
     def __init__(self, sign_in: SignIn) -> None:
         self.stored: list[Credential] = []
@@ -74,7 +74,7 @@ class GitCredentials:
         ]
 
     def add(self, principal: ServicePrincipal, provider: str) -> Credential:
-        """Store an empty credential. Raises the API's 409 if the principal already has one."""
+        """Store an empty credential, or raise the API's 409 if the principal already has one."""
         if any(kept.provider == provider for kept in self._of(principal)):
             raise error(
                 409,
@@ -87,7 +87,7 @@ class GitCredentials:
         return credential
 
     def choose(self, principal: ServicePrincipal, number: int | None) -> Credential:
-        """The credential for a Git operation on Azure DevOps: the one asked for, else the principal's own."""
+        """Return the credential for a Git operation on Azure DevOps: the given one, or the principal's."""
         mine = self._of(principal)
         if number is not None:
             return _pick(mine, number)
@@ -133,7 +133,7 @@ class GitCredentials:
         return _pick(mine, identifier(request.match_info["id"]))
 
     def _owner(self, request: web.Request, principal_id: object) -> ServicePrincipal:
-        """Whose credentials these are: the caller's, unless `principal_id` names a principal it manages."""
+        """Return the caller, or the principal that `principal_id` names and the caller manages."""
         caller = self._sign_in.entitled(request)
         if principal_id is None:
             return caller

@@ -27,11 +27,11 @@ PATH = "/api/2.0/repos"
 PAGE = 20
 NO_URL = "Git repository URL missing for project"
 _NOT_A_DIRECTORY = re.compile(r"[*?\[\\]|^[!/]")
-"""What a cone pattern cannot have: https://git-scm.com/docs/git-sparse-checkout#_internalscone_mode_handling"""
+"""Not allowed in cone patterns: https://git-scm.com/docs/git-sparse-checkout#_internalscone_mode_handling"""
 
 
 class GitFolders:
-    """Creates, shows and updates Git folders, with the stored Git credential of the calling principal."""
+    """The API that creates, shows and updates Git folders, with the caller's Git credential."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class GitFolders:
         ]
 
     def new(self, path: str, url: str, sparse: Iterable[str] = (), *, git_cli: bool | None = None) -> Folder:
-        """A folder that is not cloned and not in the tree yet, of the kind that the workspace makes unless told."""
+        """Return a folder that is neither cloned nor in the tree yet, by default of the workspace's kind."""
         number = self._tree.next_id()
         kind = self._makes_git_cli(path) if git_cli is None else git_cli
         return Folder(number, path, url, self._directory / str(number), tuple(sparse), kind)
@@ -211,13 +211,14 @@ class GitFolders:
             "url": folder.url,
             "provider": DEVOPS,
             "branch": detached if folder.branch is None else folder.branch,
-            "head_commit_id": folder.head or None,  # unrecorded: that there is none before the first commit
+            "head_commit_id": folder.head
+            or None,  # unrecorded: that the field is missing before the first commit
             "sparse_checkout": {"patterns": list(folder.sparse)} if folder.sparse else None,
         }
         return {key: value for key, value in shown.items() if value is not None}
 
     async def _git(self, work: Awaitable[None], folder: Folder, ref: str = "") -> None:
-        """Do a Git operation, and answer its failure as the workspace would."""
+        """Run a Git operation and raise its failure as the workspace returns it."""
         try:
             await work
         except FolderError as failure:
@@ -237,7 +238,7 @@ def _answer(failure: FolderError, folder: Folder, ref: str) -> ApiError:
         case "GIT_CONFLICT":
             conflicts = ", ".join(failure.files)
             return error(400, failure.code, f"Conflict pulling from remote. Conflicting files: {conflicts}")
-        case "GIT_UNKNOWN_REF":  # unrecorded: how the text goes on, and that a tag has the same
+        case "GIT_UNKNOWN_REF":  # unrecorded: the rest of the text, and that a tag has the same one
             return error(400, failure.code, f"Remote branch does not exist: {ref}")
         case code:  # unrecorded: the text
             return error(400, code, f"Could not reach the remote repository of {folder.path}.")

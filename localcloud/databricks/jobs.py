@@ -1,4 +1,4 @@
-"""A workspace's jobs: created, listed, looked at, and run. A run clones, and does no more.
+"""A workspace's jobs. A run only clones the repository.
 
 Facts: https://docs.databricks.com/api/azure/workspace/jobs
 """
@@ -32,10 +32,7 @@ _PROVIDERS = {small: provider for small, provider in PROVIDERS.items() if provid
 class Job:
     """A job.
 
-    Attributes:
-        owner: who has created it; who else may view it, besides admins, is in `viewers`.
-        run_as: whom it runs as.
-        settings: as they were given, with `git_source` and `tasks`.
+    `owner`: its creator; `viewers` lists other principals that can view it.
     """
 
     id: int
@@ -56,7 +53,7 @@ class Job:
 
 @dataclass(slots=True)
 class JobRun:
-    """One run of a job: `result` is empty as long as it is under way, then SUCCESS or FAILED."""
+    """One run of a job; `result` is "" while it runs, then SUCCESS or FAILED."""
 
     id: int
     job: Job
@@ -77,8 +74,6 @@ class JobRun:
 
 
 class Jobs:
-    """The jobs of one workspace, and their runs."""
-
     def __init__(
         self, sign_in: SignIn, credentials: GitCredentials, directory: Path, network: Mapping[str, str]
     ) -> None:
@@ -108,13 +103,13 @@ class Jobs:
         return job
 
     def begin(self, job: Job) -> JobRun:
-        """A run that is not under way yet."""
+        """Return a new run that has not started."""
         run = JobRun(next(self._ids), job)
         self.runs[run.id] = run
         return run
 
     async def work(self, run: JobRun) -> None:
-        """Clone with the Git credential of whom the job runs as, check out, and end the run."""
+        """Clone with the credential of the job's Run as identity, check out, and finish the run."""
         source = run.job.git_source
         if source is not None:
             place = self._directory / f"run-{run.id}"
@@ -165,7 +160,7 @@ class Jobs:
         return found
 
     async def _list(self, request: web.Request) -> web.Response:
-        """The newest first. Unrecorded: that the list has no `git_source` without `expand_tasks`."""
+        """List jobs, newest first. Unrecorded: that `git_source` is missing without `expand_tasks`."""
         caller = self._sign_in.authenticate(request)
         size = identifier(request.query.get("limit", str(PAGE)))
         if not 0 < size <= LARGEST_PAGE:
@@ -203,7 +198,7 @@ class Jobs:
         return web.json_response(run.public())
 
     async def _share(self, request: web.Request) -> web.Response:
-        """Let others view a job; it adds to who may."""
+        """Let more principals view a job."""
         job = self._one(request, request.match_info["id"])
         for entry in (await fields(request)).get("access_control_list", []):
             name = entry.get("service_principal_name") or entry.get("user_name")
@@ -211,7 +206,7 @@ class Jobs:
         return web.json_response({"object_id": f"/jobs/{job.id}", "object_type": "job"})
 
     def _one(self, request: web.Request, wanted: object) -> Job:
-        """The job that is asked for. Who may not view it is not told whether it is there."""
+        """Return the requested job; without permission to view it, the caller gets a 404."""
         caller = self._sign_in.authenticate(request)
         number = identifier(str(wanted))
         job = self.jobs.get(number)

@@ -1,7 +1,7 @@
-"""The OAuth secrets of service principals, as their workspaces' API has them.
+"""The OAuth secrets of service principals in a workspace's API.
 
-Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy. Unrecorded: the texts of its errors, but for
-that of a principal that is not there.
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipalsecretsproxy. Unrecorded: the texts of
+errors, except for a missing principal.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from localcloud.databricks.errors import error, fields, identifier, invalid, not
 from localcloud.databricks.sign_in import SignIn
 
 MOST = 5
-"""Of one service principal."""
+"""The limit for one service principal."""
 
 PATH = "/api/2.0/accounts/servicePrincipals/{principal}/credentials/secrets"
 
 
 class OAuthSecrets:
-    """Listed, made and deleted by those who administer the account or the workspace."""
+    """The API for OAuth secrets, for account admins and workspace admins."""
 
     def __init__(self, sign_in: SignIn) -> None:
         self._sign_in = sign_in
@@ -71,7 +71,7 @@ class OAuthSecrets:
         raise not_found(f"Secret {request.match_info['secret']} does not exist.")
 
     def _principal(self, request: web.Request) -> AccountPrincipal:
-        """The principal that a path names, in this workspace, for somebody who may see its secrets."""
+        """Return the principal in the path, if it is in this workspace and the caller can see its secrets."""
         caller = self._sign_in.authenticate(request)
         if not caller.admin and caller.object_id not in self._sign_in.account.admins:
             raise error(

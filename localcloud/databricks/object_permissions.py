@@ -20,8 +20,6 @@ _TYPES = {"repos": "repo", "directories": "directory"}
 
 
 class ObjectPermissions:
-    """Shows and changes who may do what with what is in the tree."""
-
     def __init__(self, sign_in: SignIn, tree: Tree, variant: Variant) -> None:
         self._sign_in = sign_in
         self._tree = tree
@@ -35,7 +33,7 @@ class ObjectPermissions:
         return web.json_response(self._granted(request, self._place(request, principal)))
 
     async def _change(self, request: web.Request) -> web.Response:
-        """PATCH adds, PUT takes away what it does not name."""
+        """Change permissions: PATCH adds, PUT also removes what it does not name."""
         principal = self._sign_in.authenticate(request)
         path = self._place(request, principal)
         self._tree.check_manage(principal, path)
@@ -50,7 +48,7 @@ class ObjectPermissions:
         return web.json_response(self._granted(request, path))
 
     def _place(self, request: web.Request, principal: ServicePrincipal) -> str:
-        """The path of what a request names by its kind and number."""
+        """Return the path of the object that a request names by its kind and ID."""
         number, kind = identifier(request.match_info["id"]), request.match_info["kind"]
         numbers = {folder.id: path for path, folder in self._tree.folders.items()}
         numbers |= {known: path for path, known in self._tree.directories().items()}
@@ -63,7 +61,7 @@ class ObjectPermissions:
         return path
 
     def _kind(self, folder: Folder | None) -> str:
-        """Where the permissions of an object are."""
+        """Return the object type that has the permissions of a folder."""
         if folder is None:
             return "directories"
         return self._variant.permissions_at if folder.git_cli else "repos"
@@ -87,7 +85,7 @@ class ObjectPermissions:
         }
 
     def _grants(self, place: str, folder: Folder | None) -> Grants:
-        """What was granted at a place; where nothing has to be granted, everybody manages everything."""
+        """Return the grants on a path; without permission checks every principal has CAN MANAGE."""
         shown = self._tree.rights.shown(place)
         if self._sign_in.ungranted:
             return shown

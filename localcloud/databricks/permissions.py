@@ -1,4 +1,4 @@
-"""Who may do what with a workspace's directories and Git folders.
+"""The permissions on a workspace's directories and Git folders.
 
 Facts: https://learn.microsoft.com/azure/databricks/security/auth/access-control/ and
 https://docs.databricks.com/api/azure/workspace/permissions
@@ -11,13 +11,13 @@ from localcloud.databricks.errors import error, invalid, not_found
 from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 
 LEVELS = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
-"""The lowest first."""
+"""From lowest to highest."""
 
 CAN_READ, CAN_MANAGE = LEVELS[0], LEVELS[-1]
 SHARED = "/Shared"
 
 type Grantee = tuple[str, str]
-"""The field that names somebody, as `service_principal_name`, and her name."""
+"""A principal: the field that names it, such as `service_principal_name`, and its name."""
 
 type Grants = dict[Grantee, str]
 
@@ -31,14 +31,14 @@ _NAMES = {
 
 
 class Rights:
-    """What was granted, on which path; what is below inherits it."""
+    """The grants by path; objects below inherit them."""
 
     def __init__(self, sign_in: SignIn) -> None:
         self._sign_in = sign_in
         self._granted: dict[str, Grants] = {"/": {ADMINS: CAN_MANAGE}, SHARED: {USERS: CAN_MANAGE}}
 
     def of(self, principal: ServicePrincipal, path: str, *, groups: bool = True) -> str | None:
-        """The highest level that somebody has on a path: her own or, unless told otherwise, by a group, here or above."""
+        """Return a principal's highest level on a path, granted directly, by a group or above."""
         wanted = {grantee(principal)} | (_groups(principal) if groups else set())
         levels = [
             level
@@ -49,30 +49,29 @@ class Rights:
         return max(levels, key=LEVELS.index, default=None)
 
     def shown(self, path: str) -> Grants:
-        """What was granted here, as reads show it."""
+        """Return the grants on this path as reads show them."""
         return dict(self._sign_in.lag.shown(("grants", path), self._granted.get(path, {})))
 
     def own(self, path: str, principal: ServicePrincipal) -> None:
-        """Whoever has made something manages it; where nothing has to be granted, that says nothing."""
+        """Let the creator manage a new object, if permissions are checked."""
         if self._sign_in.ungranted:
             self._granted.setdefault(path, {})[grantee(principal)] = CAN_MANAGE
 
     def add(self, path: str, grants: Grants) -> None:
-        """Grant this as well: nothing is taken away."""
+        """Add grants and remove none."""
         kept = self._granted.get(path, {})
         higher = {who: max(level, kept.get(who, level), key=LEVELS.index) for who, level in grants.items()}
         self._write(path, kept | higher)
 
     def replace(self, path: str, grants: Grants) -> None:
-        """Grant this alone: what is not in it is taken away."""
+        """Replace all grants of a path."""
         self._write(path, grants)
 
     def forget(self, path: str) -> None:
-        """What was here is gone."""
         self._granted.pop(path, None)
 
     def parsed(self, content: Mapping[str, Any]) -> Grants:
-        """What a request grants. Raises the API's errors."""
+        """Parse the grants in a request, or raise the API's error."""
         grants: Grants = {}
         for entry in content.get("access_control_list") or []:
             named = [(kind, str(entry[kind])) for kind in _NAMES if entry.get(kind)]
@@ -104,7 +103,7 @@ def grantee(principal: ServicePrincipal) -> Grantee:
 
 
 def above(path: str) -> Iterator[str]:
-    """The path, and every directory that it is in, up to the top."""
+    """Yield the path and its parent directories, up to the root."""
     yield path
     while path != "/":
         path = path.rpartition("/")[0] or "/"

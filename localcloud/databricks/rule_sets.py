@@ -1,4 +1,4 @@
-"""Who has which role on a service principal: the account's rule sets, from the account or through a workspace.
+"""The account's rule sets: roles on service principals, read in the account or through a workspace.
 
 Facts: https://docs.databricks.com/api/azure/account/accountaccesscontrol
 """
@@ -13,7 +13,7 @@ from localcloud.databricks.errors import error, fields, invalid, not_found, requ
 
 
 def get(account: Account, request: web.Request) -> web.Response:
-    """The rule set that a request names; an etag asks for nothing older, and there is nothing older here."""
+    """Return the requested rule set. An etag asks for nothing older, and older versions are not kept."""
     if "etag" not in request.query:
         raise invalid("Missing required field: etag")
     name = request.query.get("name", "")
@@ -21,7 +21,7 @@ def get(account: Account, request: web.Request) -> web.Response:
 
 
 async def put(account: Account, request: web.Request) -> web.Response:
-    """Replace all rules of a set, if nobody has changed it since its etag was read. Unrecorded: the texts of refusals."""
+    """Replace all rules of a set, unless its etag is outdated. Unrecorded: the texts of refusals."""
     content = await fields(request)
     name, wanted = required(content, "name"), content.get("rule_set")
     kept = _find(account, name)

@@ -1,6 +1,7 @@
-"""A workspace's SCIM API: who is in it.
+"""A workspace's SCIM API: its users, service principals and groups.
 
-Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and https://docs.databricks.com/api/azure/workspace/groups
+Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and
+https://docs.databricks.com/api/azure/workspace/groups
 """
 
 import re
@@ -24,8 +25,6 @@ _ENTITLEMENT = re.compile(r'entitlements\[value eq "([^"]*)"\]')
 
 
 class Scim:
-    """Service principals, groups, and who is calling."""
-
     def __init__(self, sign_in: SignIn, variant: Variant) -> None:
         self._sign_in = sign_in
         self._variant = variant
@@ -55,7 +54,7 @@ class Scim:
         )
 
     async def _list(self, request: web.Request) -> web.Response:
-        """Who is no admin sees who there is, and no more of them."""
+        """List principals; without admin permissions a caller sees fewer fields."""
         caller = self._sign_in.authenticate(request)
         found = matching(self._seen(), request.query.get("filter"))
         return listed(request, [_shown(known, caller) for known in found])
@@ -65,7 +64,7 @@ class Scim:
         return web.json_response(_shown(self.one(request), caller))
 
     async def _create(self, request: web.Request) -> web.Response:
-        """A new principal; with an application id, the one of the account, or of Entra, that has it: several may have one name."""
+        """Add a principal; an application ID refers to the account's or Entra's. Names need not be unique."""
         caller = self._admin(request)
         content = await fields(request)
         client_id = content.get("applicationId")
@@ -100,7 +99,7 @@ class Scim:
         return web.Response(status=204)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        """Out of this workspace. Unrecorded: that the account keeps it, and the tree what was granted to it."""
+        """Remove a principal from the workspace. Unrecorded: that the account and its grants keep it."""
         self._admin(request)
         self._sign_in.remove(self.one(request, seen=False))
         return web.Response(status=204)
@@ -122,7 +121,7 @@ class Scim:
         return listed(request, shown)
 
     def one(self, request: web.Request, *, seen: bool = True) -> ServicePrincipal:
-        """The principal that a path names, as reads show it or as it is."""
+        """Return the principal that a path names, as reads show it or in its current state."""
         number = identifier(request.match_info["id"])
         for known in self._seen() if seen else self._sign_in.principals:
             if known.id == number and known.account is not None and known.assigned:
@@ -130,18 +129,17 @@ class Scim:
         raise scim_error(404, f"Service principal with id {number} not found.")
 
     def _seen(self) -> list[ServicePrincipal]:
-        """Those of this workspace."""
         return [each for each in self._sign_in.seen() if each.account is not None]
 
     def _admin(self, request: web.Request) -> ServicePrincipal:
-        """The calling admin. Unrecorded: the text for somebody else."""
+        """Return the calling admin. Unrecorded: the text for other callers."""
         caller = self._sign_in.authenticate(request)
         if not caller.admin:
             raise scim_error(403, "Only workspace admins can manage service principals.")
         return caller
 
     def _of_application(self, client_id: str, content: dict[str, Any]) -> AccountPrincipal:
-        """The account's principal with this application id, made if it is an application of Entra."""
+        """Return the account's principal with this application ID, created for an application of Entra."""
         account = self._sign_in.account
         entra = account.directory.application(TENANT, client_id)
         known = account.find(client_id)
@@ -158,7 +156,7 @@ class _Named(Protocol):
 
 
 def matching[P: _Named](known: Iterable[P], text: str | None) -> list[P]:
-    """Those that a filter lets through. Raises the API's 400 for a filter that is not supported."""
+    """Return the items that match a filter, or raise the API's 400 for an unsupported one."""
     if text is None:
         return list(known)
     match = _FILTER.fullmatch(text)
@@ -169,7 +167,7 @@ def matching[P: _Named](known: Iterable[P], text: str | None) -> list[P]:
 
 
 def listed(request: web.Request, found: Sequence[dict[str, Any]]) -> web.Response:
-    """One page of a list."""
+    """Return one page of a list."""
     start, size = int(request.query.get("startIndex", "1")), int(request.query.get("count", "100"))
     page = found[start - 1 : start - 1 + size]
     answer = {"schemas": [LIST], "totalResults": len(found), "startIndex": start, "itemsPerPage": len(page)}
@@ -184,7 +182,7 @@ def _named(name: str, text: str | None) -> bool:
 
 
 def _operations(operation: dict[str, Any]) -> list[tuple[str, str, object]]:
-    """What one operation of a patch does, to each attribute that it names."""
+    """Return the parts of a patch operation, one per attribute."""
     kind, path, value = str(operation.get("op", "")).lower(), operation.get("path"), operation.get("value")
     if path is None and isinstance(value, dict):
         return [(kind, name, each) for name, each in value.items()]
@@ -194,13 +192,13 @@ def _operations(operation: dict[str, Any]) -> list[tuple[str, str, object]]:
 
 
 def _values(content: object) -> list[str]:
-    """The values of an attribute that has several."""
+    """Return the values of a multi-valued attribute."""
     several = content if isinstance(content, list) else [content]
     return [str(each["value"]) for each in several if isinstance(each, dict) and "value" in each]
 
 
 def _truth(value: object) -> bool:
-    """Databricks takes a list of one text for a truth value, too."""
+    """Read a boolean; Databricks also accepts a list of one text."""
     (text,) = _values(value) or [str(value)]
     return text.lower() == "true"
 

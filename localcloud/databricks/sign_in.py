@@ -1,4 +1,4 @@
-"""Who may call a workspace: service principals, by Databricks OAuth, by Microsoft Entra token or by one exchanged for theirs; and people.
+"""A workspace's authentication: Databricks OAuth, Microsoft Entra tokens, and token federation.
 
 Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-m2m
 """
@@ -28,19 +28,18 @@ WORKSPACE_ACCESS = "workspace-access"
 
 @dataclass(slots=True)
 class ServicePrincipal:
-    """A principal in one workspace: a service principal, or a user of it.
+    """A service principal or a user in one workspace.
 
-    Attributes:
-        account: the same one in the account; None for a user.
-        id: the number that `principal_id` takes.
-        client_id: its application id; a user's name.
-        secret: an OAuth secret that is valid in this workspace alone, for tests.
-        object_id: whose Entra tokens it is signed in by.
-        assigned: off, the principal is the account's, but has no rights in this workspace.
-        admin: whether it is in the group of workspace admins.
-        entitlements: its own; those of its groups come on top.
-        policies: federation policies that act in this workspace alone, for tests.
-        active: off, it does nothing in this workspace.
+    `account`: its record in the account; None for a user.
+    `id`: the number that `principal_id` takes.
+    `client_id`: its application ID; for a user, the user name.
+    `secret`: an OAuth secret of this workspace only, for tests.
+    `object_id`: the owner of the Entra tokens that it accepts.
+    `assigned`: if False, the account has it, but this workspace does not.
+    `admin`: in the group of workspace admins.
+    `entitlements`: its own; those of its groups are added.
+    `policies`: federation policies of this workspace only, for tests.
+    `active`: if False, it can do nothing here.
     """
 
     account: AccountPrincipal | None
@@ -56,7 +55,7 @@ class ServicePrincipal:
     active: bool = True
 
     def knows(self, secret: str | None) -> bool:
-        """Whether this is an OAuth secret of it."""
+        """Return whether this is one of its OAuth secrets."""
         if self.secret is not None and self.secret == secret:
             return True
         return self.assigned and self.account is not None and self.account.signs_in(secret)
@@ -65,10 +64,9 @@ class ServicePrincipal:
 class SignIn:
     """The principals of one workspace and its OAuth endpoints.
 
-    Attributes:
-        users: the entitlements of the group `users`, which everybody is in.
-        ungranted: on, a principal has no right on an object that it was not given.
-        lag: what reads do not show yet, of principals by their numbers.
+    `users`: the entitlements of the group `users`, which has all principals.
+    `ungranted`: if True, a principal has no permission without a grant.
+    `lag`: changes of principals that reads do not show yet, by ID.
     """
 
     def __init__(self, host: str, authority: Authority, account: Account) -> None:
@@ -91,7 +89,7 @@ class SignIn:
         ]
 
     def add(self, client_id: str, name: str) -> ServicePrincipal:
-        """The principal with this client id, created if need be."""
+        """Return the principal with this client ID, created if missing."""
         for principal in self.principals:
             if principal.client_id == client_id:
                 return principal
@@ -101,14 +99,17 @@ class SignIn:
         return principal
 
     def add_user(self, user_name: str, object_id: str, *, admin: bool) -> ServicePrincipal:
-        """Somebody who uses the workspace, or administers it."""
+        """Add a user, or an admin, to the workspace."""
         user = ServicePrincipal(None, self.account.next_id(), user_name, user_name, object_id=object_id)
         user.admin = admin
         self.principals.append(user)
         return user
 
     def assign(self, known: AccountPrincipal) -> ServicePrincipal:
-        """Let a principal of the account in, with its groups' entitlements alone; that of an Entra application signs in as that, too."""
+        """Assign a principal of the account to the workspace; it has only its groups' entitlements.
+
+        A principal of an Entra application also accepts that application's tokens.
+        """
         for principal in self.principals:
             if principal.account is known:
                 self.writing(principal)
@@ -122,17 +123,17 @@ class SignIn:
         return principal
 
     def remove(self, principal: ServicePrincipal) -> None:
-        """Take a principal out of the workspace, with its entitlements and its groups here."""
+        """Remove a principal from the workspace, with its entitlements and groups."""
         self.writing(principal)
         principal.assigned = principal.admin = False
         principal.entitlements.clear()
 
     def writing(self, principal: ServicePrincipal) -> None:
-        """Say before a principal is changed that reads show it late."""
+        """Keep the state of a principal for delayed reads; call this before a change."""
         self.lag.writing(principal.id, replace(principal, entitlements=set(principal.entitlements)))
 
     def seen(self) -> list[ServicePrincipal]:
-        """Who is in the workspace, as reads show it."""
+        """Return the principals of the workspace as reads show them."""
         seen = []
         for each in self.principals:
             shown: ServicePrincipal | None = self.lag.shown(each.id, each)
@@ -143,7 +144,7 @@ class SignIn:
         return next((principal for principal in self.principals if principal.id == number), None)
 
     def authenticate(self, request: web.Request) -> ServicePrincipal:
-        """The calling principal. Raises the workspace's 401 or 403."""
+        """Return the calling principal, or raise the workspace's 401 or 403."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             raise error(401, 401, "Credential was not sent or was of an unsupported type for this API.")
@@ -167,7 +168,7 @@ class SignIn:
         raise self._unauthorized()
 
     def entitled(self, request: web.Request) -> ServicePrincipal:
-        """The calling principal, for an API that takes the entitlement Workspace access."""
+        """Return the caller, who needs the Workspace access entitlement."""
         caller = self.authenticate(request)
         if caller.admin or WORKSPACE_ACCESS in caller.entitlements | self.users:
             return caller
@@ -187,7 +188,7 @@ class SignIn:
         return self._issued(request, form, client_id, OAUTH_LIFETIME)
 
     def _exchange(self, request: web.Request, form: Mapping[str, str]) -> web.Response:
-        """The access token of a service principal for a token of whom its federation policies trust."""
+        """Exchange a token that a federation policy trusts for one of its service principal."""
         if form.get("subject_token_type") != federation.TOKEN_TYPE:
             raise _oauth_error(400, "invalid_request", "The subject_token_type is missing or not supported")
         client_id = form.get("client_id", "")
@@ -247,7 +248,7 @@ class SignIn:
 
 
 def _basic(request: web.Request) -> tuple[str, str] | None:
-    """Client id and secret from Basic authorization; as they are, for the SDK does not form-encode them."""
+    """Return client ID and secret from Basic authorization; the SDK does not form-encode them."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme != "Basic":
         return None

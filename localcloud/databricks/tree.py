@@ -1,8 +1,9 @@
-"""A workspace's tree of directories, Git folders, files and notebooks, and the API to look at it.
+"""A workspace's tree of directories, Git folders, files and notebooks, and its API.
 
 Facts: https://docs.databricks.com/api/azure/workspace/workspace
 
-A path and the same path behind `/Workspace` are one object; answers leave `/Workspace` out, unless a variant keeps it.
+A path with and without `/Workspace` in front names one object. Responses omit the prefix, unless a variant
+keeps it.
 """
 
 import itertools
@@ -28,15 +29,14 @@ from localcloud.databricks.sign_in import ServicePrincipal, SignIn
 from localcloud.databricks.variant import Variant
 
 TOP = ("/", "/Repos", SHARED, "/Users")
-"""Everybody sees these, whatever she may do in them."""
+"""Visible to every principal, whatever its permissions."""
 
 
 class Tree:
-    """Everything by its path.
+    """All objects by path.
 
-    Attributes:
-        closed: directories whose contents only an admin may list, as other people's home directories.
-        max_listed: a directory with more in it is too large to be listed; None: none is.
+    `closed`: directories that only an admin can list, like home directories.
+    `max_listed`: the most objects that a directory can list; None: any number.
     """
 
     def __init__(self, sign_in: SignIn, variant: Variant) -> None:
@@ -65,15 +65,15 @@ class Tree:
         return self._item(path) is not None
 
     def directories(self) -> Mapping[str, int]:
-        """The plain directories outside Git folders, each with its number."""
+        """Return the directories outside Git folders, each with its ID."""
         return self._directories
 
     def folder_of(self, path: str) -> Folder | None:
-        """The Git folder that a path is, or is in."""
+        """Return the Git folder that a path is, or is in."""
         return next((self.folders[each] for each in above(path) if each in self.folders), None)
 
     def level(self, principal: ServicePrincipal, path: str) -> str | None:
-        """How far somebody's rights on an object go; None: she does not see it."""
+        """Return a principal's level on an object, or None if it is hidden."""
         folder = self.folder_of(path)
         if principal.admin:
             return CAN_MANAGE
@@ -84,11 +84,11 @@ class Tree:
         return self.rights.of(principal, path, groups=False) or (CAN_READ if folder.visible else None)
 
     def visible(self, principal: ServicePrincipal) -> Iterator[Folder]:
-        """The Git folders that somebody sees, by path."""
+        """Return the Git folders that a principal sees, by path."""
         return (folder for path, folder in sorted(self.folders.items()) if self.level(principal, path))
 
     def make_directories(self, path: str, principal: ServicePrincipal | None = None) -> None:
-        """Create a directory and its parents, as somebody, or by hand. Raises the API's errors."""
+        """Create a directory and its parents, as a principal or as the test, or raise the API's error."""
         names = path.strip("/").split("/")
         for depth in range(1, len(names) + 1):
             step = "/" + "/".join(names[:depth])
@@ -102,12 +102,12 @@ class Tree:
                 self._make(step, principal)
 
     def add_file(self, path: str, item: Item) -> None:
-        """A file or notebook outside Git folders, with the directories above it."""
+        """Add a file or notebook outside Git folders, with its directories."""
         self.make_directories(path.rpartition("/")[0] or "/")
         self._files[path] = item
 
     def check_manage(self, principal: ServicePrincipal, path: str) -> None:
-        """Raise what the workspace answers to somebody who may not manage an object."""
+        """Raise the workspace's error unless the principal can manage the object."""
         if self.level(principal, path) != CAN_MANAGE:
             raise no_manage(principal, path)
 
@@ -119,7 +119,7 @@ class Tree:
         return web.json_response(self._shown(request, path, git_info=asked))
 
     async def _list(self, request: web.Request) -> web.Response:
-        """What is directly in a directory; of a file or notebook, itself. All of it is in one answer."""
+        """List a directory in one page; a file or notebook lists itself."""
         principal = self._sign_in.authenticate(request)
         path = normal(request.query.get("path", ""))
         known = self._check_seen(principal, path)
@@ -141,7 +141,7 @@ class Tree:
         return web.json_response({})
 
     def _check_new(self, step: str, names: list[str], depth: int, principal: ServicePrincipal | None) -> None:
-        """Raise what the workspace answers where no directory may be made."""
+        """Raise the workspace's error where a directory cannot be created."""
         if names[0] == "Repos" and depth > len(("Repos", "folder")) and not self.folder_of(step):
             raise protected()
         if principal:
@@ -156,7 +156,7 @@ class Tree:
         self._directories[step] = self.next_id()
 
     def _item(self, path: str) -> Item | None:
-        """What is at a path; a Git folder is a directory here."""
+        """Return the item at a path; a Git folder is a directory here."""
         if path in self.folders or path in self._directories:
             return Item("DIRECTORY")
         if folder := self.folder_of(path):
@@ -164,7 +164,6 @@ class Tree:
         return self._files.get(path)
 
     def _children(self, path: str) -> list[str]:
-        """The paths directly below a directory."""
         inside = path.rstrip("/") + "/"
         if folder := self.folder_of(path):
             place = folder.directory / path.removeprefix(folder.path).strip("/")
@@ -187,7 +186,7 @@ class Tree:
         return self._directories.get(path) or self._other_ids[path]
 
     def _shown(self, request: web.Request, path: str, *, git_info: bool = False) -> dict[str, Any]:
-        """An object as answers have it."""
+        """Return an object as responses show it."""
         known, number, root = self._item(path) or Item("DIRECTORY"), self._number(path), self.folder_of(path)
         legacy = root is not None and root.path == path and not root.git_cli
         kept = self._variant.workspace_prefix == "kept" and _prefixed(request.query.get("path", ""))
@@ -208,7 +207,7 @@ class Tree:
 
 
 def _git_info(folder: Folder) -> dict[str, Any]:
-    """Of the Git folder that a path is, or is in; Databricks keeps no more of one with Git CLI access."""
+    """Return a Git folder's `git_info`; with Git CLI access, Databricks returns only ID and path."""
     told = {"id": folder.id, "path": folder.path}
     if folder.git_cli or folder.broken:
         return told
@@ -217,7 +216,7 @@ def _git_info(folder: Folder) -> dict[str, Any]:
 
 
 def normal(path: str) -> str:
-    """A path in the form that answers have it. Raises the API's 400 for a relative one."""
+    """Return a path as responses have it, or raise the API's 400 for a relative one."""
     if not path.startswith("/"):
         raise invalid(f"Path ({path}) must start with '/'")
     names = [name for name in path.split("/") if name]

@@ -1,6 +1,7 @@
-"""How a workspace answers where workspaces differ, or where nobody has recorded what Databricks answers.
+"""Switches for behavior that differs between workspaces or that is not recorded.
 
-Facts on Git folders with Git CLI access: https://github.com/databricks/cli/pull/6181 and https://github.com/databricks/cli/pull/6303
+Facts on Git folders with Git CLI access: https://github.com/databricks/cli/pull/6181 and
+https://github.com/databricks/cli/pull/6303
 """
 
 from dataclasses import dataclass
@@ -11,22 +12,23 @@ from localcloud.answers import ApiError
 
 @dataclass(slots=True)
 class Variant:
-    """What a workspace can be asked for. The first value of each is what it does unless told otherwise.
+    """The variants of a workspace. The first value of each is the default.
 
-    Attributes:
-        git_folders: the kind of new Git folders; `mixed` makes every second one a legacy one.
-        below_repos: the kind of those below `/Repos`. Unrecorded: that they are of another kind.
-        directory_info: when an answer has `directory_info.is_git_folder`; a listing never takes `return_git_info`.
-        not_found: what a 404 of the Workspace and Repos APIs has: an `error_code`, a message alone, or no body.
-        detached_branch: `branch` on a detached head. Unrecorded.
-        head_after_update: `stale` lets the first read after an update show the commit before it. Unrecorded.
-        permissions_at: where the permissions of a Git folder with Git CLI access are. Unrecorded.
-        permissions_elsewhere: the status of the other place. Unrecorded.
-        diverged: what a pull does where the folder's branch and the remote's have diverged. Unrecorded.
-        failed_create: what a create that fails leaves behind.
-        broken_folder: what the Repos API answers for a folder without a repository behind. Unrecorded.
-        workspace_prefix: whether an answer keeps the `/Workspace` that the request's path began with.
-        duplicate_principal: the status for a service principal that exists. Unrecorded.
+    `git_folders`: the kind of new Git folders; `mixed` alternates.
+    `below_repos`: the kind below `/Repos`. Unrecorded: that the kind differs there.
+    `directory_info`: when a response has `directory_info.is_git_folder`; a listing never takes
+    `return_git_info`.
+    `not_found`: the body of a 404 of the Workspace and Repos APIs.
+    `detached_branch`: `branch` for a detached HEAD. Unrecorded.
+    `head_after_update`: with `stale`, the first read after an update shows the previous commit. Unrecorded.
+    `permissions_at`: the object type that has the permissions of a Git folder with Git CLI access.
+    Unrecorded.
+    `permissions_elsewhere`: the status for the other object type. Unrecorded.
+    `diverged`: how a pull handles diverged branches. Unrecorded.
+    `failed_create`: what a failed create leaves behind.
+    `broken_folder`: the response of the Repos API for a folder without a repository. Unrecorded.
+    `workspace_prefix`: whether a response keeps the request's prefix `/Workspace`.
+    `duplicate_principal`: the status for an existing service principal. Unrecorded.
     """
 
     git_folders: Literal["git-cli", "legacy", "mixed"] = "git-cli"
@@ -44,25 +46,25 @@ class Variant:
     duplicate_principal: Literal["409", "400"] = "409"
 
     def set(self, text: str) -> None:
-        """Take `name=value`.
+        """Set one variant by `name=value`.
 
         Raises:
-            ValueError: there is no such name or value; says which there are.
+            ValueError: the name or value is unknown; the message lists the known ones.
         """
         name, _, value = text.partition("=")
         known = values()
         if name not in known:
-            raise ValueError(f"there is no variant {name!r}, only {', '.join(known)}.")
+            raise ValueError(f"unknown variant {name!r}; use one of {', '.join(known)}.")
         if value not in known[name]:
-            raise ValueError(f"{name} is {' or '.join(known[name])}, and not {value!r}.")
+            raise ValueError(f"{name} must be {' or '.join(known[name])}, not {value!r}.")
         setattr(self, name, value)
 
     def no_such(self, message: str) -> ApiError:
-        """The 404 for what is not there."""
+        """Return the 404 of a missing object."""
         body = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}
         return ApiError(404, {"code": body, "message": {"message": message}, "empty": None}[self.not_found])
 
 
 def values() -> dict[str, tuple[Any, ...]]:
-    """The names of all variants, each with its values; the first is the default."""
+    """Return each variant's values, the default first."""
     return {name: get_args(hint) for name, hint in get_type_hints(Variant).items()}

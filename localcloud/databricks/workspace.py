@@ -31,10 +31,9 @@ RULES = "/api/2.0/preview/accounts/access-control/rule-sets"
 
 
 class Workspace:
-    """A workspace, reached as `https://{host}`: what its people do by hand, and its REST API.
+    """A workspace at `https://{host}`: its REST API, and methods that prepare its state.
 
-    Attributes:
-        variant: how it answers where workspaces differ, from now on.
+    `variant`: the behavior from now on, where workspaces differ.
     """
 
     service = "databricks"
@@ -78,7 +77,7 @@ class Workspace:
         ]
 
     async def _rules(self, request: web.Request) -> web.Response:
-        """The account's rule sets, for an admin of the workspace. Unrecorded: the text for somebody else."""
+        """Serve the account's rule sets to an admin of the workspace. Unrecorded: the text for other callers."""
         if not self._sign_in.authenticate(request).admin:
             raise error(403, "PERMISSION_DENIED", "Only admins can manage the roles on a service principal.")
         account = self._sign_in.account
@@ -94,12 +93,11 @@ class Workspace:
 
     @property
     def members(self) -> SignIn:
-        """Who is in it."""
         return self._sign_in
 
     @property
     def ungranted(self) -> bool:
-        """Whether directories and folders are closed to whoever was not granted anything; off, they are open to all."""
+        """If True, directories and folders are closed to principals without a grant."""
         return self._sign_in.ungranted
 
     @ungranted.setter
@@ -108,12 +106,12 @@ class Workspace:
 
     @property
     def users_entitlements(self) -> set[str]:
-        """What everybody has by the group `users`."""
+        """The entitlements of the group `users`, which has all principals."""
         return self._sign_in.users
 
     @property
     def lag(self) -> float:
-        """Seconds for which reads do not show what was written."""
+        """Seconds for which reads do not show a write."""
         return self._sign_in.lag.seconds
 
     @lag.setter
@@ -127,30 +125,28 @@ class Workspace:
 
     @property
     def service_principals(self) -> list[ServicePrincipal]:
-        """Those of this workspace."""
         return [known for known in self._sign_in.principals if known.account is not None]
 
     @property
     def folders(self) -> list[Folder]:
-        """Every Git folder."""
         return list(self._tree.folders.values())
 
     def service_principal(self, client_id: str, secret: str, name: str = "git-refresh") -> ServicePrincipal:
-        """A service principal that signs in with an OAuth secret; for one that exists, its new secret."""
+        """Return a service principal that authenticates with this OAuth secret, created if missing."""
         principal = self._sign_in.add(client_id, name)
         principal.secret = secret
         return principal
 
     def add_user(self, person: Person, *, admin: bool = False) -> ServicePrincipal:
-        """Let somebody in, by her Entra tokens."""
+        """Add a person, who authenticates with Entra tokens."""
         return self._sign_in.add_user(person.user_name, person.object_id, admin=admin)
 
     def add_managed_identity(
         self, object_id: str, name: str = "git-refresh-identity", *, client_id: str | None = None
     ) -> ServicePrincipal:
-        """Add a managed identity to the workspace, as a service principal that signs in with Entra tokens.
+        """Add a managed identity as a service principal that authenticates with Entra tokens.
 
-        Its application id is the identity's client id, if that is given.
+        Its application ID is the identity's client ID, if given.
         """
         principal = self._sign_in.add(client_id or object_id, name)
         principal.object_id = object_id
@@ -165,9 +161,9 @@ class Workspace:
         audiences: Sequence[str] = (EXCHANGE_AUDIENCE,),
         name: str = "git-refresh-federated",
     ) -> ServicePrincipal:
-        """Give a service principal, added if need be, one more policy: it signs in with a token of this issuer, subject and audience.
+        """Add a federation policy for this issuer, subject and audience to a service principal.
 
-        A policy without audiences expects the account's id.
+        Creates a missing principal. A policy without audiences expects the account's ID.
         """
         principal = self._sign_in.add(client_id, name)
         principal.policies.append(FederationPolicy(issuer, subject, tuple(audiences) or (ACCOUNT_ID,)))
@@ -182,7 +178,7 @@ class Workspace:
         token: str | None = None,
         name: str | None = None,
     ) -> Credential:
-        """Store a Git credential by hand."""
+        """Store a Git credential without the API."""
         credential = self._credentials.add(principal, provider)
         credential.username, credential.token, credential.name = username, token, name
         return credential
@@ -197,7 +193,7 @@ class Workspace:
         can_manage: bool = True,
         visible: bool = True,
     ) -> Folder:
-        """A Git folder at a branch's head, with the directories above it; of the kind that the workspace makes unless told."""
+        """Add a Git folder at a branch's head, with its directories; by default of the workspace's kind."""
         place = normal(path)
         self.make_directories(place.rpartition("/")[0] or "/")
         folder = self._git_folders.new(place, repository.url, git_cli=git_cli)
@@ -207,7 +203,7 @@ class Workspace:
         return folder
 
     def add_broken_folder(self, path: str, *, git_cli: bool | None = None) -> Folder:
-        """What a create that has failed leaves behind: a Git folder without a repository."""
+        """Add the remains of a failed create: a Git folder without a repository."""
         place = normal(path)
         self.make_directories(place.rpartition("/")[0] or "/")
         folder = self._git_folders.new(place, "", git_cli=git_cli)
@@ -216,25 +212,22 @@ class Workspace:
         return folder
 
     def make_directories(self, path: str) -> None:
-        """A directory, with those above it."""
         self._tree.make_directories(normal(path))
 
     def add_file(self, path: str) -> None:
-        """A file outside Git folders, with the directories above it."""
         self._tree.add_file(normal(path), Item("FILE"))
 
     def add_notebook(self, path: str) -> None:
-        """A Python notebook outside Git folders, with the directories above it."""
         self._tree.add_file(normal(path), Item("NOTEBOOK", "PYTHON"))
 
     def close_directory(self, path: str) -> None:
-        """Let a directory, made if need be, be listed by admins alone, as other people's home directories are."""
+        """Create a directory, if missing, that only admins can list, like a home directory."""
         self.make_directories(path)
         self._tree.closed.add(normal(path))
 
     @property
     def max_listed(self) -> int | None:
-        """How many objects a directory may have that can still be listed; None: any number."""
+        """The most objects that a directory can list; None: any number."""
         return self._tree.max_listed
 
     @max_listed.setter
@@ -242,7 +235,7 @@ class Workspace:
         self._tree.max_listed = count
 
     def folder(self, path: str) -> Folder | None:
-        """The Git folder at a path, with or without `/Workspace` in front."""
+        """Return the Git folder at a path with or without the prefix `/Workspace`."""
         return self._tree.folders.get(normal(path))
 
     def add_job(
@@ -255,9 +248,9 @@ class Workspace:
         provider: str = DEVOPS,
         ref: Mapping[str, str] | None = None,
     ) -> Job:
-        """A job whose one task is a notebook, of a repository (at `ref`: its git_branch, git_tag or git_commit) or in the workspace.
+        """Add a job with one notebook task, of a repository at `ref` or in the workspace.
 
-        Its owner is whom it runs as, unless told otherwise.
+        `ref` has its git_branch, git_tag or git_commit. The default owner is the Run as identity.
         """
         task = {"task_key": "only", "notebook_task": {"notebook_path": "jobs/load"}}
         settings: dict[str, Any] = {"name": name, "tasks": [task]}
@@ -267,7 +260,6 @@ class Workspace:
         return self._jobs.add(owner or run_as, run_as, settings)
 
     def run_job(self, job: Job) -> JobRun:
-        """Run a job to its end."""
         run = self._jobs.begin(job)
         asyncio.run(self._jobs.work(run))
         return run

@@ -1,4 +1,4 @@
-"""Who calls Azure DevOps, at whichever of its host names, and what those get who may not.
+"""The caller of Azure DevOps, on any of its host names, and the responses to unauthorized ones.
 
 Facts: https://learn.microsoft.com/azure/devops/integrate/how-to/call-rest-api and
 https://learn.microsoft.com/azure/devops/integrate/concepts/rest-api-versioning
@@ -27,7 +27,10 @@ NOT_FOUND_PAGE = (
 
 
 def authenticated(devops: DevOps, request: web.Request, organization: str) -> tuple[Organization, Caller]:
-    """The organization and who calls. Raises the answers to bad tokens, and of organizations that are unknown or deactivated."""
+    """Return the organization and the caller, or raise the response to an invalid token.
+
+    An unknown or deactivated organization raises its own response.
+    """
     known = devops.known(organization)
     if known is not None and known.deactivated:
         raise errors.deactivated(known.name)
@@ -39,7 +42,10 @@ def authenticated(devops: DevOps, request: web.Request, organization: str) -> tu
 
 
 def member(devops: DevOps, request: web.Request) -> tuple[Organization, Caller]:
-    """The same for the preview of an API that answers members alone; the path begins with the organization."""
+    """Return organization and caller for a preview API with the organization in the path.
+
+    Raises the error of a caller who is not a member, or of a wrong `api-version`.
+    """
     organization, caller = signed_in(devops, request, request.match_info["organization"])
     if organization.member(caller.object_id) is None:
         raise errors.unknown_identity(caller.object_id, organization.tenant_id)
@@ -48,7 +54,10 @@ def member(devops: DevOps, request: web.Request) -> tuple[Organization, Caller]:
 
 
 def signed_in(devops: DevOps, request: web.Request, organization: str) -> tuple[Organization, Caller]:
-    """The same for REST: without a good token, a client that does not ask to be spared it gets the sign-in page."""
+    """Return the organization and the caller of a REST API.
+
+    Without a valid token a client gets the sign-in page, unless its headers opt out.
+    """
     try:
         return authenticated(devops, request, organization)
     except ApiError as error:
@@ -61,7 +70,7 @@ def signed_in(devops: DevOps, request: web.Request, organization: str) -> tuple[
 
 
 async def content_of(request: web.Request) -> Any:  # noqa: ANN401  # as `json.loads`
-    """The request's JSON. Raises the 400 for what is none."""
+    """Return the request's JSON, or raise the 400 for invalid JSON."""
     try:
         return json.loads(await request.read())
     except ValueError:
@@ -69,7 +78,7 @@ async def content_of(request: web.Request) -> Any:  # noqa: ANN401  # as `json.l
 
 
 def page(request: web.Request, items: Sequence[Any], size: int) -> web.Response:
-    """One page of a list; a header says where the next begins."""
+    """Return one page of a list; a header has the start of the next one."""
     start = int(request.query.get("continuationToken", "0"))
     shown = items[start : start + size]
     more = {"X-MS-ContinuationToken": str(start + size)} if items[start + size :] else None
@@ -86,7 +95,7 @@ def _check_version(request: web.Request) -> None:
 
 
 def _token(request: web.Request) -> str:
-    """The token, as Bearer or as the password of Basic with any user name."""
+    """Return the token: Bearer, or the password of Basic authorization with any user name."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return value

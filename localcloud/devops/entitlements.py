@@ -1,8 +1,10 @@
-"""Azure DevOps' Member Entitlement Management: access levels of service principals, and the projects that come with them.
+"""Azure DevOps Member Entitlement Management: access levels and projects of service principals.
 
-Facts: https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanagement/service-principal-entitlements and, for the numbers
-and texts of refusals, https://github.com/microsoft/terraform-provider-azuredevops/issues (86, 1036) and
-https://learn.microsoft.com/azure/devops/integrate/get-started/authentication/service-principal-managed-identity
+Facts:
+https://learn.microsoft.com/rest/api/azure/devops/memberentitlementmanagement/service-principal-entitlements
+and
+https://learn.microsoft.com/azure/devops/integrate/get-started/authentication/service-principal-managed-identity.
+Numbers and texts of refusals: https://github.com/microsoft/terraform-provider-azuredevops/issues (86, 1036)
 """
 
 import uuid
@@ -33,7 +35,7 @@ _LEVELS = {"none": "None", "stakeholder": "Stakeholder", "express": "Basic", "ad
 
 
 class EntitlementSite:
-    """`vsaex.dev.azure.com`: what is refused is answered with 200, too."""
+    """`vsaex.dev.azure.com`; refusals also have status 200."""
 
     service = "devops"
     host = "vsaex.dev.azure.com"
@@ -51,7 +53,7 @@ class EntitlementSite:
         ]
 
     async def _add(self, request: web.Request) -> web.Response:
-        """For somebody who is a member already it is believed to succeed, and never takes anything away."""
+        """Add a service principal. Unrecorded: that adding a member again succeeds and removes nothing."""
         organization, caller = member(self._devops, request)
         content = await content_of(request)
         if not isinstance(content, dict):
@@ -100,7 +102,7 @@ class EntitlementSite:
         return _done(_entitlement(organization, changed), several=True)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        """Out of the organization, with its access level and all its memberships. Unrecorded: the refusal."""
+        """Remove a member with its access level and memberships. Unrecorded: the refusal."""
         organization, caller = member(self._devops, request)
         found = organization.known_as(request.match_info["id"].lower())
         if found is None:
@@ -119,7 +121,7 @@ def _license(level: Mapping[str, Any]) -> str:
 
 
 def _groups(organization: Organization, entitlements: Iterable[Mapping[str, Any]]) -> list[Group]:
-    """The groups that go with the projects of an entitlement."""
+    """Return the groups of the projects in an entitlement."""
     found = []
     for entitlement in entitlements:
         wanted = str(entitlement.get("projectRef", {}).get("id", ""))
@@ -132,7 +134,7 @@ def _groups(organization: Organization, entitlements: Iterable[Mapping[str, Any]
 
 
 def _patched(organization: Organization, operations: object) -> tuple[str, list[Group]]:
-    """The access level, if it is to be another, and the groups to be added."""
+    """Return the new access level ("" for no change) and the groups to add."""
     license_type, groups = "", list[Group]()
     for operation in operations if isinstance(operations, list) else []:
         match operation:
@@ -155,7 +157,7 @@ def _may_not(organization: Organization, caller: Caller) -> tuple[int, str] | No
 
 
 def _unknown(organization: Organization, object_id: str) -> tuple[int, str] | None:
-    """The text is the real one. Unrecorded: its number."""
+    """Return the refusal of an unknown identity. The text is recorded. Unrecorded: its number."""
     if organization.directory.find(organization.tenant_id, object_id):
         return None
     return 5000, f"Failed to create service principal with object ID '{object_id}'"

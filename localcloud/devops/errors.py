@@ -1,4 +1,4 @@
-"""Azure DevOps' error answers; the texts are the real ones unless one is called unrecorded."""
+"""Azure DevOps' error responses. The texts are recorded ones, unless marked unrecorded."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +14,7 @@ ASSEMBLY: Final = "Microsoft.TeamFoundation.Framework.Server"
 
 
 def failure(status: int, message: str, kind: str, headers: Mapping[str, str] | None = None) -> ApiError:
-    """An error of the REST API; `kind` is its typeKey."""
+    """Return an error of the REST API; `kind` is its typeKey."""
     return ApiError(
         status,
         {
@@ -31,7 +31,7 @@ def failure(status: int, message: str, kind: str, headers: Mapping[str, str] | N
 
 
 def deactivated(organization: str) -> ApiError:
-    """Nobody has used the organization for long: only a person who signs in brings it back."""
+    """Return the error of an unused organization, which comes back when a person signs in."""
     text = (
         f"TF24668: The following team project collection is stopped: {organization}. Start the collection and then try again. "
         "Administrator Reason: This Azure DevOps organization has been deactivated due to inactivity. For more information please visit "
@@ -44,23 +44,23 @@ def deactivated(organization: str) -> ApiError:
 
 
 def no_controller(path: str) -> web.Response:
-    """A path that leads to no API."""
+    """Return the 404 of a path without an API."""
     text = f"The controller for path '{path}' was not found or does not implement IController."
     return web.Response(status=404, text=text, headers=service_error(text))
 
 
 def service_error(text: str) -> Mapping[str, str]:
-    """The header in which Azure DevOps repeats its words, or has them alone."""
+    """Return the header that repeats an error's text or has it instead of a body."""
     return {"X-TFS-ServiceError": quote(text, safe="")}
 
 
 def unauthorized(tenant_id: str) -> ApiError:
-    """No token, or one that is not accepted; the challenge names the tenant whose tokens are."""
+    """Return the 401 for a missing or invalid token; its challenge names the organization's tenant."""
     return failure(401, NOT_AUTHORIZED, "UnauthorizedRequestException", _challenges(tenant_id))
 
 
 def unknown_identity(object_id: str, tenant_id: str) -> ApiError:
-    """A good token of an identity that nobody has added to the organization."""
+    """Return the error for a valid token of an identity that is not in the organization."""
     name = f"{tenant_id}\\{tenant_id}\\{object_id}"
     text = (
         f"TF401444: Please sign-in at least once as {name} in a web browser to enable access to the service."
@@ -89,7 +89,7 @@ def unknown_repository(name: str) -> ApiError:
 
 
 def unknown_commit(commit: str) -> ApiError:
-    """Unrecorded: the text."""
+    """Return the error for an unknown commit. Unrecorded: the text."""
     return failure(
         404, f"TF401175: The commit {commit} could not be found.", "GitCommitDoesNotExistException"
     )
@@ -104,7 +104,7 @@ def read_only() -> ApiError:
 
 
 def unknown_project_name(name: str) -> ApiError:
-    """The answer of the projects' own API."""
+    """Return the 404 of the projects API."""
     text = (
         f"TF200016: The following project does not exist: {name}. Verify that the name of the project is correct "
         "and that the project exists on the specified Azure DevOps Server."
@@ -113,7 +113,7 @@ def unknown_project_name(name: str) -> ApiError:
 
 
 def invalid(message: str) -> ApiError:
-    """Unrecorded: the texts."""
+    """Return a 400. Unrecorded: the texts."""
     return failure(400, message, "VssPropertyValidationException")
 
 
@@ -142,18 +142,18 @@ def content_type(given: str, method: str, wanted: str) -> ApiError:
 
 
 def unknown_subject(identifier: str) -> ApiError:
-    """Unrecorded: the text."""
+    """Return the error for an unknown subject. Unrecorded: the text."""
     return failure(404, f"Could not find a graph subject for {identifier}.", "GraphSubjectNotFoundException")
 
 
 def no_membership(subject: str, container: str) -> ApiError:
-    """Unrecorded: the text."""
+    """Return the error for a missing membership. Unrecorded: the text."""
     text = f"Could not find a membership of {subject} in {container}."
     return failure(404, text, "GraphMembershipNotFoundException")
 
 
 def may_not_edit(name: str) -> ApiError:
-    """The text is the real one for groups. Unrecorded: that this API answers it."""
+    """Return the 403 for editing a group. The text is recorded. Unrecorded: that this API uses it."""
     text = (
         f"TF50309: The following account does not have sufficient permissions to complete the operation: {name}. The following "
         "permissions are needed to perform this operation: Edit project-level information."
@@ -162,5 +162,5 @@ def may_not_edit(name: str) -> ApiError:
 
 
 def unknown_entitlement(identifier: str) -> ApiError:
-    """Unrecorded: the text."""
+    """Return the error for an unknown entitlement. Unrecorded: the text."""
     return failure(404, f"Could not find a member with the id {identifier}.", "MemberNotFoundException")

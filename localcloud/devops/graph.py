@@ -1,4 +1,4 @@
-"""Azure DevOps' Graph API: who is in an organization, and in which groups.
+"""Azure DevOps' Graph API: members of an organization and their groups.
 
 Facts: https://learn.microsoft.com/rest/api/azure/devops/graph
 """
@@ -109,7 +109,7 @@ class GraphSite:
         return web.json_response(_pair(subject, container))
 
     async def _add(self, request: web.Request) -> web.Response:
-        """What is there already is added again without an error."""
+        """Add a membership; adding it twice succeeds."""
         organization, caller = member(self._devops, request)
         subject, container = request.match_info["subject"], request.match_info["container"]
         if not organization.administers(caller.object_id):
@@ -137,7 +137,7 @@ def _in(organization: Organization, each: Member, container: str) -> bool:
 
 
 def service_principal(organization: Organization, each: Member) -> dict[str, Any] | None:
-    """A member as answers show it, unless it is a person."""
+    """Return a member as responses show it, or None for a person."""
     known = organization.directory.find(organization.tenant_id, each.object_id)
     if known is None:
         return None

@@ -21,7 +21,7 @@ from localcloud.directory import Directory
 from localcloud.lag import Lag
 
 LICENSES = ("none", "stakeholder", "express", "advanced")
-"""What an access level is called (`accountLicenseType`), the lowest first: `express` is Basic."""
+"""Access levels (`accountLicenseType`), lowest first; `express` is Basic."""
 
 BASIC = "express"
 READERS = "Readers"
@@ -34,16 +34,15 @@ GROUP_TYPES = {
     "projectContributor": CONTRIBUTORS,
     "projectAdministrator": PROJECT_ADMINISTRATORS,
 }
-"""The groups of a project that an entitlement can name, the one with the fewest rights first."""
+"""Groups of a project that an entitlement can name, least permissions first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of a project, or of the whole organization.
+    """A group of a project or of the whole organization.
 
-    Attributes:
-        scope: the name of what it belongs to.
-        project_id: None for one of the organization.
+    `scope`: the name of the project or organization.
+    `project_id`: None for a group of the organization.
     """
 
     name: str
@@ -67,7 +66,7 @@ class Group:
 
 @dataclass(slots=True)
 class Project:
-    """A project and its repositories, by their names in lower case."""
+    """A project and its repositories by lowercase name."""
 
     name: str
     id: str
@@ -91,15 +90,14 @@ type Status = Literal["active", "pending", "disabled", "expired", "deleted", "no
 
 @dataclass(slots=True)
 class Member:
-    """Somebody in an organization: a person, a managed identity or an application.
+    """A person, managed identity or application in an organization.
 
-    Attributes:
-        license: the access level, one of `LICENSES`.
-        everywhere: it is in the Readers of every project, as who was added by hand.
-        contributor: then it is in the Contributors of every project, too.
-        groups: the descriptors of the groups that it was put in.
-        status: of its access level. `pending` is normal; with those after it nobody can sign in.
-        deleted_in_origin: Entra has it no more.
+    `license`: the access level, one of `LICENSES`.
+    `everywhere`: in the Readers group of every project, like a member added in the portal.
+    `contributor`: then also in the Contributors group of every project.
+    `groups`: descriptors of its groups.
+    `status`: of its access level; `active` and `pending` can authenticate.
+    `deleted_in_origin`: deleted from Entra.
     """
 
     object_id: str
@@ -113,13 +111,13 @@ class Member:
 
 @dataclass(slots=True)
 class Organization:
-    """One organization. Names of projects and repositories are the same in any letter case.
+    """An organization. Names of projects and repositories are case-insensitive.
 
-    Attributes:
-        tenant_id: whose tokens it takes, and no other's.
-        licenses: how many members may have Basic or more; None: as many as there are.
-        deactivated: it answers nothing but that nobody has used it for long.
-        refuses_workspaces: the status that Git gets, and REST does not: a policy lets the app's address in and the workspaces' not.
+    `tenant_id`: it accepts tokens of this tenant only.
+    `licenses`: how many members can have Basic or more; None: any number.
+    `deactivated`: every response says that it has not been used for a long time.
+    `refuses_workspaces`: the status for Git over HTTPS, while REST works. A policy that allows the app's
+    address but not the workspaces' has this effect.
     """
 
     name: str
@@ -133,12 +131,15 @@ class Organization:
     _projects: dict[str, Project] = field(default_factory=dict)
 
     def add_member(self, object_id: str, *, stakeholder: bool = False, contributor: bool = False) -> None:
-        """Add an identity with Basic access, which reads every project; a stakeholder sees no repository, a contributor may push."""
+        """Add an identity with Basic access to every project.
+
+        A stakeholder cannot see repositories; a contributor can push.
+        """
         level = "stakeholder" if stakeholder else BASIC
         self._members[object_id] = Member(object_id, level, everywhere=True, contributor=contributor)
 
     def add_administrator(self, object_id: str) -> None:
-        """Put somebody into Project Collection Administrators: she reads everything, and lets others in."""
+        """Add an identity to Project Collection Administrators: it can read everything and add members."""
         self._members[object_id] = Member(object_id, groups={self.administrators.descriptor})
 
     def remove_member(self, object_id: str) -> None:
@@ -154,7 +155,7 @@ class Organization:
 
     @property
     def groups(self) -> list[Group]:
-        """Its own, then those of each project."""
+        """The organization's groups, then those of each project."""
         return [*self._own_groups, *(group for each in self._projects.values() for group in each.groups)]
 
     @property
@@ -165,7 +166,7 @@ class Organization:
         return next((group for group in self.groups if group.descriptor == descriptor), None)
 
     def project(self, wanted: str) -> Project | None:
-        """By name or id."""
+        """Return a project by name or ID."""
         by_id = (project for project in self._projects.values() if project.id == wanted.lower())
         return self._projects.get(wanted.lower()) or next(by_id, None)
 
@@ -176,12 +177,12 @@ class Organization:
     # Members
 
     def member(self, object_id: str) -> Member | None:
-        """The member who can sign in. Unrecorded: that all others get the answer to a stranger."""
+        """Return a member who can authenticate. Unrecorded: that others get a stranger's response."""
         known = self._members.get(object_id)
         return known if known and known.status in {"active", "pending"} else None
 
     def seen(self) -> list[Member]:
-        """The members as reads show them."""
+        """Return the members as reads show them."""
         seen = []
         for object_id, each in self._members.items():
             shown: Member | None = self.lag.shown((self.name, object_id), each)
@@ -189,40 +190,40 @@ class Organization:
         return seen
 
     def seen_by(self, identifier: str) -> Member | None:
-        """The one that reads show with this descriptor, or with this storage key."""
+        """Return the member that reads show with this descriptor or storage key."""
         return next((each for each in self.seen() if self._is(each, identifier)), None)
 
     def known_as(self, identifier: str) -> Member | None:
-        """The one that there is, whether reads show it or not."""
+        """Return the member with this descriptor or storage key, even if reads do not show it yet."""
         return next((each for each in self._members.values() if self._is(each, identifier)), None)
 
     def change(self, object_id: str) -> Member:
-        """A member to be changed, added if need be without any rights; reads show it late."""
+        """Return a member for changes, which reads show late; a new one has no permissions."""
         known = self._members.get(object_id)
         before = replace(known, groups=set(known.groups)) if known else None
         self.lag.writing((self.name, object_id), before)
         return self._members.setdefault(object_id, known or Member(object_id, "none"))
 
     def descriptor(self, object_id: str) -> str:
-        """What the Graph API calls a member."""
+        """Return the name of a member in the Graph API."""
         kind = "aadsp" if self.directory.find(self.tenant_id, object_id) else "aad"
         return f"{kind}.{_encoded(_identifier(f'{self.name}/{object_id}/subject'))}"
 
     def storage_key(self, object_id: str) -> str:
-        """What other APIs call a member."""
+        """Return the name of a member in the other APIs."""
         return _identifier(f"{self.name}/{object_id}/storage key")
 
     def memberships(self, member: Member) -> list[Group]:
-        """The groups that a member is in, itself."""
+        """Return the groups that have this member directly."""
         return [group for group in self.groups if self._belongs(member, group)]
 
     def administers(self, object_id: str) -> bool:
-        """Whether somebody may let others in."""
+        """Return whether an identity can add members."""
         member = self.member(object_id)
         return member is not None and self.administrators.descriptor in member.groups
 
     def reads(self, object_id: str, project: Project) -> bool:
-        """Whether somebody sees this project."""
+        """Return whether an identity can see this project."""
         member = self.member(object_id)
         if member is None or member.everywhere or self.administers(object_id):
             return member is not None
@@ -249,7 +250,7 @@ class Organization:
     # Repositories
 
     def find(self, object_id: str, project: str, name: str) -> Repository:
-        """A repository that this identity may read. Raises the error that Azure DevOps answers otherwise."""
+        """Return a repository that this identity can read, or raise Azure DevOps' error."""
         member = self.member(object_id)
         if member is None:
             raise errors.unknown_identity(object_id, self.tenant_id)
@@ -264,7 +265,7 @@ class Organization:
         return repository
 
     def check_push(self, object_id: str, project: str) -> None:
-        """Raise what Azure DevOps answers to a push of somebody who is no contributor."""
+        """Raise the response to a push without permission to contribute."""
         member, found = self.member(object_id), self.project(project)
         groups = self.memberships(member) if member and found else []
         names = {group.name for group in groups if found and group.project_id in {found.id, None}}
@@ -274,7 +275,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever has sent a token; her name, as messages have it."""
+    """The owner of a token; `name` is the one in messages."""
 
     object_id: str
     name: str
@@ -283,8 +284,7 @@ class Caller:
 class DevOps:
     """All organizations.
 
-    Attributes:
-        page: how many subjects are on one page of a list.
+    `page`: how many subjects a page of a list has.
     """
 
     def __init__(self, authority: Authority, entra_directory: Directory, place: Path, member: str) -> None:
@@ -299,7 +299,7 @@ class DevOps:
 
     @property
     def lag(self) -> float:
-        """Seconds for which reads of members and memberships do not show what was written."""
+        """Seconds for which reads of members and memberships do not show a write."""
         return self._lag.seconds
 
     @lag.setter
@@ -307,7 +307,10 @@ class DevOps:
         self._lag.seconds = seconds
 
     def organization(self, name: str, tenant_id: str = TENANT) -> Organization:
-        """The organization of this name, created in this tenant if need be: in its own, with the cloud's identity as a member."""
+        """Return the organization of this name, created in this tenant if missing.
+
+        A new one in the home tenant has the cloud's identity as a member.
+        """
         if name.lower() not in self._organizations:
             organization = Organization(name, tenant_id, self._entra, self._lag)
             if tenant_id == TENANT:
@@ -324,7 +327,7 @@ class DevOps:
         *,
         empty: bool = False,
     ) -> Repository:
-        """A new repository with a first commit of these files on `main`, or with none."""
+        """Create a repository with these files on `main`, or without commits."""
         repository = Repository(organization, project, name, self._directory / f"{uuid.uuid4().hex}.git")
         if not empty:
             repository.commit(files or {"README.md": f"# {name}\n"}, message="First commit")
@@ -335,13 +338,13 @@ class DevOps:
         return self._organizations.get(name.lower())
 
     def personal_access_token(self, object_id: str) -> str:
-        """A token for a person at a keyboard, which lives as long as the cloud."""
+        """Return a personal access token that works until the cloud is closed."""
         token = secrets.token_hex(26)
         self._personal[token] = object_id
         return token
 
     def caller(self, token: str, tenant_id: str = TENANT) -> Caller:
-        """Whose token this is. Raises the 401 for one that has lapsed, is not for Azure DevOps or of another tenant."""
+        """Return the owner of a token, or raise the 401 for an invalid one or one of another tenant."""
         if token in self._personal:
             return Caller(self._personal[token], self._personal[token])
         try:
@@ -354,12 +357,12 @@ class DevOps:
 
 
 def rank(license_type: str) -> int:
-    """How much an access level lets somebody do."""
+    """Return the position of an access level, which rises with its permissions."""
     return LICENSES.index(license_type)
 
 
 def highest(groups: Iterable[Group]) -> Group | None:
-    """Of a project's groups that somebody is in, the one that an entitlement shows."""
+    """Return the group with the most permissions, which an entitlement shows."""
     names = list(GROUP_TYPES.values())
     return max(
         (group for group in groups if group.name in names),

@@ -1,7 +1,7 @@
-"""A bare repository of Azure DevOps: a real one.
+"""A bare Git repository of Azure DevOps.
 
-What is simple is read and written as files, since a git process takes longer than all else that a test prepares. Facts:
-https://git-scm.com/docs/gitrepository-layout
+Simple data is read and written as files, because a git process is the slowest part of preparing a test.
+Facts: https://git-scm.com/docs/gitrepository-layout
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,9 @@ from localcloud import git
 
 
 class Repository:
-    """One repository of one project, with `main` as its default branch.
+    """A repository of a project, with `main` as its default branch.
 
-    Attributes:
-        disabled: somebody has disabled it, and Azure DevOps says that it does not exist.
+    `disabled`: Azure DevOps reports that it does not exist.
     """
 
     def __init__(self, organization: str, project: str, name: str, directory: Path) -> None:
@@ -40,16 +39,16 @@ class Repository:
     def commit(
         self, files: Mapping[str, str | None], *, branch: str = "main", message: str = "Change files"
     ) -> str:
-        """Commit these files on a branch and return the commit's id; a file that is None is deleted.
+        """Commit files on a branch and return the commit's ID; None as content deletes a file.
 
-        A branch that does not exist yet starts at the head of `main`.
+        A new branch starts at the head of `main`.
         """
         return self._import(files, branch, self._head(branch) or self._head("main"), message)
 
     def rewrite(
         self, files: Mapping[str, str | None], *, branch: str = "main", unrelated: bool = False
     ) -> str:
-        """Replace a branch's latest commit by another, as a force push does, or all of its history; returns the commit's id."""
+        """Replace a branch's latest commit or all of its history, like a force push; return the new ID."""
         parent = None if unrelated else git.run(self.directory, "rev-parse", f"{self.head(branch)}^")
         return self._import(files, branch, parent, "Rewrite history")
 
@@ -69,7 +68,7 @@ class Repository:
         )
 
     def tag(self, name: str, *, branch: str = "main", annotated: bool = False) -> str:
-        """Tag a branch's head and return the id of the commit that is tagged; a tag that exists is moved there."""
+        """Tag a branch's head, or move the tag there, and return the commit's ID."""
         options = ["--annotate", "--message", name] if annotated else []
         git.run(self.directory, "tag", "--force", *options, name, f"refs/heads/{branch}")
         return self.head(branch)
@@ -78,29 +77,28 @@ class Repository:
         git.run(self.directory, "update-ref", "-d", f"refs/heads/{branch}")
 
     def head(self, branch: str = "main") -> str:
-        """The commit id at a branch's head. Raises KeyError if there is no such branch."""
+        """Return the ID of a branch's latest commit. Raises KeyError for an unknown branch."""
         if head := self._head(branch):
             return head
         raise KeyError(branch)
 
     def has_commit(self, commit: str) -> bool:
-        """Whether there is a commit of this id."""
         try:
             return git.run(self.directory, "cat-file", "-t", commit) == "commit"
         except git.GitError:
             return False
 
     def merge_base(self, base: str, target: str) -> str | None:
-        """The nearest commit that is in the history of both; None if there is none."""
+        """Return the merge base of two commits, or None for unrelated histories."""
         try:
             return git.run(self.directory, "merge-base", base, target)
         except git.GitError:
             return None
 
     def checkout(self, branch: str) -> Path:
-        """A clone at a branch's head, for copies to be made of; of a repository without a commit, an empty one.
+        """Return a clone at a branch's head, as a source for copies.
 
-        Raises KeyError if there is no such branch.
+        Raises KeyError for an unknown branch. The clone of a repository without commits is empty.
         """
         empty = not self.refs()
         key = (branch, "" if empty else self.head(branch))
@@ -113,12 +111,12 @@ class Repository:
         return self._checkouts[key]
 
     def _head(self, branch: str) -> str | None:
-        """Refs are never packed here: each is a file."""
+        # Refs are never packed here: each is a file.
         file = self.directory / "refs/heads" / branch
         return file.read_text().strip() if file.is_file() else None
 
     def refs(self) -> dict[str, tuple[str, str]]:
-        """Every branch and tag: its full name → the object's id, and the commit's under an annotated tag."""
+        """Return each branch and tag: the full name → object ID, and the commit's under an annotated tag."""
         place = self.directory / "refs/heads"
         files = sorted(file for file in place.rglob("*") if file.is_file() and file.suffix != ".lock")
         heads = [file.relative_to(place).as_posix() for file in files]

@@ -20,7 +20,7 @@ PAGE = 1000
 
 
 class DevOpsSite:
-    """`dev.azure.com`, or the older `{organization}.visualstudio.com` when an organization is given."""
+    """`dev.azure.com`, or the older `{organization}.visualstudio.com` of a given organization."""
 
     service = "devops"
     request_id_header = "X-VSS-E2EID"
@@ -101,7 +101,7 @@ class DevOpsSite:
         return web.json_response({"commitId": commit, "url": str(request.url)})
 
     async def _diffs(self, request: web.Request) -> web.Response:
-        """Where two commits have parted. Unrecorded: that nothing is told where they have nothing in common."""
+        """Return the merge base of two commits. Unrecorded: the response for unrelated histories."""
         found = self._find_for_rest(request)
         commits = [request.query[f"{which}Version"] for which in ("base", "target")]
         for commit in commits:
@@ -118,7 +118,7 @@ class DevOpsSite:
         return web.json_response({key: value for key, value in shown.items() if value is not None})
 
     async def _unknown(self, request: web.Request) -> web.Response:
-        """Another API than is served here."""
+        """Return the 404 of an API that the emulator does not have."""
         signed_in(self._devops, request, self._name(request))
         return errors.no_controller(request.path)
 
@@ -138,7 +138,7 @@ class DevOpsSite:
         return await smart_http.serve(request, found, suffix)
 
     def _find_for_rest(self, request: web.Request) -> Repository:
-        """The repository; or the sign-in page, for a client that does not ask to be spared it."""
+        """Return the repository, or raise the sign-in page for a client that does not opt out."""
         return self._find(request, *signed_in(self._devops, request, self._name(request)))
 
     def _find(self, request: web.Request, organization: Organization, caller: Caller) -> Repository:
@@ -147,7 +147,7 @@ class DevOpsSite:
         return organization.find(caller.object_id, place.get("project", name), name)
 
     def _name(self, request: web.Request) -> str:
-        """Of the organization."""
+        """Return the name of the organization."""
         return self._organization or request.match_info["organization"]
 
 

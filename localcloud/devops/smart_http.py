@@ -12,9 +12,10 @@ NOT_CACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
 async def serve(request: web.Request, repository: Repository, path: str) -> web.Response:
-    """Hand one request for `/info/refs`, `/git-upload-pack` or `/git-receive-pack` to git and give its answer back.
+    """Pass a request for `/info/refs`, `/git-upload-pack` or `/git-receive-pack` to git.
 
-    Whether the caller may push is for the caller of this. aiohttp has already unpacked a gzipped body, so git is not told about it.
+    The caller of this function checks the permission to push. aiohttp has already decompressed a body in
+    gzip, so git does not see that header.
     """
     body = await request.read()
     environment = {
@@ -27,7 +28,7 @@ async def serve(request: web.Request, repository: Repository, path: str) -> web.
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "CONTENT_LENGTH": str(len(body)),
         "REMOTE_ADDR": "127.0.0.1",
-        "REMOTE_USER": "contoso",  # without one, git takes no push
+        "REMOTE_USER": "contoso",  # git accepts no push without a user
     }
     command = ("-c", "receive.autogc=false", "http-backend")
     done = await git.start(repository.directory, *command, environment=environment, stdin=body)

@@ -1,6 +1,6 @@
-"""infra/, without Azure: what the templates deploy by Microsoft's own compiler, held against the code and the docs.
+"""The templates of infra/, compiled by Microsoft's compiler and compared with code and docs.
 
-Each check takes all files and gives its findings. The last test breaks a copy in every way that matters, and sees it found.
+Each check returns findings. The last test breaks a copy in every relevant way and expects a finding.
 """
 
 import json
@@ -435,7 +435,7 @@ def test_the_queries_read_what_the_app_writes(caplog: pytest.LogCaptureFixture) 
 
 
 def test_silence_alone_fires_the_alert_on_missing_runs() -> None:
-    """No rows count as 0; a query that sums up gives a row in any case, and one that splits gives none."""
+    """No rows count as 0. A query with a sum always returns a row, one with dimensions none."""
     _, _, _, operator, threshold, query, *_ = rules(PLAIN)["no-run"]
     assert (operator, threshold) == ("LessThan", 1)
     assert "summarize" not in query
@@ -474,7 +474,7 @@ def test_with_the_queue_the_app_scales_out_and_says_so(variant: str, instances: 
 
 
 def test_queue_and_claims_have_the_name_that_the_poison_queue_follows() -> None:
-    """A name has 3 to 63 lower case letters, digits and hyphens: learn.microsoft.com/rest/api/storageservices."""
+    """A name has 3 to 63 lowercase letters, digits and hyphens: learn.microsoft.com/rest/api/storageservices."""
     named = {
         each["type"].rpartition("/")[2]: each["name"].rpartition("/")[2]
         for each in QUEUED.resources
@@ -485,7 +485,7 @@ def test_queue_and_claims_have_the_name_that_the_poison_queue_follows() -> None:
 
 
 def told(deployed: Deployment) -> list[Any]:
-    """The action groups of the alerts, each set once."""
+    """Return the action groups of the alerts."""
     found: list[Any] = []
     for each in deployed.of_type("Microsoft.Insights/scheduledQueryRules"):
         groups = each["properties"]["actions"]["actionGroups"]

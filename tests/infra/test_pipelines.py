@@ -1,4 +1,4 @@
-"""The pipelines to copy: what they do, who they are while they do it, and that all that they name is there."""
+"""The pipeline templates: their steps, identities and references."""
 
 import hashlib
 import os
@@ -50,7 +50,7 @@ def azure_steps(stage: str) -> Steps:
 
 
 def scripts(steps: Steps) -> str:
-    """All that a job's shell is given, with each pipeline's own words for the same things as one."""
+    """Return all shell code of a job, with pipeline-specific syntax replaced."""
     found = [
         step.get("run") or step.get("bash") or step.get("inputs", {}).get("inlineScript", "")
         for step in steps
@@ -62,7 +62,7 @@ def scripts(steps: Steps) -> str:
 
 
 def commands(steps: Steps) -> list[str]:
-    """The lines that do something, without how each pipeline hands on the app's name."""
+    """Return the effective lines, without those that pass on the app's name."""
     lines = [line.strip() for line in scripts(steps).splitlines()]
     return [line for line in lines if line and line != "set -e" and not line.startswith("jq ")]
 
@@ -123,7 +123,7 @@ def test_jobs_with_a_token_run_no_code_from_packages() -> None:
 def test_the_bicep_cli_is_installed_by_the_pinned_version_and_hash(
     content: str, *, installed: bool, tmp_path: Path
 ) -> None:
-    """With a curl that writes a file in place of the download, and the hash of that file in place of the published one."""
+    """A fake curl writes the file, and the published hash is replaced by its hash."""
     script = (PIPELINES / "bicep.sh").read_text()
     (published,) = re.findall(r"[0-9a-f]{64}", script)
     of_the_program = hashlib.sha256(b"the published program").hexdigest()
@@ -280,7 +280,7 @@ az() {
   esac
 }
 """
-"""Prints the words of the assignment that has a condition, each with a NUL behind it."""
+"""Prints the words of the assignment with a condition, each followed by NUL."""
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
 
 
@@ -403,7 +403,7 @@ def test_this_project_is_pinned_where_it_is_checked_out() -> None:
 
 
 def test_no_environment_variable_of_a_pull_is_an_app_setting() -> None:
-    """The settings are those that are deployed: what the environment says besides would be forgotten."""
+    """Only deployed settings count; other variables would be ignored."""
     named = {name for step in PULL for name in step.get("env", {})}
     assert named
     assert not named & SETTINGS.keys()
@@ -428,7 +428,7 @@ def test_copies_of_them_are_not_published() -> None:
 
 @pytest.fixture
 def packed(tmp_path: Path) -> set[str]:
-    """What the script packs, in a copy of this checkout and with a pip that downloads nothing."""
+    """Return the packed files of a copy of this checkout, with a pip that downloads nothing."""
     checkout, tools = tmp_path / "checkout", tmp_path / "tools"
     leave = shutil.ignore_patterns(".*", "mutants", "tests")
     shutil.copytree(ROOT, checkout, ignore=leave)
@@ -494,9 +494,9 @@ def test_both_rotate_every_week_on_main_alone_and_by_the_same_commands() -> None
 def test_a_run_may_be_missed_by_all_that_live_for_as_long_as_the_page_says(
     life: int, phase: int, missed: int
 ) -> None:
-    """The weekly run looks `phase` days after the secret was made, and then every week; from when it is due, some runs are missed."""
+    """The weekly run checks `phase` days after the creation, then every week; some due runs are missed."""
     assert "at least 30 days" in README
-    late = timedelta(hours=12)  # a schedule is no promise
+    late = timedelta(hours=12)  # a schedule can be late
     made = datetime(2026, 1, 1, tzinfo=UTC)
     ends = made + timedelta(days=life)
     secret = OAuthSecret("a", made, ends)

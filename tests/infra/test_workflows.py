@@ -1,4 +1,4 @@
-"""This repository's own workflows, and what else GitHub reads of it: least rights, pinned actions, and names that exist."""
+"""This repository's workflows and GitHub forms: least privilege, pinned actions, existing names."""
 
 import json
 import re

@@ -15,7 +15,7 @@ from tests.support.planted_secrets import Everything
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """An embedded cloud, and the environment of an app that runs in it."""
+    """Yield a local emulator with the environment of an app that uses it."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     with embedded_cloud(monkeypatch) as cloud:
@@ -24,13 +24,13 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 @pytest.fixture
 def fleet(cloud: Cloud) -> Fleet:
-    """Three workspaces, each with /Repos/etl/prod and without /Repos/reports/prod, which the settings want too."""
+    """Return three workspaces with /Repos/etl/prod; the settings also want /Repos/reports/prod."""
     return seed(cloud)
 
 
 @pytest.fixture
 def run(fleet: Fleet) -> Callable[..., Report]:
-    """One run over the real SDKs, with the fleet's settings and changes to them."""
+    """Return a function that runs the app with the real SDKs and changed settings."""
 
     def run(**changes: Any) -> Report:
         options = {key: changes.pop(key) for key in ("dry_run", "next_run", "notes") if key in changes}
@@ -41,7 +41,7 @@ def run(fleet: Fleet) -> Callable[..., Report]:
 
 @pytest.fixture
 def everything() -> Iterator[Everything]:
-    """All loggers at DEBUG, those too that set a level of their own, and those made later; also beside the root's handlers."""
+    """Capture all loggers at DEBUG, also those with their own level or created later."""
     handler, root = Everything(), logging.getLogger()
     levels = {
         name: logger.level

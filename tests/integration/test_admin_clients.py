@@ -1,4 +1,4 @@
-"""Key Vault and OAuth secrets as an admin reaches them: real SDKs and APIs, with her own sign-in."""
+"""Key Vault and OAuth secrets for an admin: real SDKs and APIs, with an Azure CLI session."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A federated fleet on a laptop: check, plan and status read it as the admin who is signed in, and a run is the app's alone."""
+"""A federated fleet on a laptop: check, plan and status use the admin's account; run is refused."""
 
 import json
 import os
@@ -34,13 +34,13 @@ class Desk:
     person: Person
 
     def run(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
-        """A command with --json, typed where the list is: its exit code, what it prints, and its stderr."""
+        """Run a command with --json, and return its exit code, output and stderr."""
         environ = laptop_of(self.person, self.cloud, self.place / "az")
         done = warm.run(*arguments, "--json", environ=environ, folder=self.place)
         return done.returncode, json.loads(done.stdout), done.stderr.decode()
 
     def check(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Status and code of each line of a check."""
+        """Return status and code of each line of a check."""
         _, report, _ = self.run("check")
         return {
             (line["layer"], line["subject"]): (line["status"], (line["error"] or {}).get("code", ""))
@@ -50,7 +50,7 @@ class Desk:
 
 @pytest.fixture
 def desk(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> Callable[..., Desk]:
-    """Somebody who administers so many workspaces of the list, and uses so many more."""
+    """Return a person who is admin of some workspaces, and a user of more."""
 
     def desk(*, admin: int = 3, user: int = 0) -> Desk:
         ada = cloud.person("ada")
@@ -73,7 +73,7 @@ def desk(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> Callable[..., Desk]:
 
 
 def written(cloud: Cloud) -> list[str]:
-    """What was sent to a workspace that is no look."""
+    """Return the requests to workspaces that are not reads."""
     return [
         f"{request.method} {request.path}"
         for request in cloud.requests

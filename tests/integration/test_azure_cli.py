@@ -1,4 +1,4 @@
-"""On a laptop there is no identity endpoint: the Azure CLI's sign-in is used, here a stand-in for `az` on the PATH."""
+"""Authentication on a laptop by the Azure CLI, here a fake `az` on the PATH."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.app import run_app
 
 @pytest.fixture
 def laptop(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without identity endpoint; the path where `az` is to be."""
+    """Return the path for `az` on a machine without an identity endpoint."""
     assert fleet.workspaces, "made first: seeding needs git, and its PATH"
     monkeypatch.delenv("IDENTITY_ENDPOINT")
     monkeypatch.delenv("IDENTITY_HEADER")
@@ -33,7 +33,7 @@ def stand_in(az: Path, code: str) -> None:
 
 @pytest.fixture
 def signed_in(cloud: Cloud, laptop: Path) -> None:
-    """Somebody has done `az login`."""
+    """Write an `az` that is signed in."""
     tokens = {
         resource: {"accessToken": cloud.identity.token(resource), "expires_on": int(time.time()) + 3900}
         for resource in ("499b84ac-1321-427f-aa17-267ca6975798", "https://vault.azure.net")
@@ -87,7 +87,7 @@ AGAIN = (
     "Run the command below to authenticate interactively; additional arguments may be added as needed:\naz logout\n"
     f'az login --tenant "{TENANT}" --scope "{DEVOPS}/.default"'
 )
-"""What azure-cli prints below a refusal of Microsoft Entra."""
+"""The text that azure-cli prints after a refusal by Microsoft Entra."""
 TRACE = "Trace ID: 0c1f Correlation ID: 7d2e Timestamp: 2026-11-30 10:00:00Z"
 NOT_VERIFIED = (
     "HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /x (Caused by "
@@ -265,7 +265,7 @@ def test_without_identity_an_app_in_azure_gets_advice_to_assign_one(fleet: Fleet
 
 
 def run(fleet: Fleet, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-    """As a pipeline does, without a terminal."""
+    """Run as in a pipeline, without a terminal."""
     return warm.run("run", *arguments, environ={**os.environ, **fleet.settings, **more})
 
 
@@ -336,7 +336,7 @@ def test_a_person_at_a_terminal_is_asked(
 def test_a_refusal_on_a_laptop_does_not_ask_to_grant_access_to_the_app(
     cloud: Cloud, fleet: Fleet, laptop: Path
 ) -> None:
-    """Else a licence goes to a person, and the app still has none."""
+    """Otherwise a person would get a license, but the app would not."""
     bob = cloud.person("bob")
     bob.sign_in(laptop.parent)
     entries = json.loads(fleet.settings["WORKSPACES"])

@@ -1,4 +1,4 @@
-"""What an admin may get wrong: one clear line, nothing sent to where it should not go, and the others still run."""
+"""Mistakes in settings: one clear line each, no request to a wrong host, and other workspaces run."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""States that people's repositories and workspaces get into, each told as what it is: over the real SDKs, HTTP and Git."""
+"""States of repositories and workspaces, each reported with its cause: real SDKs, HTTP and Git."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_a_policy_that_refuses_the_workspace_alone_is_named(
 
 @pytest.fixture
 def empty(cloud: Cloud, fleet: Fleet) -> Repository:
-    """A repository without a commit, and a Git folder of it."""
+    """Return a repository without commits that has a Git folder."""
     repository = cloud.devops.repository("contoso", "Data Platform", "empty", empty=True)
     fleet.workspaces[0].add_folder("/Shared/empty", repository)
     return repository

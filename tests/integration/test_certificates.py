@@ -1,4 +1,4 @@
-"""What OpenSSL says of a certificate is passed on, with a remedy that fits: real handshakes on loopback."""
+"""OpenSSL's certificate errors with matching remedies, from real handshakes on loopback."""
 
 import os
 import re
@@ -24,7 +24,7 @@ type Serve = Callable[[Chain | None], int]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serve a certificate, or plain HTTP, on loopback; returns the port."""
+    """Return a function that serves a certificate or plain HTTP on loopback, and returns the port."""
     listening: list[socket.socket] = []
 
     def begin(chain: Chain | None) -> int:

@@ -1,4 +1,4 @@
-"""Run after run in one process over a list that changes: nothing is remembered, nothing grows, and each list gets what it asks for."""
+"""Many runs in one process over a changing list: no state, no growth, and each list is respected."""
 
 import gc
 import json
@@ -26,7 +26,7 @@ BREAKS = ("malformed", "no such secret", "bad folder", "forbidden", "no such bra
 
 @dataclass
 class Listed:
-    """What the list says of a workspace, and what is wrong with it."""
+    """A workspace's entry in the list, and its mistake."""
 
     workspace: Workspace
     name: str
@@ -46,7 +46,7 @@ class Listed:
 
 @dataclass
 class World:
-    """The fleet, the list, and the dice."""
+    """The fleet, the list, and the random numbers."""
 
     cloud: Cloud
     fleet: Fleet
@@ -92,7 +92,7 @@ class World:
         self.dice.choice(self.fleet.workspaces)._credentials.stored.clear()
 
     def run(self) -> Report:
-        """One run, as the timer would begin it with the list as it is now."""
+        """Run the app with the current list."""
         self.cloud.clear_faults()
         for each in self.listed:
             if each.broken == "forbidden":
@@ -123,7 +123,7 @@ def stored(workspace: Workspace) -> list[str | None]:
 def assert_as_listed(
     world: World, each: Listed, report: WorkspaceReport, before: dict[str, list[str | None]]
 ) -> None:
-    """What one entry of the list got, and what the report says of it."""
+    """Compare the result and the report of one entry."""
     workspace, (etl, reports) = each.workspace, world.fleet.repositories
     result = {"": "ok", "malformed": "rejected"}.get(each.broken, "failed")
     assert (report.name, report.result) == (each.name, result)
@@ -165,7 +165,7 @@ def walk(world: World, runs: int) -> None:
 
 
 def held() -> tuple[int, int]:
-    """Threads and descriptors of this process, once what is done with has been let go."""
+    """Return threads and descriptors of this process after garbage collection."""
     gc.collect()
     own = [each for each in threading.enumerate() if not each.name.startswith(("asyncio", "localcloud"))]
     return len(own), len(list(Path("/proc/self/fd").iterdir()))

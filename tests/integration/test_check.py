@@ -1,4 +1,4 @@
-"""`check` over the real SDKs: every layer's failure, told once with its remedy, and what is told ahead of time."""
+"""`check` over the real SDKs: each layer's failure, reported once with its remedy, and forecasts."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def look(fleet: Fleet) -> Look:
 
 
 def with_folders(fleet: Fleet, *folders: object, **more: object) -> dict[str, str]:
-    """The settings of the fleet's first workspace alone, with these folders."""
+    """Return settings of the first workspace with these folders."""
     entry = {"host": fleet.workspaces[0].url, "name": "data-1", "folders": folders, **more}
     return {"WORKSPACES": json.dumps([entry])}
 
@@ -41,7 +41,7 @@ def layer(checks: list[Check], name: str) -> list[Check]:
 
 
 def not_ok(checks: list[Check]) -> list[tuple[str, str, str]]:
-    """Layer, status, and code of what is not well."""
+    """Return layer, status and code of lines that are not ok."""
     return [
         (check.layer, check.status, check.error.code if check.error else "")
         for check in checks
@@ -62,7 +62,7 @@ def test_a_fleet_in_which_everything_is_in_place_is_all_ok(cloud: Cloud, look: L
         "workspace": 3,
         "credential": 3,
         "folder": 6,
-        "job": 0,  # they are only looked at when asked for
+        "job": 0,  # not checked by default
     }
     (identity,) = layer(checks, "identity")
     assert cloud.identity.object_id in identity.message, "so that the admin knows whom to grant"
@@ -89,7 +89,7 @@ def test_it_says_what_a_run_will_do(fleet: Fleet, look: Look, run: Callable[...,
     }
 
 
-# What stands below a failure is skipped
+# Lines below a failure are skipped
 
 
 def test_an_identity_unknown_to_azure_devops_is_reported_once_a_repository(cloud: Cloud, look: Look) -> None:
@@ -135,7 +135,7 @@ def test_what_is_wrong_with_a_folder_is_named(
     assert not_ok(look(**with_folders(fleet, folder))) == [("folder", status, code)]
 
 
-# Ahead of time
+# Forecasts
 
 
 @pytest.mark.parametrize(("days", "status"), [(29, "warning"), (31, "ok"), (-1, "failed")])
@@ -206,7 +206,7 @@ def test_every_principal_of_run_as_has_a_line(fleet: Fleet, look: Look) -> None:
     ]
 
 
-# Bounded, and silent about secrets
+# Limits and secrets
 
 
 def test_no_line_holds_a_secret(fleet: Fleet, look: Look) -> None:

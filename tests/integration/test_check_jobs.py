@@ -1,4 +1,4 @@
-"""`check --jobs` over HTTP: as whom it looks, what it may not see, answers that are none; and that its verdict is what a run shows."""
+"""`check --jobs` over HTTP: identities, permissions, invalid responses; its verdict matches a run's."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ LIST, GET = r"/api/2\.2/jobs/list$", r"/api/2\.2/jobs/get$"
 
 @dataclass
 class Scene:
-    """One workspace of the fleet, in which a run has stored what it stores, and whoever looks at its jobs."""
+    """A workspace after a run, and the person who checks its jobs."""
 
     cloud: Cloud
     fleet: Fleet
@@ -76,7 +76,7 @@ def scene(cloud: Cloud, fleet: Fleet) -> Scene:
 
 @pytest.fixture
 def sit_down(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Person]:
-    """Somebody sits down at a laptop, with `az login` done: she may read secrets and repositories."""
+    """Return a function that adds a signed-in person with read access to secrets and repositories."""
 
     def sit_down(*, admin: bool = True, user: bool = True) -> Person:
         ann = scene.cloud.person("ann")
@@ -98,7 +98,7 @@ def of_jobs(checks: list[Check]) -> list[Check]:
 
 
 def told(checks: list[Check]) -> list[tuple[str, str, str]]:
-    """Subject, status, and code of the jobs' lines that are not ok."""
+    """Return subject, status and code of the jobs' lines that are not ok."""
     return [
         (check.subject, check.status, check.error.code if check.error else "")
         for check in of_jobs(checks)
@@ -110,7 +110,7 @@ def summary(checks: list[Check]) -> str:
     return "; ".join(check.message for check in of_jobs(checks) if check.status == "ok")
 
 
-# As whom
+# The calling identity
 
 
 def test_an_admin_sees_every_job(scene: Scene, sit_down: Callable[..., Person]) -> None:
@@ -194,7 +194,7 @@ def test_nothing_is_written_and_nothing_is_run(scene: Scene, sit_down: Callable[
     assert scene.workspace._jobs.runs == {}
 
 
-# What is not seen, or no list
+# Hidden jobs and invalid lists
 
 
 def test_a_list_without_end_is_no_list(
@@ -210,7 +210,7 @@ def test_a_list_without_end_is_no_list(
 
 
 NOT_REFRESHED = "job_principal_not_refreshed"
-SECRET_SENT = Echo(-1, "piece", start=300, length=30)  # of the latest token; nothing shows that it is one
+SECRET_SENT = Echo(-1, "piece", start=300, length=30)  # of the latest token, not recognizable as one
 ODD: dict[str, tuple[str, Change, set[str]]] = {
     "a list of numbers": (LIST, Json("jobs", Raw("[1, 2, null]")), {""}),
     "a name without end": (LIST, Json("jobs.*.settings.name", Long("x", 10_000_000)), {"answer_too_large"}),
@@ -298,7 +298,7 @@ def test_the_command_says_how_to_look_and_looks(scene: Scene) -> None:
 
 
 def test_the_command_shows_no_job_s_name_that_repeats_the_app_s_own_token(scene: Scene) -> None:
-    """Not that with which jobs are asked for, but the one before, with which the app has looked at the workspace itself."""
+    """The token is that of the earlier requests to the workspace, not that of the request for jobs."""
     job = scene.job(scene.workspace.service_principal(STRANGER, "x", "stranger"))
     job.viewers.add(scene.own.id)
     scene.cloud.remember_secrets()
@@ -319,7 +319,7 @@ def test_offline_nothing_is_looked_at() -> None:
     assert b"--offline cannot be combined with --jobs" in done.stderr
 
 
-# The verdict is what a run shows
+# The verdict matches a run
 
 
 def test_the_verdict_is_what_happens_when_the_job_runs(scene: Scene, sit_down: Callable[..., Person]) -> None:

@@ -1,4 +1,4 @@
-"""The claims on slices, in real blobs: by the SDK, over TLS, with the app's identity."""
+"""Claims on slices in real blobs: by the SDK, over TLS, with the app's identity."""
 
 import logging
 import os
@@ -43,7 +43,6 @@ def account(shared: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageA
 
 @pytest.fixture
 def slice_(request: pytest.FixtureRequest) -> Slice:
-    """Another for each test."""
     return Slice(f"run-{abs(hash(request.node.nodeid))}", 3, 21)
 
 
@@ -135,7 +134,7 @@ def test_an_identity_without_the_role_gets_that_reason(
 @pytest.mark.usefixtures("account")
 def test_a_foreign_claim_is_one_typed_error(shared: Cloud, account: StorageAccount, slice_: Slice) -> None:
     service = blobs(account)
-    claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1")  # so that the container is there
+    claims(shared).begin(Slice(slice_.run_id, 9, 21), "f1", "m1")  # creates the container
     for content in (b"", b"[]", b"{}", b'{"message": 1, "ended": 2}', b"\xff"):
         blob = service.get_blob_client("git-refresh-slices", f"{slice_.run_id}/{slice_.number}-f1")
         blob.upload_blob(content, overwrite=True)
@@ -176,7 +175,7 @@ def test_no_secret_is_in_a_claim_or_in_what_any_logger_says_at_debug(
 
 
 def test_the_emulator_is_asked_at_its_own_address() -> None:
-    """Its account is a part of the path, and no origin has a path."""
+    """The account is part of the emulator's path, but an origin has no path."""
     assert (
         _origin(_service(Storage(connection_string="UseDevelopmentStorage=true"))) == "http://127.0.0.1:10000"
     )

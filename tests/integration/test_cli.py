@@ -1,6 +1,6 @@
-"""The command line as a process: exit codes, and what goes to stdout and stderr.
+"""The command line as a process: exit codes, stdout and stderr.
 
-Most are forked from a process that has the libraries already; those that `fresh` starts are whole.
+Most processes are forked from one with imported libraries; those of `fresh` are complete.
 """
 
 import json
@@ -77,7 +77,7 @@ def test_a_run_for_people_is_a_table(fresh: Cli, settings_file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Refreshed 3 of 3 workspaces" in done.stdout
     assert "/Repos/reports/prod" in done.stdout
-    assert "\x1b[" not in done.stdout + done.stderr, "no colour where it is no terminal"
+    assert "\x1b[" not in done.stdout + done.stderr, "no color without a terminal"
     _, *said = done.stderr.splitlines()
     lines = sorted(said)
     assert [re.sub(r"in [0-9.]+ s", "in … s", line) for line in lines] == [
@@ -102,7 +102,7 @@ def test_a_failed_run_exits_with_1_and_says_what_to_do(cli: Cli, cloud: Cloud, f
 
 def test_a_slice_is_done_by_hand_by_its_number(cli: Cli, fleet: Fleet) -> None:
     entries = json.loads(fleet.settings["WORKSPACES"])
-    own = "5a1e0000-0000-4000-8000-000000000009"  # an identity of its own: a slice of its own, which is not touched
+    own = "5a1e0000-0000-4000-8000-000000000009"  # its own identity and slice, unaffected
     changed = {**fleet.settings, "WORKSPACES": json.dumps([*entries[:2], {**entries[2], "identity": own}])}
     done = cli("run", "--slice", "1", "--json", **changed)
     assert done.returncode == 0, done.stderr
@@ -227,11 +227,11 @@ def test_the_exit_code_shows_a_pipeline_if_there_is_something_to_do(cli: Cli, fl
     ] * 3
 
 
-# Interrupted, piped
+# Interrupts and pipes
 
 
 def interrupt(process: ForkServerProcess, cloud: Cloud, path: str) -> None:
-    """Press Ctrl-C once this has been asked for."""
+    """Press Ctrl-C after a request for this path."""
     asked = threading.Event()
     cloud.on_request = lambda request: asked.set() if path in request.path else None
     assert asked.wait(30)
@@ -544,7 +544,7 @@ def test_a_name_that_is_no_setting_is_pointed_out_in_every_file_of_them(
     ]
 
 
-# For people
+# Output for people
 
 
 def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, fleet: Fleet) -> None:
@@ -553,7 +553,7 @@ def test_on_a_terminal_a_run_shows_live_what_each_workspace_is_at(cloud: Cloud, 
     assert re.search(r"data-\d.*(signing in|storing the credential|/Repos/)", shown)
     assert re.search(r"\d:\d\d:\d\d", shown), "with its elapsed time"
     assert "Refreshed 3 of 3 workspaces" in shown
-    assert "\x1b[32m" in shown, "in colour"
+    assert "\x1b[32m" in shown, "in color"
 
 
 def test_colour_is_never_used_against_no_color(cloud: Cloud, fleet: Fleet) -> None:

@@ -1,4 +1,4 @@
-"""A workspace that is closed to this network: told as that in every way of signing in, and by every command that asks it."""
+"""A workspace that is closed to this network: each authentication method and command reports it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ RIGHTS = re.compile(r"403 403|secret|assigned|entitlement|Can Manage|admin of da
 each_way_and_form = pytest.mark.parametrize(
     ("way", "form"), [*zip(get_args(Way), get_args(Form), strict=True)]
 )
-"""How a form is read does not depend on the way of signing in: every form at every step is a unit test's."""
+"""Unit tests cover every form at every step, because the method does not matter there."""
 
 
 def close(cloud: Cloud, host: str, form: Form, route: str | None = None) -> None:
@@ -39,7 +39,7 @@ def entry_of(cloud: Cloud, workspace: Workspace, way: Way) -> dict[str, Any]:
 
 
 def errors_in(value: object) -> list[dict[str, str]]:
-    """Every error of a JSON report, wherever it stands."""
+    """Return every error in a JSON report."""
     if isinstance(value, list):
         return [found for each in value for found in errors_in(each)]
     if not isinstance(value, dict):

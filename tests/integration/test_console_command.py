@@ -64,9 +64,9 @@ def test_a_question_that_is_interrupted_at_a_real_terminal_ends_with_130(key: st
     )
     os.close(slave)
     seen = b""
-    while b"address" not in seen:
+    while b"URL" not in seen:
         seen += os.read(master, 4096)
-    # readline overlooks a signal that comes just before it waits. One that comes while Python ends kills it, so there is time for that.
+    # readline misses a signal just before it waits. One during Python's exit kills it, so it gets time.
     for _ in range(10):
         os.write(master, key.encode())
         with suppress(subprocess.TimeoutExpired):

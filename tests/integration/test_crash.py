@@ -1,4 +1,4 @@
-"""Killed anywhere, or twice at once: the next run ends in the same place, and no local work is lost."""
+"""Killed or concurrent runs: the next run converges, and no local work is lost."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def test_every_write_of_an_undisturbed_run_is_one_of_the_points(cloud: Cloud, fl
 def test_a_run_killed_at_any_write_is_made_again_and_ends_the_same(
     cloud: Cloud, fleet: Fleet, tmp_path: Path, point: Callable[[Request], bool]
 ) -> None:
-    """The host has stored nothing of the run, so it calls again at once: past due, with the old `Next`."""
+    """The host has no status of the run, so it calls again at once: past due, with the previous `Next`."""
     settings = settings_of(fleet)
     timer = due_now(settings)
     killed = threading.Event()

@@ -1,4 +1,4 @@
-"""`deploy` as admins and pipelines run it: their own sign-in, over the embedded Azure Resource Manager."""
+"""`deploy` for admins and pipelines: their own session, over the emulated Azure Resource Manager."""
 
 import json
 import os
@@ -41,7 +41,7 @@ SETTINGS_PATH = "/config/appsettings$"
 
 @dataclass
 class Stage:
-    """A deployed app, the file of its list with one workspace less, and the laptop of somebody who may set it."""
+    """A deployed app, its list without one workspace in a file, and a laptop that can deploy."""
 
     cloud: Cloud
     fleet: Fleet
@@ -54,7 +54,7 @@ class Stage:
         return self.fleet.app
 
     def write(self, **settings: object) -> None:
-        """Write the file anew, as an object of settings, with the defaults of the fleet."""
+        """Write the file as an object of settings with defaults."""
         defaults = json.loads(self.fleet.settings["WORKSPACE_DEFAULTS"])
         self.file.write_text(json.dumps({"WORKSPACE_DEFAULTS": defaults, **settings}))
 
@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def written(self) -> list[str]:
-        """What has been asked to change something."""
+        """The requests that change something."""
         return [
             f"{seen.method} {seen.path.rpartition('/')[2]}"
             for seen in self.cloud.requests
@@ -102,7 +102,7 @@ def stage(cloud: Cloud, tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def new_stage(stage: Stage) -> Stage:
-    """The same after the first deployment of infra/: no list, paused, alert rules off."""
+    """Return the stage after the first deployment of infra/: no list, paused, alert rules off."""
     del stage.app.settings["WORKSPACES"]
     stage.app.settings.pop("WORKSPACE_DEFAULTS", None)
     stage.app.settings[PAUSE] = "true"
@@ -118,7 +118,7 @@ def assert_of_others_unchanged(stage: Stage, before: Mapping[str, str]) -> None:
     }
 
 
-# What it does
+# Effects
 
 
 def test_without_apply_it_shows_the_changes_and_sets_nothing(stage: Stage) -> None:
@@ -286,7 +286,7 @@ def test_without_a_terminal_nothing_is_set_without_yes(stage: Stage) -> None:
     assert NO_TERMINAL in done.stderr.decode()
 
 
-# At the same time, and again
+# Concurrent and repeated
 
 
 def test_what_another_admin_changed_since_is_not_overwritten(stage: Stage) -> None:
@@ -346,7 +346,7 @@ def test_a_refusal_is_reported_with_its_code(stage: Stage, action: faults.Action
 
 @pytest.fixture
 def impatient(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """The command in this process, where its calls are given up early."""
+    """Return a stage with the command in this process and short timeouts."""
     for name, value in stage.environ.items():
         monkeypatch.setenv(name, value)
     for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
@@ -583,7 +583,7 @@ def test_where_alert_rules_cannot_be_enabled_nothing_is_set(new_stage: Stage) ->
 
 @pytest.fixture
 def here(impatient: Stage, monkeypatch: pytest.MonkeyPatch) -> Logs:
-    """The logs of the app, at which the command looks often."""
+    """Return the app's logs, which the command polls often."""
     stage = impatient
     monkeypatch.setattr(deploy_command, "POLL_S", 0.1)
     group = stage.app.group
@@ -593,7 +593,7 @@ def here(impatient: Stage, monkeypatch: pytest.MonkeyPatch) -> Logs:
 
 
 def line(**more: object) -> tuple[datetime, str, str]:
-    """A run's line, as it is written now."""
+    """Return a run's line with the current time."""
     told = {"event": "git_refresh.run", "run_id": "new", "result": "ok", "duration_s": 0.0, "workspaces": 1}
     return datetime.now(UTC), "INFO", json.dumps({**told, "workspaces_ok": 1, **more})
 
@@ -605,12 +605,12 @@ def waited(stage: Stage, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def runs_once_set(stage: Stage, logs: Logs, **more: object) -> None:
-    """Let the restarted app run at once, whose line can be found a little later."""
-    logs.trace(line(run_id="old")[2])  # from before
+    """Let the restarted app run at once; its line arrives a little later."""
+    logs.trace(line(run_id="old")[2])  # an earlier run
     logs.delay = timedelta(seconds=0.5)
 
     def run() -> None:
-        began = datetime.now(UTC) + timedelta(seconds=2.5)  # the time at the service is known to the second
+        began = datetime.now(UTC) + timedelta(seconds=2.5)  # the service's time has a precision of a second
         lines = [(began, *line(**more)[1:])]
         logs.invocation("refresh_git", lines, began=began, ended=began, ok=True)
 

@@ -1,4 +1,4 @@
-"""What each deployment of infra/ leaves of app settings, put into the embedded Resource Manager, and a list deployed on top."""
+"""App settings after each deployment of infra/ in the emulated Azure, and after deploying a list."""
 
 import json
 from collections.abc import Mapping

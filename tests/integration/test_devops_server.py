@@ -1,4 +1,4 @@
-"""Azure DevOps Server behind a host that TRUSTED_HOSTS names: known by its challenge, and sent no token."""
+"""Azure DevOps Server on a host in TRUSTED_HOSTS: recognized by its challenge, and sent no token."""
 
 import json
 import ssl
@@ -29,7 +29,7 @@ SERVICES = (
 
 
 class Host(ThreadingHTTPServer):
-    """One that asks for a sign-in by a challenge of choice, and answers whoever has a token."""
+    """A host with a configurable challenge, which responds to any token."""
 
     challenge = SERVICES
     status = 401
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        pass
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from tests.support.app import run_app
 from tests.support.embedded_cloud import embedded_cloud
 
 CREDENTIAL = 3
-"""Requests of a quiet workspace for its credential: sign in, list, update."""
+"""Requests of an unchanged workspace for its credential: authenticate, list, update."""
 
 LEGACY = Variant(git_folders="legacy")
 TELLING = Variant(directory_info="always")
 SILENT = Variant()
-"""A directory's listing does not tell which directories are Git folders."""
+"""A directory's listing does not mark Git folders."""
 
 SHARED = ["/Shared/a/one", "/Shared/a/two", "/Shared/b/one"]
 
@@ -33,7 +33,7 @@ def quiet_run(
     wanted: list[str],
     closed: str = "",
 ) -> tuple[Report, list[str]]:
-    """A run in one workspace where nothing moves: its report, and what it asked the workspace for besides its credential."""
+    """Run in one unchanged workspace; return the report and the requests except the credential's."""
     with embedded_cloud(monkeypatch, replace(variant)) as cloud:
         fleet = seed(cloud, 1)
         (workspace,) = fleet.workspaces
@@ -105,7 +105,7 @@ def test_a_quiet_run_costs_what_the_page_says(
 
 
 def costs(asked: list[str]) -> Counter[str]:
-    """How many requests of each kind."""
+    """Return the number of requests of each kind."""
     return Counter(
         "repos/" if path.startswith("repos/") else path.removeprefix("workspace/") for path in asked
     )

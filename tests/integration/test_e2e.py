@@ -1,4 +1,4 @@
-"""The end-to-end workflow, rehearsed: its steps run in order with stand-ins for all programs, killed anywhere, and nothing stays."""
+"""A rehearsal of the end-to-end workflow with fake programs, killed anywhere; nothing is left."""
 
 import re
 import shlex
@@ -42,23 +42,23 @@ pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
 
 @dataclass
 class Rehearsal:
-    """The workflow on a machine on which every program is a stand-in."""
+    """The workflow on a machine with fake programs."""
 
     folder: Path
     cloud: StandInCloud = field(default_factory=StandInCloud)
     results: dict[str, str] = field(default_factory=dict)
-    """Of each job, as GitHub names them."""
+    """The result of each job, in GitHub's terms."""
     outcomes: dict[str, str] = field(default_factory=dict)
-    """Of each step that has an ID."""
+    """The outcome of each step with an ID."""
     log: str = ""
 
     def workflow(self) -> None:
-        """Run all jobs, each when those that it needs have ended."""
+        """Run all jobs, each after its dependencies."""
         for name in JOBS:
             self.job(name)
 
     def clean(self) -> str:
-        """Run the job that removes everything, again."""
+        """Run the job that removes everything again."""
         self.results["empty"] = "success"
         return self.job("clean")
 
@@ -97,7 +97,7 @@ class Rehearsal:
         return "run" in step and not re.search(r"\b(pip|npm) install\b", step["run"])
 
     def _bash(self, step: Mapping[str, Any], checkout: Path, environ: Mapping[str, str]) -> int:
-        """As GitHub runs a step: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#defaultsrunshell"""
+        """Run a step like GitHub: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#defaultsrunshell"""
         script = self.folder / "step.sh"
         script.write_text(step["run"])
         strict = ["--noprofile", "--norc", "-eo", "pipefail"] if "shell" in step else ["-e"]
@@ -118,7 +118,7 @@ class Rehearsal:
 
 
 def different(worlds: Iterable[World]) -> list[World]:
-    """Each world once, by what is to be removed: as whoever was killed after a call has left it."""
+    """Return worlds that differ in the resources to remove, as left by a killed step."""
     return [*{(*world.left_behind(), world.deployment): world for world in worlds}.values()]
 
 
@@ -137,7 +137,7 @@ def rehearsal(tmp_path: Path) -> Rehearsal:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    """A workflow in which everything succeeded."""
+    """Return a successful workflow."""
     done = Rehearsal(tmp_path_factory.mktemp("e2e"))
     done.workflow()
     return done
@@ -145,7 +145,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
 
 @pytest.fixture
 def most(finished: Rehearsal) -> World:
-    """The world with most in it."""
+    """Return the world with the most resources."""
     return deepcopy(max(finished.cloud.after, key=lambda world: len(world.left_behind())))
 
 
@@ -165,7 +165,9 @@ def test_each_command_is_one_that_its_program_takes(finished: Rehearsal) -> None
 
 
 def test_a_refreshed_folder_is_reached_by_the_commands_of_the_pages(finished: Rehearsal) -> None:
-    page = "".join(blocks(below((ROOT / "infra/README.md").read_text(), "From nothing to green")))
+    setup = (ROOT / "docs/setup.md").read_text()
+    headings = ("With az", "Deploy the list", "Publish the code")
+    page = "".join(block for heading in headings for block in blocks(below(setup, heading)))
     wanted = re.findall(r"^ *(?:\w+=\$\()?((?:az deployment|func|git-refresh) \S+ \S+)", page, re.MULTILINE)
     called = {
         " ".join(words).replace("python -m git_refresh", "git-refresh") for words in finished.cloud.calls
@@ -196,7 +198,7 @@ def test_a_clean_up_killed_after_any_call_can_be_run_again(most: World, rehearsa
 
 @pytest.mark.parametrize("kill_at", [AMID, 10, 13, 16, 17, 25])
 def test_a_killed_step_ends_the_job_and_the_clean_up_runs(rehearsal: Rehearsal, kill_at: int) -> None:
-    """In the middle of a deployment, which Azure goes on with; and before calls, as if the machine was lost."""
+    """Killed during a deployment, which Azure continues, and before calls, like a lost machine."""
     rehearsal.cloud.kill_at = kill_at
     assert [rehearsal.job(name) for name in ("empty", "prove")] == ["success", "cancelled"]
     rehearsal.cloud.kill_at = None
@@ -288,7 +290,7 @@ def test_a_clean_up_that_cannot_look_or_delete_is_red(most: World, rehearsal: Re
 
 
 def test_nothing_that_was_learned_from_azure_is_shown(finished: Rehearsal) -> None:
-    """GitHub shows no line that masks, and nothing that such a line has masked."""
+    """GitHub hides lines that add a mask, and masked values."""
     masking = re.findall(r"^::add-mask::(.*)$", finished.log, re.MULTILINE)
     assert {*masking} >= {"the-name", "client", "5a1e"}
     assert not re.search(r"the-name|5a1e|\bclient\b", re.sub(r"::add-mask::.*", "", finished.log))

@@ -1,7 +1,8 @@
-"""`FAN_OUT=queue` over Microsoft's own storage emulator: several workers as processes, killed at random, and a fleet that is fresh.
+"""`FAN_OUT=queue` over Azurite: worker processes, killed at random, refresh the whole fleet.
 
-The product's timer cuts the list, the host's part puts the messages on the queue, and each worker is the app in Microsoft's worker library
-with the host's listener on the queue. Only the host's lock on a message is shorter here than its ten minutes.
+The app's timer cuts the list, and the host's part puts messages on the queue. Each worker is the app in
+Microsoft's worker library with the host's queue listener. Only the invisibility of a message is shorter than
+the host's ten minutes.
 """
 
 import json
@@ -34,14 +35,14 @@ from tools.queries import ROOT
 
 pytestmark = pytest.mark.timeout(120)
 LOCK_S = 4
-"""Seconds for which a worker has a message to itself, in place of the host's ten minutes; renewed at half of them, as there."""
+"""Seconds: the invisibility of a message, ten minutes in the host; renewed at half the time."""
 BINDINGS = [{"type": "queue", "name": "slices", "queueName": slices.QUEUE}]
 WORKSPACES = 6
 
 
 @dataclass
 class Stage:
-    """A fleet, a queue, and workers on it."""
+    """A fleet, a queue, and its workers."""
 
     cloud: Cloud
     fleet: Fleet
@@ -52,12 +53,11 @@ class Stage:
     workers: list[Instance] = field(default_factory=list)
 
     def start(self, number: int = 1) -> None:
-        """Let so many workers more look at the queue."""
+        """Start this many more workers."""
         environ = {**os.environ, **self.settings}
         self.workers += [Instance(self.app, environ, invisible=LOCK_S) for _ in range(number)]
 
     def close(self) -> None:
-        """End them all at once."""
         while self.workers:
             self.workers.pop().close()
 
@@ -66,11 +66,11 @@ class Stage:
         return connected(self.settings).get_queue_client(slices.QUEUE)
 
     def left(self) -> int:
-        """Messages on the queue, those that a worker has included."""
+        """Return the number of messages, including invisible ones."""
         return int(self.queue.get_queue_properties().approximate_message_count or 0)
 
     def tick(self, times: int = 1, **changes: str) -> list[str]:
-        """The timer: its messages, which are on the queue then, each so often."""
+        """Run the timer, and put each message on the queue this many times."""
         texts = dispatch({**os.environ, **self.settings, **changes}, None)
         put = [text for text in texts for _ in range(times)]
         outcome = Outcome(ok=True, message="", stack_trace="", outputs={"slices": put})
@@ -78,7 +78,7 @@ class Stage:
         return texts
 
     def until_deleted(self, messages: int) -> None:
-        """Follow what the workers say until so many messages are done with."""
+        """Wait until this many messages are deleted."""
         deleted = 0
         while deleted < messages:
             _, line = next_line(self.workers)
@@ -86,16 +86,16 @@ class Stage:
             deleted += line["event"] == "deleted"
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """The app's own lines of this kind, of all workers."""
+        """Return the app's log lines of this kind from all workers."""
         lines = [json.loads(line["message"]) for line in self.said if line.get("logger") == "git_refresh"]
         return [line for line in lines if line["event"] == event]
 
     def codes(self) -> list[str]:
-        """Of the messages of which nothing was done, why."""
+        """Return the codes of messages without work."""
         return sorted(line["code"] for line in self.logged("git_refresh.message_skipped"))
 
     def assert_fresh(self, *, but: tuple[int, ...] = ()) -> None:
-        """Every workspace has a token that lives, and both folders at their latest commit."""
+        """Check that workspaces have a valid token and both folders at their latest commit."""
         etl, reports = self.fleet.repositories
         wanted = {"/Repos/etl/prod": etl.head("main"), "/Repos/reports/prod": reports.head("main")}
         for number, workspace in enumerate(self.fleet.workspaces):
@@ -116,13 +116,13 @@ class Stage:
 
 
 def soon() -> str:
-    """A schedule whose next run is due in a quarter of an hour: the next quarter might be seconds away."""
+    """Return a schedule whose next run is 15 minutes away: the next quarter hour might be too close."""
     return f"0 {datetime.now(UTC) + timedelta(minutes=16):%M} * * * *"
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
-    """The app as it is deployed, but for how soon a failed message comes back, and how often an idle queue is looked at."""
+    """Return a deployed app with a short retry delay and frequent polling."""
     shutil.copy(ROOT / "function_app.py", tmp_path)
     options = json.loads((ROOT / "host.json").read_text())
     options["extensions"]["queues"] |= {
@@ -178,7 +178,7 @@ def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: St
 
     def kill(_: Request) -> None:
         nonlocal seen
-        seen += 1  # those for claims too: between any two of them
+        seen += 1  # including claims: between any two requests
         if seen in dying:
             dying.discard(seen)
             chance.choice(stage.workers).kill()
@@ -193,7 +193,7 @@ def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: St
         line["slice"] for line in stage.logged("git_refresh.message_skipped") if line["result"] == "failed"
     ]
     stage.assert_fresh(but=tuple(2 * slice_ - number for slice_ in unlucky for number in (1, 2)))
-    if unlucky:  # two of its workers were killed: its next attempt is the next run's
+    if unlucky:  # two workers were killed: only the next run tries again
         stage.tick()
         _drain(stage)
         stage.assert_fresh()
@@ -201,7 +201,7 @@ def test_workers_that_are_killed_at_random_leave_a_fleet_that_is_fresh(stage: St
 
 
 def _drain(stage: Stage) -> None:
-    """Until the queue is empty, whoever does it."""
+    """Wait until the queue is empty."""
     while stage.left():
         _, line = next_line(stage.workers)
         stage.said.append(line)

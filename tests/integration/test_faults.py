@@ -1,7 +1,6 @@
-"""Whatever the other side does, the run ends, says what happened, and keeps it where it happened.
+"""Any fault of a service: the run ends and reports it, and only its part of the fleet fails.
 
-The limits are shortened to a second or two, so that what would hang for ever ends soon; a test that does not end
-is stopped by its timeout.
+Limits are a second or two, so hanging services fail soon. A test that hangs is stopped by its timeout.
 """
 
 import itertools
@@ -44,7 +43,7 @@ CODES = {
     "answers 10 MB": "answer_too_large",
     "redirects elsewhere": "unexpected_answer",
 }
-"""What is told of a workspace that does so when it is signed in to, or asked for its credentials."""
+"""The code for each fault during a workspace's authentication or its requests for credentials."""
 
 UNREACHABLE = ("refuses the connection", "has another host's certificate", "has nobody's certificate")
 VAULT_CODES = CODES | dict.fromkeys(
@@ -55,7 +54,7 @@ VAULT_CODES = CODES | dict.fromkeys(
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every wait ends after two and a half seconds, and the run's budget after seven."""
+    """Limit each wait to 2.5 seconds, and the run to 7."""
     shorten(monkeypatch, limit_s=2.5, budget_s=7)
 
 
@@ -69,13 +68,13 @@ def run(fleet: Fleet) -> Run:
 
 @pytest.fixture
 def one(fleet: Fleet) -> dict[str, str]:
-    """Settings for the first workspace alone, with a folder to look at and one to create."""
+    """Return settings of the first workspace, with a folder to check and one to create."""
     entry = json.loads(fleet.settings["WORKSPACES"])[0]
     return {"WORKSPACES": json.dumps([entry])}
 
 
 def told(report: Report) -> list[str]:
-    """The codes of all failures; none may be a mistake of ours, or lack its cause and remedy."""
+    """Return the codes of all failures; none is an internal error or lacks cause or remedy."""
     found = [error for workspace in report.workspaces for _, error in workspace.failures()]
     assert all(error.message and error.cause and error.remedy for error in found)
     assert not [error for error in found if error.code == "internal_error"], found
@@ -123,7 +122,7 @@ def test_a_workspace_that(cloud: Cloud, fleet: Fleet, run: Run, what: str, route
 )
 def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], service: str, what: str) -> None:
     action = NAMED[what]()
-    # The workspace's own Git is not the app's: of Azure DevOps, its REST API goes wrong.
+    # A workspace runs git, not the app; the app uses Azure DevOps' REST API only.
     route = "/_apis/" if service == "devops" and not isinstance(action, Connect) else None
     cloud.inject(Fault(action, service=service, route=route))
     report = run(**one)
@@ -144,7 +143,7 @@ def test_a_shared_service_that(cloud: Cloud, run: Run, one: dict[str, str], serv
 def beside(
     bad: dict[int, faults.Action | Connect], number: int, limit_s: float, patch: pytest.MonkeyPatch
 ) -> None:
-    """Those of so many workspaces go wrong, each in its way: all others are fresh, and each of those is named."""
+    """Break some of many workspaces, each in its way, and check that only those fail."""
     shorten(patch, limit_s=limit_s, budget_s=3 * limit_s)
     with embedded_cloud(patch) as cloud:
         fleet = seed(cloud, number)
@@ -169,7 +168,6 @@ def test_forty_nine_workspaces_are_fresh_beside_one_that(monkeypatch: pytest.Mon
 def test_workspaces_that_fail_in_every_way_keep_no_other_from_being_fresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every second one does."""
     bad = {2 * number: make() for number, make in enumerate(NAMED.values())}
     beside(bad, 2 * len(bad), 8, monkeypatch)
 
@@ -242,7 +240,7 @@ def test_a_passing_failure_is_not_even_noticed(
 def test_an_azure_devops_that_hangs_is_not_waited_for_once_a_ref(
     cloud: Cloud, fleet: Fleet, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the credential once, and then by the folders that are worked on at the same time."""
+    """One wait before the credential, then one for all concurrent folders."""
     shorten(monkeypatch, limit_s=1.5, budget_s=20)
     host = fleet.workspaces[0].url
     etl = fleet.repositories[0]
@@ -341,5 +339,5 @@ def test_a_dead_proxy_is_named_in_every_remedy_and_its_password_in_none(
     }
     assert len(errors) == len(entries)
     for error in errors:
-        assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY), which is on the way. ")
+        assert error.remedy.startswith("Check the proxy 127.0.0.1:9 (HTTPS_PROXY). ")
     assert "hunter2" not in str(report)

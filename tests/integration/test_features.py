@@ -1,4 +1,4 @@
-"""What the settings can ask for, each to its end: over the real SDKs, HTTP, TLS and Git, and down to the files of a Git folder."""
+"""Every setting, from the real SDKs, HTTP, TLS and Git to the files of a Git folder."""
 
 import json
 import os
@@ -33,7 +33,7 @@ REPOS, CREDENTIALS = "^/api/2.0/repos", "^/api/2.0/git-credentials"
 
 @dataclass
 class Traffic:
-    """The requests that have arrived since `forget`."""
+    """The requests since `forget`."""
 
     cloud: Cloud
     start: int = 0
@@ -42,7 +42,7 @@ class Traffic:
         self.start = len(self.cloud.requests)
 
     def __call__(self, method: str, path: str = "", service: str = "databricks") -> list[Request]:
-        """Those to a service, by a method and a regular expression for the path."""
+        """Return the requests by service, method and a regular expression for the path."""
         return [
             request
             for request in self.cloud.requests[self.start :]
@@ -50,11 +50,11 @@ class Traffic:
         ]
 
     def moves(self, folder: Folder | None = None) -> list[Request]:
-        """The requests that move a Git folder."""
+        """Return the requests that update a Git folder."""
         return self("PATCH", f"{REPOS}/{folder.id}$" if folder else f"{REPOS}/")
 
     def writes(self) -> list[Request]:
-        """Everything to a workspace that could change something there."""
+        """Return all requests that can change a workspace."""
         methods = {"POST", "PATCH", "PUT", "DELETE"}
         found = [request for method in methods for request in self(method)]
         return [request for request in found if request.path != "/oidc/v1/token"]
@@ -76,7 +76,7 @@ def workspace(fleet: Fleet) -> Workspace:
 
 
 def one(fleet: Fleet, *folders: object, **more: Any) -> dict[str, str]:
-    """Settings for the fleet's first workspace alone."""
+    """Return settings of the first workspace."""
     entry = {"host": fleet.workspaces[0].url, "name": "data-1", "folders": folders, **more}
     return {"WORKSPACES": json.dumps([entry])}
 
@@ -95,12 +95,12 @@ def codes(report: Report) -> list[str]:
 
 
 def told(report: Report) -> str:
-    """All that a report says of what failed."""
+    """Return the texts of all failures in a report."""
     return " ".join(str(error) for found in report.workspaces for _, error in found.failures())
 
 
 def tokens(workspace: Workspace) -> dict[str, str | None]:
-    """What is stored for Azure DevOps, by the principal's client id."""
+    """Return the tokens stored for Azure DevOps by the principal's client ID."""
     stored = [found for found in workspace.credentials if found.provider == "azureDevOpsServices"]
     assert len({found.principal.id for found in stored}) == len(stored), "one for each principal"
     return {found.principal.client_id: found.token for found in stored}
@@ -425,7 +425,7 @@ def test_a_list_that_breaks_off_costs_no_folder(
         "/Shared/team/c": "updated",
         "/Shared/team/a": "updated",
         "/Shared/team/b": "updated",
-        "/Shared/team/d": "updated",  # looked for by its path
+        "/Shared/team/d": "updated",  # found by its path
     }
     assert codes(report) == []
     fresh = [folder.path for folder in workspace.folders if folder.head == commit]
@@ -485,7 +485,7 @@ def test_a_pattern_without_folders_is_reported_and_no_failure(
 def test_a_pattern_for_the_whole_workspace_finds_everything_or_is_refused(
     fleet: Fleet, workspace: Workspace, etl: Repository, run: Run, pattern: str
 ) -> None:
-    """An empty prefix lists what is below /Repos alone, so that quietly finding less would be easy."""
+    """An empty prefix lists only what is below /Repos, so missing the rest would go unnoticed."""
     workspace.add_folder("/Shared/team/a", etl)
     report = run(**one(fleet, pattern))
     everything = [(PROD, "unchanged"), ("/Shared/team/a", "unchanged")]
@@ -512,7 +512,7 @@ def test_a_pattern_does_not_update_a_folder(
     plain = workspace.add_folder("/Shared/team/plain", etl, git_cli=how.get("git_cli"))
     before, commit = hidden.head, etl.commit({"new": "1"})
     report = run(**one(fleet, "/Shared/team/*"))
-    # Only the list of legacy ones tells of the permission. Whatever else is refused might be refused everywhere.
+    # Only the list of legacy folders depends on the permission. Other refusals might come from any request.
     refused = hidden.visible and hidden.git_cli
     expected = [(hidden.path, "failed" if refused else "skipped")] if hidden.visible else []
     assert actions(report) == [*expected, (plain.path, "updated")]
@@ -783,7 +783,7 @@ def test_a_whole_folder_stays_whole_and_a_new_one_is_sparse_only_if_asked(
 
 
 def leave_edits(folder: Folder) -> None:
-    """An edit of a file that changes upstream, and a new file where upstream has one too."""
+    """Edit a file that changes upstream, and add a new file that upstream has too."""
     folder.edit("jobs/load.py", "mine")
     folder.edit("notes of mine.txt", "mine")
 
@@ -1034,7 +1034,7 @@ def test_a_federated_credential_is_never_written_and_the_app_adds_its_own(
 
 
 def no_field(name: str, code: str) -> faults.Action:
-    """Answer as a workspace that does not know a field of the request."""
+    """Respond like a workspace that does not know a request's field."""
 
     async def act(request: web.Request, proceed: faults.Proceed) -> web.StreamResponse:
         if name not in await request.json():
@@ -1075,14 +1075,14 @@ def test_another_refusal_of_a_creation_is_not_asked_about_again(
 
 
 def a_managed_identity(fleet: Fleet) -> dict[str, str]:
-    """The last of three workspaces does not know it."""
+    """The last of three workspaces does not know the identity."""
     fleet.repositories[0].commit({"new": "1"})
     entries = [{"host": found.url, **MANAGED, "folders": [PROD]} for found in fleet.workspaces]
     return {"WORKSPACES": json.dumps(entries), "WORKSPACE_DEFAULTS": "", "KEY_VAULT_URL": ""}
 
 
 def principals_of_run_as(fleet: Fleet) -> dict[str, str]:
-    """One has a credential, one has none, one is unknown."""
+    """One principal has a credential, one has none, one is unknown."""
     workspace = fleet.workspaces[0]
     old, new = (workspace.service_principal(name, "theirs") for name in ("old", "new"))
     workspace.add_credential(old, username="jobs", token="old")
@@ -1090,7 +1090,7 @@ def principals_of_run_as(fleet: Fleet) -> dict[str, str]:
 
 
 def a_pattern(fleet: Fleet) -> dict[str, str]:
-    """Folders to move, one of another repository than its entry says, one from elsewhere, and one to create."""
+    """Folders to update, of another repository than in the entry, foreign, and to create."""
     workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
     for name in ("a", "mistaken"):
         workspace.add_folder(f"/Shared/team/{name}", etl)
@@ -1103,7 +1103,7 @@ def a_pattern(fleet: Fleet) -> dict[str, str]:
 
 
 def tags(fleet: Fleet) -> dict[str, str]:
-    """To move to, at already, missing, and to create."""
+    """Tags to check out, already checked out, missing, and to create."""
     workspace, etl = fleet.workspaces[0], fleet.repositories[0]
     for name in ("a", "b", "c"):
         workspace.add_folder(f"/Shared/{name}", etl)
@@ -1159,7 +1159,7 @@ SCENES = [
 
 
 def deeds(report: Report) -> list[object]:
-    """What a report says was done, or would be; and what failed, by its code."""
+    """Return the actions in a report, done or planned, and the codes of failures."""
     return [
         (
             found.name,
@@ -1173,7 +1173,7 @@ def deeds(report: Report) -> list[object]:
 
 
 def state(fleet: Fleet) -> list[object]:
-    """All that a run could change in the workspaces."""
+    """Return everything in the workspaces that a run could change."""
     return [
         (
             [shown(credential) for credential in workspace.credentials],

@@ -1,4 +1,4 @@
-"""Where nothing can be written: a full disk under stdout, stderr, log lines or temporary files, a read-only one, and no streams at all."""
+"""Failing writes: full and read-only disks under streams, log lines and temporary files; no streams."""
 
 import errno
 import json
@@ -74,7 +74,7 @@ def test_help_that_cannot_be_written_is_said_in_one_line(tmp_path: Path, argumen
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_command_without_stdout_or_stderr_does_its_work(fleet: Fleet, closed: str) -> None:
-    """In a process of its own: who closes a stream leaves its descriptor to whatever is opened next."""
+    """In its own process, because the next opened file gets the descriptor of a closed stream."""
     done = subprocess.run(
         ["/bin/sh", "-c", f'"$0" -m git_refresh run {closed}', sys.executable],
         cwd=ROOT,
@@ -121,7 +121,7 @@ with Worker(Path.cwd()) as worker:
     refusing = False
 os.write(answers, json.dumps([outcome.ok, outcome.message, asked]).encode())
 """
-"""A run in Microsoft's worker library: whatever would write to a file is refused, and noted; a handler of log lines fails too."""
+"""A run in Microsoft's worker library that refuses file writes; a log handler fails too."""
 
 
 @pytest.mark.parametrize(

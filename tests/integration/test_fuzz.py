@@ -1,7 +1,7 @@
-"""Whatever one service answers, the run ends in time, says what happened, and gives nothing away: drawn by hypothesis.
+"""Any response of one service: the run ends in time, reports it, and leaks nothing.
 
-`make test` plays the named examples and a fixed choice of drawn ones; `make fuzz` draws anew, as many as one likes. An example that
-fails is printed as it is written here: put it into `NAMED`, and it stays.
+hypothesis generates the responses. `make test` runs the named examples and a fixed selection, `make fuzz` new
+ones. To keep a failing example, add its printed form to `NAMED`.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_a_run_that_meets_whatever_is_answered_by(
     stage: Stage, service: Service, data: st.DataObject
 ) -> None:
     example = data.draw(examples(service))
-    assume(example not in stage.passed)  # hypothesis likes to draw the same again
+    assume(example not in stage.passed)  # hypothesis often generates equal examples
     play(stage, example)
     stage.passed.add(example)
 

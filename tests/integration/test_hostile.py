@@ -1,4 +1,4 @@
-"""What one service, proxy or machine does must not harm the rest: cases that are about more than one answer."""
+"""Hostile services, proxies and machines that affect more than one response."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_one_folder_that_cannot_be_read_costs_no_other(
 
 
 def left_behind() -> list[threading.Thread]:
-    """Threads of a run that are still there some time after it."""
+    """Return threads of a run that still exist some time later."""
     for _ in range(200):
         found = [thread for thread in threading.enumerate() if thread.name == "git-refresh"]
         if not found:
@@ -191,7 +191,7 @@ def test_a_proxy_behind_tls_is_trusted_by_the_same_bundle_and_as_bounded(
 
 
 def run_with(descriptors: int, fleet: Fleet) -> tuple[int, dict[str, object], str]:
-    """A run in a process that may open so many files and connections."""
+    """Run in a process with a limit of open files and connections."""
     done = warm.run("run", "--json", environ={**os.environ, **fleet.settings}, descriptors=descriptors)
     return done.returncode, json.loads(done.stdout), done.stderr.decode()
 
@@ -206,7 +206,7 @@ def test_a_healthy_fleet_is_fresh_with_few_descriptors(cloud: Cloud) -> None:
 
 def test_a_lack_of_descriptors_is_diagnosed(cloud: Cloud, fleet: Fleet) -> None:
     assert cloud.environment()
-    for limit in range(8, 3, -1):  # how many the interpreter itself needs is not ours to know
+    for limit in range(8, 3, -1):  # the interpreter's own need is unknown
         code, report, _ = run_with(limit, fleet)
         if code:
             break

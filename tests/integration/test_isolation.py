@@ -1,4 +1,4 @@
-"""Many workspaces hang at once, over real sockets. `tests/unit/test_isolation.py` has every mix, in virtual time."""
+"""Many hanging workspaces over real sockets; `tests/unit/test_isolation.py` has every mix."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FOLDER_API = "^/api/2.0/(repos|workspace/)"
 
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hangs is given up after eight seconds, and the run after twenty-four."""
+    """Limit each wait to 8 seconds, and the run to 24."""
     shorten(monkeypatch, limit_s=8, budget_s=24)
 
 
@@ -29,13 +29,13 @@ def refresh(fleet: Fleet, **changes: str) -> Report:
 
 
 def with_folders(fleet: Fleet, folders: Iterable[str]) -> dict[str, str]:
-    """Settings in which every workspace has these folders, each known by its path alone."""
+    """Return settings in which every workspace has these folders by path only."""
     entries = [{"host": each.url, "folders": list(folders)} for each in fleet.workspaces]
     return {"WORKSPACES": json.dumps(entries)}
 
 
 def strike(cloud: Cloud, fleet: Fleet, number: int, route: str, method: str | None = None) -> set[str]:
-    """The first so many workspaces hang from now on; which the others are."""
+    """Let the first workspaces hang from now on, and return the others."""
     for workspace in fleet.workspaces[:number]:
         cloud.inject(Fault(faults.hang(), host=workspace.host, route=route, method=method))
     return {workspace.url for workspace in fleet.workspaces[number:]}
@@ -68,7 +68,7 @@ def test_a_key_vault_that_hangs_costs_other_workspaces_nothing(cloud: Cloud) -> 
 def test_where_threads_are_short_what_hangs_gives_them_back(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Eight of twelve hang, and there are six threads."""
+    """Eight of twelve workspaces hang, and only six threads exist."""
     monkeypatch.setattr(app, "MAX_THREADS", 6)
     fleet = seed(cloud, 12)
     fleet.repositories[0].commit({"jobs/more.py": "print('more')\n"})
@@ -84,7 +84,7 @@ def test_where_threads_are_short_what_hangs_gives_them_back(
 def test_what_is_waited_for_a_little_at_a_time_arrives_whole(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each read, each write and the handshake take longer than one of these waits."""
+    """Each read, each write and the handshake take longer than one wait."""
     shorten(monkeypatch, limit_s=60, budget_s=300)
     monkeypatch.setattr(waiting, "SLICE_S", 0.001)
     fleet = seed(cloud, 6)

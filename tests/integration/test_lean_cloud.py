@@ -1,4 +1,4 @@
-"""The cloud of the speed benchmark answers what the app asks, and the same of the client that the app is compared with."""
+"""The benchmark's lean cloud supports all requests of the app and of the baseline client."""
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ ACTIONS = {
     "pulled": ("updated", "updated"),
     "first": ("created", "created"),
 }
-"""Of every credential, and of every Git folder."""
+"""The action of every credential and of every Git folder."""
 
 QUIET_REQUESTS = {("legacy", 1): 4, ("legacy", 2): 4, ("git-cli", 1): 6, ("git-cli", 2): 7}
-"""For each workspace: kind and number of Git folders."""
+"""Requests per workspace, by kind and number of Git folders."""
 
-SECRET = "dose00000000000000000000000000000001"  # opens nothing but either cloud
+SECRET = "dose00000000000000000000000000000001"  # valid in either emulator only
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def cloud() -> Iterator[LeanCloud]:
 
 
 def reached(cloud: LeanCloud, case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a client in this process."""
+    """Return the environment of a client in this process."""
     environ = {**cloud.environment, **case.settings}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -73,7 +73,7 @@ def test_a_run_over_the_lean_cloud_sends_the_fewest_requests(
 
 
 def of_workspaces(requests: Mapping[str, int]) -> dict[str, int]:
-    """Those to each route of the workspaces."""
+    """Return the number of requests to each workspace route."""
     return {route: count for route, count in requests.items() if route.startswith("databricks ")}
 
 
@@ -94,10 +94,9 @@ def test_the_lean_cloud_has_the_keys_and_types_of_the_embedded_cloud(
 
 
 class Conversation:
-    """All that clients ask of a workspace in which nothing is yet.
+    """All requests of clients to an empty workspace.
 
-    Attributes:
-        answers: the status and the shape of each answer, by what was asked.
+    `answers`: status and shape of each response, by request.
     """
 
     def __init__(self, case: Case) -> None:

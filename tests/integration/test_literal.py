@@ -1,4 +1,4 @@
-"""Names that look like markup, through every command on a real terminal: each is shown as it is, and an id is never lost for one."""
+"""Names that look like markup, in every command on a real terminal: shown literally, with their IDs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ MARKUP_ID = "[link=https:evil.example]x[/link]"
 
 @pytest.fixture
 def named(fleet: Fleet) -> dict[str, str]:
-    """Settings with workspaces and Git folders of these names, and the workspaces' own have them too."""
+    """Return settings with these names, which the workspaces' own data has too."""
     entries = json.loads(fleet.settings["WORKSPACES"])
     etl = fleet.repositories[0]
     for folder in FOLDERS:
@@ -58,7 +58,7 @@ def test_what_is_no_code_is_shown_as_it_is() -> None:
 
 @pytest.fixture
 def listless(cloud: Cloud, tmp_path: Path) -> dict[str, str]:
-    """A laptop, with a list whose first entry has no client_id yet."""
+    """Return a laptop with a list whose first entry has no client_id."""
     fleet: UngrantedFleet = seed_ungranted(cloud)
     entries: list[dict[str, Any]] = json.loads(fleet.settings["WORKSPACES"])
     for entry in entries:

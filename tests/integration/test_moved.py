@@ -1,4 +1,4 @@
-"""After an update the Git folder is where the ref is, or its entry says why not."""
+"""After an update, the Git folder is at its ref, or its entry has the reason."""
 
 import json
 import os
@@ -17,8 +17,6 @@ PATH = "/Repos/etl/prod"
 
 
 class Scene:
-    """One workspace with one Git folder."""
-
     def __init__(self, cloud: Cloud) -> None:
         self.fleet = seed(cloud, 1)
         self.cloud = cloud
@@ -45,7 +43,7 @@ def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 of_each_kind = pytest.mark.parametrize("scene", ["git-cli", "legacy"], indirect=True)
-"""A kind differs in how a folder is found and read; what the app makes of it is the same."""
+"""Kinds differ only in discovery and reads."""
 
 
 @of_each_kind

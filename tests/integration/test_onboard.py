@@ -1,4 +1,4 @@
-"""`onboard`: from a list of which nothing is granted to a green run, whatever goes wrong on the way; and nothing is ever taken away."""
+"""`onboard`: from a list without permissions to a successful run, despite faults; it removes nothing."""
 
 import json
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(120)
 
 READS = {"GET", "HEAD"}
 GRANTED = 15
-"""Rights of the fleet, once all are there."""
+"""The fleet's permissions after onboarding."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def environ(cloud: Cloud, fleet: UngrantedFleet, tmp_path: Path) -> dict[str, st
 
 @pytest.fixture(autouse=True)
 def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
-    """Over every test here: no list is replaced and none is sent empty, whatever happens."""
+    """Check in every test that no list is replaced or sent empty."""
     yield
     asked = [(request.method, request.path) for request in cloud.requests]
     assert not [path for method, path in asked if method == "PUT" and "/permissions/" in path]
@@ -52,7 +52,7 @@ def _nothing_is_taken_away(cloud: Cloud) -> Iterator[None]:
 
 
 def onboard(environ: Mapping[str, str], *options: str, folder: Path = ROOT) -> tuple[int, dict[str, Any]]:
-    """What `onboard --json` ends with and prints."""
+    """Run `onboard --json`, and return its exit code and output."""
     done = warm.run("onboard", "--json", *options, environ=environ, folder=folder)
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done.returncode, json.loads(done.stdout)
@@ -72,7 +72,7 @@ def failures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def writes(cloud: Cloud) -> list[tuple[str, str, str]]:
-    """What the admin has changed: the app's own requests, and her signing in with the new secret, are none of it."""
+    """Return the admin's changes, without the app's requests and sign-ins with the new secret."""
     return [
         (request.method, request.host, request.path)
         for request in cloud.requests
@@ -81,12 +81,12 @@ def writes(cloud: Cloud) -> list[tuple[str, str, str]]:
 
 
 def green(fleet: UngrantedFleet) -> None:
-    """The app's own run, as its own identities."""
+    """Run the app as its own identities, without failures."""
     report = run_app({**os.environ, **fleet.settings})
     assert report.result == "ok", report.summary()
 
 
-# What it does
+# Effects
 
 
 def test_the_plan_only_looks_and_shows_every_right_that_is_missing(
@@ -186,7 +186,7 @@ def test_a_member_without_basic_and_readers_gets_what_is_missing(
 def test_rights_of_others_stay_as_they_are(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
-    """A group's and a person's on a folder; and a principal that is a workspace admin already is not made a user."""
+    """A group's and a person's permissions on a folder; a principal that is already a workspace admin."""
     first = fleet.workspaces[0]
     bob = first.add_user(cloud.person("bob"))
     rights = first._tree.rights
@@ -219,7 +219,7 @@ def test_a_principal_without_workspace_access_is_given_it(
 def test_a_folder_of_an_unlisted_project_grants_the_identity_no_access(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
-    """Else whoever controls a workspace could choose what the token that is stored there may read."""
+    """Otherwise a workspace admin could choose the repositories that the stored token can read."""
     secret = cloud.devops.repository("contoso", "Payroll", "salaries")
     first = fleet.workspaces[0]
     folder = first.folder("/Repos/etl/prod")
@@ -259,7 +259,7 @@ def test_further_principals_are_checked_and_left_to_their_admins(
     assert code == 0, failures(report)
 
 
-# Where there is no service principal yet
+# No service principal yet
 
 
 def without_client_id(environ: Mapping[str, str]) -> dict[str, str]:
@@ -348,7 +348,7 @@ def test_another_principal_of_the_same_name_is_not_taken_for_it(
     green(fleet)
 
 
-# What goes wrong
+# Faults
 
 
 def every_write(cloud: Cloud, environ: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -357,7 +357,7 @@ def every_write(cloud: Cloud, environ: dict[str, str]) -> list[tuple[str, str, s
 
 
 WRITES, KINDS = 19, 10
-"""What an undisturbed onboarding writes, and of how many kinds: the first tests say when the numbers have to be changed."""
+"""The number of writes of an undisturbed onboarding, and of their kinds."""
 
 
 def test_the_writes_of_an_undisturbed_onboarding_are_all_tried_below(
@@ -372,14 +372,14 @@ def only(write: tuple[str, str, str], action: faults.Action, **options: Any) -> 
 
 
 def kind(write: tuple[str, str, str]) -> str:
-    """What it asks for, without for whom or where."""
+    """Return the kind of a write, without principal and place."""
     method, _, path = write
     return f"{method} {re.findall('[A-Za-z-]{4,}', path)[-1]}"
 
 
 @pytest.fixture(scope="module")
 def known_writes() -> Iterator[list[tuple[str, str, str]]]:
-    """One of each kind of an undisturbed one, in a cloud of its own: hosts, ids and paths are the same in every cloud."""
+    """Return one write of each kind from an undisturbed onboarding; IDs are the same in every cloud."""
     with Cloud() as cloud, pytest.MonkeyPatch.context() as patch:
         environ = environ_of(cloud, seed_ungranted(cloud), cloud.directory / "laptop")
         patch.setenv("PATH", environ["PATH"])
@@ -440,7 +440,7 @@ def test_a_step_with_a_lost_response_is_done_once(
 
 
 def ends_in_the_same_place(cloud: Cloud, fleet: UngrantedFleet, orphans: int = 1) -> None:
-    """One of everything, but for OAuth secrets whose value was lost, which nobody may guess at."""
+    """Check for one of everything, except for OAuth secrets whose value was lost."""
     ours = {CLIENT_ID, FEDERATED_CLIENT_ID, cloud.identity.client_id}
     assert {principal.client_id for principal in cloud.account.principals} == ours
     for workspace in fleet.workspaces:
@@ -458,8 +458,8 @@ def ends_in_the_same_place(cloud: Cloud, fleet: UngrantedFleet, orphans: int = 1
 def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
-    """Each attempt is killed at the first write that none was killed at before: the service does it, and nobody hears of it."""
-    environ["REFRESH_CONCURRENCY"] = "1"  # else much is done beside the one that is hit
+    """Each attempt is killed at the next write: the service performs it, but the response is lost."""
+    environ["REFRESH_CONCURRENCY"] = "1"  # otherwise other writes run concurrently
     struck: set[tuple[str, str]] = set()
     running: list[ForkServerProcess] = []
     busy = threading.Event()
@@ -489,7 +489,7 @@ def test_killed_after_each_write_and_typed_again_it_ends_in_the_same_place(
 
 
 def test_two_admins_at_once_end_as_one(cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]) -> None:
-    cloud.latency = 0.02  # so that they meet
+    cloud.latency = 0.02  # makes requests overlap
     processes = [warm.start("onboard", "--apply", "--yes", "--json", environ=environ) for _ in range(2)]
     for process in processes:
         process.join(90)
@@ -616,7 +616,7 @@ def test_interrupted_it_says_that_what_was_granted_stays(
 def test_interrupted_while_a_new_oauth_secret_is_tried_it_is_deleted_again(
     cloud: Cloud, fleet: UngrantedFleet, environ: dict[str, str]
 ) -> None:
-    """Its value is stored nowhere, and nobody would ever know whose it is."""
+    """The value is not stored, so the secret would be unusable."""
     host = fleet.workspaces[0].host
     cloud.inject(Fault(faults.hang(), host=host, method="POST", route="/oidc/"))
     running: list[ForkServerProcess] = []
@@ -671,7 +671,7 @@ def test_interrupted_while_it_checks_it_ends_as_what_is_interrupted(
     running: list[ForkServerProcess] = []
 
     def interrupt(request: Request) -> None:
-        if request.service == "identity":  # only the check at the end asks as the app
+        if request.service == "identity":  # only the final check uses the app's identity
             os.kill(running[0].pid or 0, signal.SIGINT)
 
     cloud.on_request = interrupt
@@ -685,7 +685,7 @@ def test_interrupted_while_it_checks_it_ends_as_what_is_interrupted(
 def test_the_new_oauth_secret_is_nowhere_but_in_key_vault(
     cloud: Cloud, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """On no terminal, in no log line, in no file, and in the arguments of no process."""
+    """Terminals, log lines, files, and arguments of processes must not have it."""
     cloud.remember_secrets()
     home = tmp_path / "home"
     home.mkdir()
@@ -716,6 +716,6 @@ def test_the_new_oauth_secret_is_nowhere_but_in_key_vault(
 
 
 def only_reading_back() -> Fault:
-    """Key Vault answers the storing with 500, and has stored it: what is told of that must not quote it."""
+    """Respond 500 to a write that Key Vault has done; the error must not quote the secret."""
     action = faults.act_then(faults.status(500, {"error": {"code": "InternalError", "message": "oops"}}))
     return Fault(action, service="keyvault", method="PUT", times=1)

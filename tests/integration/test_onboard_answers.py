@@ -1,4 +1,4 @@
-"""`onboard` and what services answer: whose rights are given where is for the settings and the account to say, and nothing is lowered."""
+"""`onboard` and odd responses: only settings and account decide on permissions; none is reduced."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SCIM = "/preview/scim/v2/ServicePrincipals$"
 
 @pytest.fixture
 def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> UngrantedFleet:
-    """With its admin's laptop around this process."""
+    """Return a fleet with its admin's laptop as this process's environment."""
     fleet = seed_ungranted(cloud)
     for name, value in laptop(dict(os.environ), fleet.admin.sign_in(tmp_path / "az")).items():
         monkeypatch.setenv(name, value)
@@ -38,8 +38,6 @@ def fleet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ungr
 
 
 class Desk:
-    """An onboarding in this process."""
-
     def __init__(self, settings: Mapping[str, str], given: OnboardOptions) -> None:
         deadline = Deadline.after(600, SystemClock())
         self.services = AdminServices(deadline, os.environ, RedactingLogger())
@@ -66,7 +64,7 @@ type Look = Callable[..., Desk]
 
 @pytest.fixture
 def look(fleet: UngrantedFleet) -> Iterator[Look]:
-    """A look with the fleet's settings, or others."""
+    """Yield a function that plans an onboarding with the fleet's settings or others."""
     desks: list[Desk] = []
 
     def look(*, given: OnboardOptions | None = None, **changes: str) -> Desk:
@@ -79,7 +77,7 @@ def look(fleet: UngrantedFleet) -> Iterator[Look]:
 
 
 def answered(change: Callable[[Any], Any], **where: Any) -> Fault:
-    """An answer whose JSON is changed."""
+    """Return a fault that changes the JSON of a response."""
 
     def changed(body: bytes) -> bytes:
         return json.dumps(change(json.loads(body))).encode()
@@ -92,11 +90,11 @@ def entries(fleet: UngrantedFleet) -> list[dict[str, Any]]:
     return found
 
 
-# Whose rights are given where
+# Settings and account decide on permissions
 
 
 def test_no_workspace_chooses_who_gets_a_right(cloud: Cloud, fleet: UngrantedFleet, look: Look) -> None:
-    """It says that the app's principal has another one's number, and that it is another workspace."""
+    """The workspace reports another principal's ID, and the ID of another workspace."""
     victim = cloud.account.add("5a1e0000-0000-4000-8000-00000000beef", "somebody else")
     third = fleet.workspaces[2]
     third.members.add(FEDERATED_CLIENT_ID, "git-refresh")
@@ -158,7 +156,7 @@ def test_ids_are_the_same_in_capitals(fleet: UngrantedFleet, look: Look) -> None
     assert look(WORKSPACES=json.dumps(listed)).codes() == []
 
 
-# Nothing is lowered
+# No permission is reduced
 
 
 def test_an_assigned_admin_stays_admin_before_the_workspace_shows_it(
@@ -208,7 +206,7 @@ def test_a_member_that_cannot_sign_in_is_reported_and_left_unchanged(
 def test_a_principal_that_is_there_already_is_found_whatever_reports_it(
     cloud: Cloud, fleet: UngrantedFleet, look: Look, status: int
 ) -> None:
-    """Nobody has recorded with which status Databricks reports a duplicate."""
+    """The status of a duplicate in Databricks is not recorded."""
     desk = look()
     detail = {
         "schemas": [],
@@ -288,7 +286,7 @@ def test_lists_in_pages_are_read_to_the_end(cloud: Cloud, look: Look) -> None:
     assert desk.give().codes() == []
 
 
-# One thing costs no other
+# A failure affects nothing else
 
 
 def test_a_misspelled_project_costs_only_itself_and_is_named(fleet: UngrantedFleet, look: Look) -> None:
@@ -363,7 +361,7 @@ def test_a_policy_for_another_audience_is_not_the_one(
     assert [grant.status for grant in look().of("federation_policy")] == ["planned"]
 
 
-# Rights by group
+# Permissions through groups
 
 
 def test_access_that_everybody_has_need_not_be_given(fleet: UngrantedFleet, look: Look) -> None:
@@ -423,7 +421,7 @@ def test_no_home_folder_and_no_top_folder_is_granted(
 
 
 def test_a_refusal_elsewhere_does_not_hide_what_was_granted(fleet: UngrantedFleet, look: Look) -> None:
-    """A misspelled project, another zone's identity in the same organization, and one of its name on another host."""
+    """A misspelled project, another zone's identity in the organization, and its namesake on another host."""
     listed = entries(fleet)
     listed[0]["folders"] += [
         {"path": "/Repos/typo/etl", "url": "https://dev.azure.com/contoso/Typo/_git/etl"},
@@ -485,11 +483,11 @@ def test_one_name_for_two_principals_is_not_filled(cloud: Cloud, fleet: Ungrante
     assert not [request for request in cloud.requests if "/credentials/secrets" in request.path]
 
 
-# What is asked
+# Requests
 
 
 def test_of_groups_and_principals_only_what_is_used_is_asked_for(cloud: Cloud, look: Look) -> None:
-    """A group has members by the hundred thousand."""
+    """A group can have hundreds of thousands of members."""
     look().give()
     asked = [request.query for request in cloud.requests if "scim/v2/Groups" in request.path]
     assert asked
@@ -503,7 +501,7 @@ DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 def test_a_token_about_to_expire_is_renewed_and_kept_until_another_exists(
     fleet: UngrantedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer to a question may take longer than the Azure CLI's token had left; and `az` may fail for once."""
+    """A prompt can take longer than the Azure CLI's token is valid, and `az` can fail once."""
     monkeypatch.setattr("git_refresh.admin.services.AGAIN_S", 0.0)
     fleet.admin.token_lifetime = 60
     fleet.admin.sign_in(tmp_path / "az")

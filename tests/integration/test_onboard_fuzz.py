@@ -1,4 +1,4 @@
-"""Whatever a service answers an admin's command, it becomes a failure with a code, in time, and gives nothing away: drawn by hypothesis."""
+"""Any response to an admin's command becomes a failure with a code, in time, without leaks."""
 
 import json
 import os
@@ -61,7 +61,7 @@ LIMIT_S = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """Whose answers are changed, and how."""
+    """The service with changed responses, and the change."""
 
     service: str
     route: str
@@ -88,7 +88,7 @@ def at_laptop(patch: pytest.MonkeyPatch, cloud: Cloud, fleet: UngrantedFleet) ->
 
 
 def with_short_limits(patch: pytest.MonkeyPatch) -> None:
-    """Give calls and waits less time, so that hundreds of faults end soon. A busy machine may miss them without a fault."""
+    """Shorten timeouts for hundreds of faults. A busy machine can exceed them without a fault."""
     patch.setattr(rest, "CALL_LIMIT_S", LIMIT_S)
     patch.setattr("git_refresh.clients.databricks.LOOKUP_LIMIT", LIMIT_S)
     patch.setattr(vault_limits, "SECRET_LIMIT_S", LIMIT_S)
@@ -111,7 +111,7 @@ def granted() -> Iterator[tuple[Cloud, UngrantedFleet]]:
 
 
 def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
-    """What `onboard --json` would print of its grants, in this process."""
+    """Return the output of `onboard --json` for its grants, in this process."""
     logger = RedactingLogger()
     deadline = Deadline.after(600, SystemClock())
     chosen = load(fleet.settings)
@@ -127,7 +127,7 @@ def print_of(fleet: UngrantedFleet, *, give: bool) -> str:
 
 
 def check(text: str, cloud: Cloud, took_s: float) -> None:
-    """That it is readable, bounded, no mistake of ours, and without a secret."""
+    """Check that the text is readable, bounded, no internal error, and without secrets."""
     assert took_s < 30, took_s
     grants = json.loads(text)["grants"]
     assert grants

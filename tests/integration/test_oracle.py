@@ -1,4 +1,4 @@
-"""The fuzzer's judge can condemn: each promise, broken once on purpose."""
+"""The fuzzer's oracle detects violations: each promise is broken on purpose once."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""--quiet, --verbose and --no-color, on every command that has them."""
+"""--quiet, --verbose and --no-color on every command that has them."""
 
 import json
 import os

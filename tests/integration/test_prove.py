@@ -1,4 +1,4 @@
-"""`tools.prove` on the embedded cloud, with what each variant of infra/ deploys there: each row is seen to hold, and to fail."""
+"""`tools.prove` on the local emulator with each variant of infra/: each row holds, and can fail."""
 
 import json
 import logging
@@ -57,21 +57,21 @@ OPTIONS = ("--group", GROUP, "--app", APP)
 
 @dataclass
 class Stage:
-    """A deployed variant, and the laptop of somebody who may read it."""
+    """A deployed variant, and the laptop of a person with read permissions."""
 
     cloud: Cloud
     fleet: Fleet
     person: Person
     environ: dict[str, str]
     addresses: dict[str, list[str]] = field(default_factory=dict)
-    """Of host names; of others a private one."""
+    """Addresses by host name; other names have a private one."""
 
     @property
     def app(self) -> FunctionApp:
         return self.fleet.app
 
     def stored(self, kind: str, ending: str = "") -> dict[str, Any]:
-        """What reading something answers, by its type and how its ID ends."""
+        """Return the response to a read by type and ending of the ID."""
         found = self.app.group.stored.items()
         return next(body for name, body in found if body["type"] == kind and name.endswith(ending))
 
@@ -79,7 +79,7 @@ class Stage:
         return next(rule for rule in self.app.group.alert_rules if f"-{name}-" in rule.name)
 
     def log(self, **changes: Any) -> None:
-        """Store the lines of a run in two slices, or of one in one piece."""
+        """Store the lines of a run with two slices or without fan-out."""
         now = datetime.now(UTC)
         version, until = {"app_version": __version__}, (now + timedelta(minutes=14)).isoformat()
         tokens = [{"identity": self.cloud.identity.client_id, "tenant": None, "expires_at": until}]
@@ -119,7 +119,7 @@ class Stage:
             yield Deployed(services, app, lambda host: self.addresses.get(host.split(".")[1], ["10.0.0.4"]))
 
     def seen(self, key: str) -> Seen:
-        """What one row sees."""
+        """Return the result of one row."""
         row = next(row for row in ROWS if row.key == key)
         with self.deployed() as deployed:
             return row.seen(deployed)

@@ -1,4 +1,4 @@
-"""A proxy that cannot be used, or that lets nobody through: found before anything is sent, and its password is nowhere."""
+"""Unusable proxies are found before any request, without leaking their password."""
 
 import json
 import logging
@@ -78,7 +78,7 @@ def test_a_proxy_without_a_port_is_pointed_out(fleet: Fleet) -> None:
 
 
 class RefusingProxy:
-    """A proxy that answers every CONNECT with one status."""
+    """A proxy that responds to every CONNECT with one status."""
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
@@ -160,7 +160,7 @@ def test_a_proxy_that_asks_to_sign_in_is_a_failure_of_its_own(
 def test_a_proxy_is_called_unusable_exactly_where_nothing_reaches_it(
     proxy: RefusingProxy, written: str
 ) -> None:
-    """The real library decides, with the address of a proxy that is there."""
+    """The real library decides, with the address of a working proxy."""
     address = written.format(f"127.0.0.1:{proxy.port}")
     with pytest.raises((requests.RequestException, ValueError)):
         requests.get("https://dev.azure.com", proxies={"https": address}, timeout=5)

@@ -1,4 +1,4 @@
-"""Every question, interrupted: the command ends with 130, says so on a line of its own, and has done nothing."""
+"""Every prompt can be interrupted: exit code 130, a line of its own, and no changes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ ADDRESS = "https://adb-1.1.azuredatabricks.net\n"
 REPOSITORY = "https://dev.azure.com/contoso/Data/_git/etl\n"
 QUESTIONS = ("Workspace URL:", "Clone URL of the repository:", "[federated]:", "creates one):")
 ANSWERS = (ADDRESS, REPOSITORY, "\n", "\n")
-"""Of init, in order: how each question ends, and what would answer it."""
+"""The replies to the prompts of `init`, in sequence."""
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])

@@ -1,4 +1,4 @@
-"""Git folders of both kinds are found in random trees of the embedded cloud, in every variant of its answers."""
+"""Git folders of both kinds are found in random trees of the emulator, in every variant."""
 
 import json
 import os
@@ -29,7 +29,7 @@ NAMES = ["a", "a b", "ü", "*", "Workspace", "100%", "a%2Fb", "a+b", "a#b?c=d&e"
 
 
 def variant_of(number: int) -> Variant:
-    """One of a few variants that have every value of those that discovery meets."""
+    """Return a variant from a few that together have every relevant value."""
     known = values()
     chosen: dict[str, Any] = {
         name: known[name][(number + shift) % len(known[name])] for shift, name in enumerate(OF_DISCOVERY)
@@ -43,13 +43,13 @@ def test_the_variants_have_every_value() -> None:
 
 
 class RandomTree:
-    """What a workspace has below /Shared and /Users, drawn by a seed."""
+    """The contents of /Shared and /Users in a workspace, generated from a seed."""
 
     def __init__(self, random: Random, workspace: Workspace, repository: Repository) -> None:
         self.workspace = workspace
         self.directories = ["/Shared", "/Users"]
         self.folders: dict[str, bool] = {}
-        """Whether each Git folder has Git CLI access."""
+        """Git folders, with True for Git CLI access."""
         self.broken: set[str] = set()
         self.closed: set[str] = set()
         numbers = count()
@@ -69,7 +69,7 @@ class RandomTree:
             workspace.close_directory(path)
 
     def found(self, named: list[str], variant: Variant) -> set[str]:
-        """What /Shared/* and /Users/* find besides what has an entry of its own."""
+        """Return the matches of /Shared/* and /Users/*, without folders that have their own entry."""
         return {path for path in self.folders if path not in named and self._shows(path, variant)}
 
     def _shows(self, path: str, variant: Variant) -> bool:

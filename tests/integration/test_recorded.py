@@ -1,4 +1,4 @@
-"""Answers in the shapes that the vendors have recorded: each is read rightly, and the embedded cloud's own have the same shapes."""
+"""Recorded responses are parsed correctly, and the emulator's responses have the same shapes."""
 
 import json
 import os
@@ -86,7 +86,7 @@ SERVICES = {
 
 @dataclass(frozen=True)
 class Recorded:
-    """One answer, as `tests/recorded` has it."""
+    """A response in `tests/recorded`."""
 
     name: str
     request: str
@@ -104,7 +104,7 @@ class Recorded:
         return SERVICES[self.name.partition("_")[0]]
 
     def fault(self, route: str | None) -> Fault:
-        """Makes the embedded cloud give this answer, over TLS, under the service's own name."""
+        """Return a fault with this response, sent over TLS under the service's name."""
         body = self.body if isinstance(self.body, str) else json.dumps(self.body)
         changes: list[Change] = [
             Status(self.status),
@@ -116,14 +116,14 @@ class Recorded:
 
 
 class Hasty(SystemClock):
-    """The real time, in which nobody waits before another attempt."""
+    """The real clock, without waits before retries."""
 
     @override
     def sleep(self, seconds: float) -> None: ...
 
 
 class SignedIn(Identity):
-    """A person with a token for whatever she asks for."""
+    """A person with a token for any resource."""
 
     @override
     def token(self, resource: str) -> Token:
@@ -131,7 +131,7 @@ class SignedIn(Identity):
 
 
 class Clients:
-    """The product's own clients, each new, as they reach the embedded cloud."""
+    """New clients of the app for the emulator."""
 
     def __init__(self) -> None:
         deadline, self.secrets = Deadline.after(30, Hasty()), SecretFilter()
@@ -200,7 +200,7 @@ def clients(cloud: Cloud) -> Iterator[Clients]:
 
 @dataclass(frozen=True)
 class Replay:
-    """What reads an answer, and what comes of it: a value; or a failure, by its code."""
+    """The call that parses a response, and its result: a value or a failure's code."""
 
     read: Callable[[Clients], object]
     expected: object
@@ -328,9 +328,9 @@ REFUSED = {
     "databricks_private_link": Replay(refused_folder, "workspace_private_link"),
 }
 TOGETHER = {"devops_entitlement", "devops_descriptor", "devops_groups", "resourcemanager_subscriptions"}
-"""Of several requests of one step: these have tests of their own."""
+"""Part of multi-request steps with their own tests."""
 NOT_READ = {"resourcemanager_components", "logs_rows"}
-"""Only the embedded cloud is compared with these."""
+"""Only compared with the emulator."""
 
 
 def test_every_recorded_answer_is_replayed() -> None:
@@ -352,7 +352,7 @@ def test_a_recorded_refusal_has_its_code(name: str, cloud: Cloud, clients: Clien
         replay.read(clients)
     found = explain(caught.value.failure, DiagnosisContext())
     assert found.code == replay.expected
-    if name != "keyvault_deleted_secret":  # its own finding, after an answer that says all is well
+    if name != "keyvault_deleted_secret":  # an error of the app itself, after a successful response
         assert caught.value.failure.status == recorded.status
 
 
@@ -386,7 +386,7 @@ def test_what_scim_says_is_in_its_detail(cloud: Cloud, clients: Clients) -> None
 )
 def test_a_member_is_one_that_is_not_gone(
     status: str,
-    deleted: bool,  # noqa: FBT001  # a field of the answer
+    deleted: bool,  # noqa: FBT001  # a field of the response
     expected: str | None,
     cloud: Cloud,
     clients: Clients,
@@ -422,27 +422,27 @@ def test_the_next_page_of_subscriptions_is_read(cloud: Cloud, clients: Clients) 
     assert [request.query.get("$skiptoken") for request in cloud.requests[-2:]] == [None, "1"]
 
 
-# The embedded cloud's own answers
+# The emulator's responses
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How the embedded cloud is asked for an answer of this kind."""
+    """The request for such a response from the emulator."""
 
     request: str
     resource: str = DEVOPS_RESOURCE
     status: int | None = None
-    """Where the same shape comes with another status."""
+    """Another status with the same shape."""
     json: Any = None
     left_out: frozenset[str] = frozenset()
-    """What the recorded answer has besides: subtrees that nothing here reads."""
+    """Subtrees of the recorded response that the app does not read."""
     extra: frozenset[str] = frozenset()
-    """What the embedded cloud has besides: for another kind of member, or documented and not recorded."""
+    """Fields only of the emulator: for another kind of member, or documented but not recorded."""
 
 
 EXPRESS = {"accountLicenseType": "express", "licensingSource": "account"}
 OF_A_PERSON = frozenset({"user"})
-"""A person's entitlement is recorded, a service principal's is not."""
+"""The entitlement of a person is recorded, that of a service principal is not."""
 OF_A_PRINCIPAL = frozenset({"servicePrincipal"})
 SITE = [
     f"properties.{name}"
@@ -474,7 +474,7 @@ RULE = [
     "checkWorkspaceAlertsStorageConfigured",
 ]
 COMPONENT = ["Flow_Type", "Request_Source", "HockeyAppId", "HockeyAppToken", "LinkedStorages"]
-"""Of these resources, what the embedded cloud does not have."""
+"""Fields that these resources do not have in the emulator."""
 SAME_SHAPE = {
     "devops_refs": Asked(
         "GET https://dev.azure.com/contoso/Data%20Platform/_apis/git/repositories/etl/refs",
@@ -659,7 +659,7 @@ NOT_COMPARED = {
     "databricks_forbidden",
     "databricks_private_link",
 }
-"""What the embedded cloud answers to nothing, or in another shape that is a real one too."""
+"""Responses that the emulator does not have, or has in another recorded shape."""
 
 
 def without(paths: set[str], subtrees: frozenset[str]) -> set[str]:
@@ -672,7 +672,7 @@ def test_every_recorded_answer_is_compared_or_not() -> None:
 
 @dataclass(frozen=True)
 class Places:
-    """What requests to the embedded cloud name."""
+    """The parts of paths in requests to the emulator."""
 
     cloud: Cloud
 

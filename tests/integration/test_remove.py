@@ -1,4 +1,4 @@
-"""`onboard --remove`: the commands that take back what was granted, each really typed, and then all of it granted again."""
+"""`onboard --remove`: its commands are run, and remove all grants; then everything is granted again."""
 
 import json
 import os
@@ -29,7 +29,7 @@ FOLDERS = ("/Repos/etl/prod", "/Repos/reports", "/Repos/reports/prod")
 
 
 def granted(cloud: Cloud, fleet: UngrantedFleet, place: Path) -> dict[str, str]:
-    """A shell on the laptop from which all was granted, after the first run of the app."""
+    """Return a shell on the laptop after onboarding and the app's first run."""
     fleet.vault.deletion_s = 0
     environ = environ_of(cloud, fleet, place)
     code, report = onboard(environ, "--apply", "--yes")
@@ -67,19 +67,19 @@ def kinds(report: Mapping[str, Any], status: str = "remove") -> Counter[str]:
 
 
 def type_in(cloud: Cloud, environ: Mapping[str, str], place: Path, commands: Iterable[str]) -> None:
-    """Type the commands in order, with stand-ins that act on the cloud as the admin."""
+    """Run the commands one by one, with fakes that act on the emulator as the admin."""
     with acting.shell(place / "tools", cloud.person("ada"), environ) as shell:
         for command in commands:
             acting.type_in(command, shell)
 
 
 def but_principals(report: Mapping[str, Any]) -> list[str]:
-    """The commands, but for the principals themselves: of one that Databricks manages, nobody gets the application ID back."""
+    """Return the commands except for principals, whose application ID cannot be restored."""
     return [each["command"] for each in those(report, "remove") if each["kind"] != "principal"]
 
 
 def rights(cloud: Cloud, fleet: UngrantedFleet) -> dict[str, object]:
-    """All that was granted anywhere, but for what is new each time: numbers and values."""
+    """Return all grants without values that are new each time."""
     organizations = [cloud.devops.organization(name) for name in ("contoso", "fabrikam")]
     return {
         "members": {
@@ -134,7 +134,7 @@ def test_granted_removed_and_granted_again_the_cloud_is_as_before(
 
 
 def _without_made(found: dict[str, Any]) -> dict[str, Any]:
-    """Without the directory that had to be managed once, for the Git folder in it to be created."""
+    """Ignore the directory that must be managed to create the Git folder in it."""
     return found | {
         "workspaces": [
             each | {"rights": {path: each["rights"][path] for path in FOLDERS if path != "/Repos/reports"}}
@@ -165,7 +165,7 @@ def test_it_only_reads(cloud: Cloud, environ: dict[str, str]) -> None:
     assert asked == {"list"}, "which is how app settings are read"
 
 
-# A name in the vault that stays taken
+# A deleted secret's name stays taken
 
 
 def test_a_name_that_purge_protection_keeps_is_recovered_and_rotated(
@@ -190,16 +190,15 @@ def test_a_name_that_purge_protection_keeps_is_recovered_and_rotated(
     assert _without_made(rights(cloud, fleet)) == _without_made(before)
 
 
-# Some of the list
+# A part of the list
 
 
 def listing(fleet: UngrantedFleet, entries: list[dict[str, Any]]) -> UngrantedFleet:
-    """The fleet with this list."""
     return replace(fleet, settings={**fleet.settings, "WORKSPACES": json.dumps(entries)})
 
 
 def shared(fleet: UngrantedFleet) -> UngrantedFleet:
-    """The fleet whose first two workspaces sign in as one principal, with one secret."""
+    """Return the fleet with one principal and secret for the first two workspaces."""
     first, second, third = json.loads(fleet.settings["WORKSPACES"])
     own = {"client_id": CLIENT_ID, "client_secret_name": SECRET_NAME}
     second = {key: second[key] for key in ("host", "name", "folders")} | own
@@ -300,7 +299,7 @@ def test_an_app_that_is_not_found_is_a_failure_only_if_it_was_named(
     assert (code, kinds(report, "failed")) == (1, Counter(app=1))
 
 
-# What cannot be read
+# Unreadable settings
 
 
 def test_of_a_workspace_that_is_gone_the_rest_is_shown(

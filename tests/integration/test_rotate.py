@@ -1,4 +1,4 @@
-"""`rotate` as admins and pipelines start it: real SDKs, their own sign-in, and the embedded cloud."""
+"""`rotate` for admins and pipelines: real SDKs, their own session, and the local emulator."""
 
 import json
 import os
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @dataclass
 class Stage:
-    """A fleet of two workspaces whose secret, made by hand, ends in twenty days; and the admin's laptop."""
+    """A fleet whose manually created secret expires in twenty days; and the admin's laptop."""
 
     cloud: Cloud
     fleet: Fleet
@@ -67,12 +67,12 @@ class Stage:
 
     @property
     def works(self) -> bool:
-        """Whether the app, as it is, can sign in everywhere."""
+        """True if the app can authenticate everywhere in this state."""
         return run_app({**os.environ, **self.fleet.settings}).result == "ok"
 
     @property
     def written(self) -> list[str]:
-        """What has been asked to change something, but for challenges and signing in."""
+        """The requests that change something, without challenges and authentication."""
         return [
             f"{seen.method} {seen.service}"
             for seen in self.cloud.requests
@@ -105,13 +105,13 @@ def stage(cloud: Cloud, tmp_path: Path) -> Stage:
 
 
 def assert_sound(stage: Stage) -> None:
-    """What is stored signs in, and is the only one of ours but for one that it has just replaced."""
+    """Check that the stored secret works, and that only it and its predecessor exist."""
     assert stage.principal.signs_in(stage.latest.value)
     assert len(stage.principal.secrets) <= 4
     assert stage.old in stage.principal.secrets, "made by hand: never ours to delete"
 
 
-# What it does
+# Effects
 
 
 def test_without_apply_it_shows_what_it_would_do_and_changes_nothing(stage: Stage) -> None:
@@ -250,12 +250,12 @@ def test_two_admins_at_once_both_end_with_a_secret_that_works(stage: Stage, tmp_
     stage.pass_days(2)
     assert stage.apply().returncode == 0
     left = {each.id for each in stage.principal.secrets} - {stage.old.id}
-    if stage.stored[-2].created != stage.latest.created:  # which is the former one, whole seconds do not tell
+    if stage.stored[-2].created != stage.latest.created:  # equal creation times do not show the previous one
         assert left == {stage.latest.tags["databricks-secret-id"]}
     assert stage.works
 
 
-# What it is told
+# Settings and options
 
 
 def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
@@ -357,7 +357,7 @@ SECOND = "databricks-oauth-second"
 
 
 def two_names(stage: Stage) -> str:
-    """The second workspace's entry has a secret of its own, of the same service principal: what is stored now, without tags."""
+    """The second workspace's entry has its own secret of the same principal: the stored one, untagged."""
     entries = json.loads(stage.fleet.settings["WORKSPACES"])
     entries[1]["client_secret_name"] = SECOND
     stage.fleet.vault.set(SECOND, stage.latest.value, expires_on=stage.old.ends)
@@ -365,7 +365,7 @@ def two_names(stage: Stage) -> str:
 
 
 def test_while_an_entry_of_the_list_is_wrong_nothing_is_deleted(stage: Stage) -> None:
-    """Which secret it uses, nobody has read: here the very one that another name still has."""
+    """The invalid entry was not read, and it uses the secret that another name still has."""
     assert stage.apply().returncode == 0
     first = stage.latest.tags["databricks-secret-id"]
     entries = json.loads(two_names(stage))
@@ -408,7 +408,7 @@ def test_a_life_that_is_asked_for_is_what_the_new_one_gets(stage: Stage) -> None
     assert stage.apply("--lifetime", "0d").returncode == 2
 
 
-# What goes wrong
+# Faults
 
 SECRETS = "credentials/secrets"
 STEPS: dict[str, dict[str, str]] = {
@@ -523,12 +523,12 @@ def test_a_missing_role_is_reported_with_its_owner(stage: Stage) -> None:
     assert f"--assignee {stage.admin.object_id} " in error["remedy"]
 
 
-# No party is believed alone
+# No single source is trusted
 
 
 @dataclass
 class Here:
-    """The command in this process, where its patience can be shortened."""
+    """The command in this process, with short timeouts."""
 
     stage: Stage
     patch: pytest.MonkeyPatch
@@ -542,7 +542,7 @@ class Here:
             self.patch.setattr(work, name, 1.0)
 
     def apply(self, *arguments: str) -> dict[str, Any]:
-        """The report on the one secret."""
+        """Return the report on the only secret."""
         done = CliRunner().invoke(main, ["rotate", "--apply", "--yes", "--json", *arguments])
         (secret,) = json.loads(done.stdout)["secrets"]
         assert done.exit_code == (1 if secret["errors"] else 0)
@@ -627,7 +627,7 @@ def test_many_that_hang_are_tried_together_and_not_for_long(
 
 
 def replaced(here: Here) -> str:
-    """Its own first secret, which the second has replaced half a day ago."""
+    """The first managed secret, replaced half a day ago by the second."""
     stage = here.stage
     here.apply()
     first = stage.latest.tags["databricks-secret-id"]
@@ -666,7 +666,7 @@ KILLED: dict[str, Callable[[Stage, Request], bool]] = {
     "while it is stored": lambda _, request: is_store(request),
     "while it is read back": lambda stage, request: request.method == "GET" and len(stage.stored) > 1,
 }
-"""Between two writes all requests leave the same behind: the simulation kills at each."""
+"""All requests between two writes leave the same state. The simulation kills at each of them."""
 
 
 @pytest.mark.parametrize("when", KILLED.values(), ids=KILLED)
@@ -782,7 +782,7 @@ def test_who_has_taken_long_can_still_take_back_what_cannot_be_stored(
 
 
 def watched(seen: list[str], place: Path) -> Callable[[Request], None]:
-    """Looks, at each request, at every process's arguments and environment, and at every file in a directory."""
+    """Check, at each request, every process's arguments and environment, and every file in a directory."""
 
     def look(_: Request) -> None:
         for pattern in ("[0-9]*/cmdline", "[0-9]*/environ"):
@@ -830,7 +830,7 @@ def _quotes(status: int) -> faults.Action:
 @pytest.mark.parametrize(
     ("what", "options"),
     [
-        *((what, ["--verbose"]) for what in SPOILT),  # all that people read without it, and more
+        *((what, ["--verbose"]) for what in SPOILT),  # all output for people, and more
         ("nothing", ["--json"]),
         ("a vault that quotes what it was sent", ["--json"]),
     ],

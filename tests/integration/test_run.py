@@ -1,4 +1,4 @@
-"""The run, over the real SDKs and real HTTP, TLS and Git."""
+"""A run over the real SDKs, HTTP, TLS and Git."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def folder_of(report: Report, path: str, workspace: int = 0) -> FolderReport:
 
 
 def one(fleet: Fleet, *folders: object, **more: Any) -> dict[str, str]:
-    """Settings for the fleet's first workspace alone."""
+    """Return settings of the first workspace."""
     return {"WORKSPACES": json.dumps([{"host": fleet.workspaces[0].url, "folders": folders, **more}])}
 
 
@@ -65,7 +65,7 @@ def test_a_pushed_commit_arrives_after_the_old_token_has_died(cloud: Cloud, flee
 def test_a_quiet_run_costs_what_is_promised(
     cloud: Cloud, fleet: Fleet, run: Run, kind: Literal["legacy", "git-cli"], cost: int
 ) -> None:
-    for workspace in fleet.workspaces:  # two Git folders, each in a directory of its own
+    for workspace in fleet.workspaces:  # two Git folders, each in its own directory
         workspace.variant.git_folders = kind
         workspace.folders[0].git_cli = kind == "git-cli"
     run()
@@ -96,7 +96,7 @@ def test_ambient_configuration_is_ignored(
     }
     for name, value in ambient.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # would get the identity's token in clear
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # would get the identity's token unencrypted
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.delenv("no_proxy")
     assert run().result == "ok"
@@ -146,7 +146,7 @@ def test_a_repository_is_found_by_every_form_of_its_url(
 
 
 def failing(cloud: Cloud, fleet: Fleet, what: str) -> str:
-    """Break one thing; the code that is expected."""
+    """Break one thing, and return the expected code."""
     workspace = fleet.workspaces[0]
     match what:
         case "wrong OAuth secret":

@@ -1,4 +1,4 @@
-"""`runs` and `status --app` with an admin's own sign-in, over log lines that real runs have written."""
+"""`runs` and `status --app` with an admin's session, over log lines of real runs."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ ROLES = ("Reader", "Log Analytics Reader")
 
 @dataclass
 class Stage:
-    """A deployed app with its logs, and the laptop of somebody who may read them."""
+    """A deployed app with its logs, and the laptop of a person with read permissions."""
 
     cloud: Cloud
     fleet: Fleet
@@ -54,7 +54,7 @@ class Stage:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Store what the app logs meanwhile, as the host does."""
+        """Store the app's log lines like the host."""
         handler, logger = LogHandler(self.logs), logging.getLogger("git_refresh")
         level = logger.level
         logger.addHandler(handler)

@@ -1,4 +1,4 @@
-"""Whatever Log Analytics and Resource Manager answer `runs`, it becomes runs or a failure with a code, in time, and without a secret."""
+"""Any response to `runs` becomes a list of runs or a failure with a code, in time, without leaks."""
 
 import json
 import os
@@ -36,7 +36,7 @@ ROUTES = (("logs", "/query"), ("logs", "/query"), ("resource_manager", "/sites")
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """Whose answers are changed, and how."""
+    """The service with changed responses, and the change."""
 
     service: str
     route: str
@@ -65,7 +65,7 @@ def stage() -> Iterator[tuple[Cloud, Fleet]]:
 
 
 def fill(cloud: Cloud, fleet: Fleet) -> None:
-    """Runs in one piece and in slices, ended and not, and what the host says."""
+    """Store runs with and without fan-out, complete and incomplete, and lines of the host."""
     logs, now = cloud.logs.of(fleet.component), datetime.now(UTC)
     failure = {"location": "data-1", **json_of(ERROR), "count": 2, "places": ["data-1", "data-2"]}
     for ago in range(5, 120, 15):
@@ -84,7 +84,7 @@ def fill(cloud: Cloud, fleet: Fleet) -> None:
 
 
 def shown() -> str:
-    """What `runs --json` prints, in this process."""
+    """Return the output of `runs --json` in this process."""
     logger = RedactingLogger()
     try:
         with logs_of(AppName(APP), logger) as logs:

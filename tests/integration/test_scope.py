@@ -1,4 +1,4 @@
-"""--only and --folder over the embedded cloud: nobody else is asked for anything."""
+"""--only and --folder over the local emulator: other workspaces get no request."""
 
 import json
 import os
@@ -22,7 +22,7 @@ ETL, REPORTS = "/Repos/etl/prod", "/Repos/reports/prod"
 
 @pytest.fixture
 def cli(cloud: Cloud, fleet: Fleet) -> Cli:
-    """A command, with the fleet's settings."""
+    """Return a function that runs a command with the fleet's settings."""
 
     def cli(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, **cloud.environment(), **fleet.settings, **settings, "COLUMNS": "160"}
@@ -40,7 +40,7 @@ def entries(fleet: Fleet) -> list[dict[str, Any]]:
 
 
 def asked(cloud: Cloud) -> set[str]:
-    """Which workspaces got a request."""
+    """Return the workspaces that got a request."""
     return {request.host for request in cloud.requests if request.service == "databricks"}
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_in_the_list_exits_with_2_and_nothing_is_run(
 def test_a_slice_is_a_part_by_itself(cli: Cli, cloud: Cloud, option: list[str]) -> None:
     done = cli("run", "--slice", "1", *option)
     assert done.returncode == 2
-    assert "--slice is a part of the list by itself; leave out --only and --folder" in done.stderr
+    assert "--slice cannot be combined with" in done.stderr
     assert cloud.requests == []
 
 
@@ -183,7 +183,7 @@ def test_offline_the_whole_list_is_checked_and_the_part_has_to_be_in_it(
 def test_the_pipeline_s_line_pulls_what_its_variables_name(
     cloud: Cloud, fleet: Fleet, tmp_path: Path, only: str, code: int
 ) -> None:
-    """As it stands in the file, with a stand-in for `az`."""
+    """The line is read from the pipeline's file; `az` is a fake."""
     workflow = yaml.safe_load((ROOT / "docs/pipelines/pull-on-merge.github.yml").read_text())
     step = workflow["jobs"]["pull"]["steps"][-1]
     deployed = [

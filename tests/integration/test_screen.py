@@ -1,4 +1,4 @@
-"""One mistake in many workspaces fits one screen, and no word is broken: over the real SDKs, on real terminals."""
+"""One mistake in many workspaces fits on one screen without broken words: real SDKs and terminals."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.support import warm
 from tests.support.terminal import screen
 
 SCREEN = 24
-"""Lines of a terminal that nobody has made larger."""
+"""Lines of a terminal with the default size."""
 WRONG_ID = "7e5a11ed-0000-4000-8000-{:012}"
 WIDTHS = (40, 60, 80, 120, 200)
 
@@ -44,7 +44,7 @@ Mistake = Callable[[dict[str, Any], int], None]
 
 
 def with_mistakes(cloud: Cloud, workspaces: int, *mistakes: Mistake) -> dict[str, str]:
-    """The environment of a fleet in which each workspace has one of these mistakes, in turn."""
+    """Return the environment of a fleet whose workspaces have these mistakes in turn."""
     fleet = seed(cloud, workspaces)
     entries = json.loads(fleet.settings["WORKSPACES"])
     for number, entry in enumerate(entries):

@@ -1,4 +1,4 @@
-"""No secret leaves: canaries in every slot, every logger at DEBUG, every fault, and then a search through all that came out."""
+"""No secret leaks: canaries everywhere, all loggers at DEBUG, all faults, a search in all output."""
 
 import base64
 import io
@@ -39,11 +39,11 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def canaries(cloud: Cloud, fleet: Fleet) -> Callable[[], list[str]]:
-    """Every secret that the run has met."""
+    """Return every secret of the run."""
     fleet.vault.set(SECRET_NAME, OAUTH_SECRET, expires_on=datetime.now(UTC) + timedelta(days=300))
     for ws in fleet.workspaces:
         ws.service_principal(CLIENT_ID, OAUTH_SECRET)
-    cloud.identity.cached = True  # so that the tokens can be asked for once more here
+    cloud.identity.cached = True  # so the test gets the same tokens again
 
     def canaries() -> list[str]:
         tokens = [
@@ -62,7 +62,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def echo() -> faults.Action:
-    """The service's error quotes all that it was sent, as error pages do."""
+    """Quote the whole request in an error, as error pages do."""
 
     async def act(request: object, _: faults.Proceed) -> object:
         from aiohttp import web  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The session over a real socket: what one answer may cost, and what of it an SDK gets to see."""
+"""The session over a real socket: limits of a response, and the part that an SDK gets."""
 
 import gzip
 import socket
@@ -29,12 +29,11 @@ Pieces = Iterator[bytes]
 
 
 class Server:
-    """Answers every request with the same pieces, then closes; plain HTTP.
+    """A plain HTTP server that sends the same pieces for every request, then closes.
 
-    Attributes:
-        heads: what it was asked, each request up to its body.
-        written: bytes of all answers that somebody has taken.
-        left: set when whoever asked has hung up before the end.
+    `heads`: each request up to its body.
+    `written`: bytes of responses that were read.
+    `left`: set when the client disconnects before the end.
     """
 
     def __init__(self, pieces: Callable[[], Pieces], *, pause: float = 0.0, reads: bool = True) -> None:
@@ -71,7 +70,7 @@ class Server:
             time.sleep(self._pause)
 
     def close(self) -> None:
-        with suppress(OSError):  # it is closed already
+        with suppress(OSError):  # closed already
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
@@ -103,7 +102,7 @@ def ask(
     session: BoundedSession | None = None,
     data: bytes | None = None,
 ) -> tuple[requests.Response, bytes]:
-    """The answer as an SDK gets it, and the body that is kept for the diagnosis."""
+    """Return the response as an SDK gets it, and the body for the diagnosis."""
     session = session or BoundedSession([server.origin], TLS, max_body=max_body)
     session.trust_env = False
     with operation(Deadline.after(seconds, SystemClock())) as under_way:
@@ -113,7 +112,7 @@ def ask(
 
 
 FAILED = (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError)
-"""What the guard makes a symptom of: of a body it is urllib3 that says so."""
+"""Exceptions that the guard converts; for a body, urllib3 raises them."""
 
 ENDLESS = {
     "headers": (OK, b"x: y\r\n"),
@@ -141,7 +140,7 @@ def test_of_an_answer_without_end_little_is_taken(serve: Callable[..., Server], 
     with pytest.raises(FAILED):
         ask(server, session=session)
     assert server.left.wait(5), "the connection is not kept"
-    taken = 8_000_000  # and what the two buffers of the connection hold
+    taken = 8_000_000  # the size plus both buffers of the connection
     assert server.written < taken
 
 
@@ -231,7 +230,7 @@ def test_an_answer_is_forgotten_before_the_next_request(serve: Callable[..., Ser
 def test_the_proxy_of_an_origin_is_looked_up_once_and_honors_no_proxy(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody is
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # an unused port
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     asked, look_up = list[str](), requests.utils.get_environ_proxies
 
@@ -250,7 +249,7 @@ def test_the_proxy_of_an_origin_is_looked_up_once_and_honors_no_proxy(
 def test_a_small_request_is_sent_at_once(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nagle's algorithm, which urllib3 leaves on through a proxy, holds a body back for some 40 ms."""
+    """Nagle's algorithm, which urllib3 uses through a proxy, delays a body by some 40 ms."""
     options = list[int]()
     bounded = connections._bounded
 
@@ -332,5 +331,5 @@ def test_a_connection_that_is_there_too_late_is_closed(monkeypatch: pytest.Monke
         with accepted:
             accepted.settimeout(5)
             assert accepted.recv(1) == b"", "whoever has connected has hung up"
-    # Kept until here: its end would close what it holds.
+    # kept until here, because its destructor closes the connection
     assert "the time for this operation has passed" in str(held.value)

@@ -1,4 +1,4 @@
-"""`make soak`: the app in a process of its own, ticked from outside, with its limits shortened."""
+"""`make soak` with short limits: the app in its own process, driven from outside."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""SIGTERM: in the middle of a run of the deployed app, whose next run converges, and of a command, which says what it has done."""
+"""SIGTERM during a run of the deployed app, whose next run converges, and during a command."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_a_run_that_is_terminated_is_made_good_by_the_next(cloud: Cloud, tmp_pat
     fleet, log, after = seed(cloud, 1), tmp_path / "log", tmp_path / "after"
     settings = settings_of(fleet)
     running: list[ForkServerProcess] = []
-    cloud.latency = 0.1  # so that the process is there to be told
+    cloud.latency = 0.1  # gives time for the signal
     terminate_at(cloud, running, POINTS[point])
     timer = due_now(settings)
     running.append(ticked(cloud, settings, log, timer.call))

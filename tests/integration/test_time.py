@@ -1,4 +1,4 @@
-"""Tokens' ends as the identity endpoint tells them, and a clock that is off."""
+"""Expiration times of tokens as the identity endpoint reports them, and wrong clocks."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def test_tokens_of_every_length_are_stored(cloud: Cloud, fleet: Fleet, run: Run,
 
 
 class WrongClock(SystemClock):
-    """A machine's clock that is off."""
+    """A machine with a wrong clock."""
 
     def __init__(self, minutes: float) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def test_a_clock_that_is_off_is_pointed_out_and_the_fleet_is_fresh(fleet: Fleet,
 
 
 class SteppedTime(datetime):
-    """A wall clock that somebody sets."""
+    """A wall clock that changes during the test."""
 
     step = timedelta()
 
@@ -102,20 +102,20 @@ class SteppedTime(datetime):
 
 
 REQUESTS = 13
-"""What a run over one workspace asks, but for the workspace's own Git; the test that uses it says when it has to be changed."""
+"""The requests of a run over one workspace, without the workspace's own Git."""
 
 
 @pytest.mark.parametrize(("hours", "first"), [(-25, 0.0), (3, 2.0)])
 def test_a_clock_that_is_set_in_mid_run_changes_nothing(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, hours: float, first: float
 ) -> None:
-    """Between any two requests, and right or wrong by `first` hours before."""
+    """The clock changes between any two requests, and is right at first or wrong by `first` hours."""
     monkeypatch.setattr(clock, "datetime", SteppedTime)
     monkeypatch.setattr(SteppedTime, "step", timedelta())
     fleet = seed(cloud, 1)
     environ = {**os.environ, **fleet.settings}
     assert run_app(environ).result == "ok"
-    cloud.identity.token_lifetime = 5 * 60 + first * 3600  # by this machine's clock it ends in five minutes
+    cloud.identity.token_lifetime = 5 * 60 + first * 3600  # expires in five minutes by this machine's clock
     for last in range(REQUESTS + 1):
         SteppedTime.step, asked = timedelta(hours=first), list[str]()
 
@@ -134,7 +134,7 @@ def test_a_clock_that_is_set_in_mid_run_changes_nothing(
 
 
 def test_a_clock_that_is_behind_does_not_hide_a_short_token(fleet: Fleet, cloud: Cloud) -> None:
-    cloud.identity.token_lifetime = 12 * 60  # by a clock that is 10 minutes behind it ends in 22
+    cloud.identity.token_lifetime = 12 * 60  # expires in 22 minutes by a clock that is 10 minutes behind
     report = run_app({**os.environ, **fleet.settings}, clock=WrongClock(-10))
     assert report.result == "failed"
     assert "token_expires_before_next_run" in report.problems[0].message

@@ -1,4 +1,4 @@
-"""A list leads nobody's token anywhere, and runs nothing: what is in a file reaches neither the process's environment nor a child."""
+"""A list sends no token elsewhere, runs nothing, and reaches no environment or child process."""
 
 import json
 import os
@@ -20,13 +20,13 @@ AZ = "#!/bin/sh\ntouch {marker}\nexit 1\n"
 
 @pytest.fixture
 def at_a_laptop(cloud: Cloud, fleet: Fleet, tmp_path: Path) -> dict[str, str]:
-    """An environment without the app's settings, signed in with az."""
+    """Return an environment without the app's settings, signed in with az."""
     person = admin_of(cloud, fleet)
     return laptop({**os.environ, **cloud.environment()}, person.sign_in(tmp_path / "bin"))
 
 
 def evil_list(fleet: Fleet, tmp_path: Path, **changes: object) -> tuple[Path, Path]:
-    """A list that wants to run code, and what is there once it has."""
+    """Return a list that tries to run code, and the file that this code would create."""
     marker, place = tmp_path / "ran", tmp_path / "evil"
     place.mkdir(exist_ok=True)
     (place / "az").write_text(AZ.format(marker=marker))
@@ -86,7 +86,7 @@ def test_a_fresh_process_runs_nothing_of_a_list_either(
 
 
 def strange_list(fleet: Fleet, tmp_path: Path) -> Path:
-    """One of its workspaces is beyond the built-in domains, and it vouches for that by itself."""
+    """Return a list with a workspace on a foreign domain that it trusts by itself."""
     entry = {"host": f"https://{STRANGE}", "auth": "managed_identity", "name": "strange"}
     entries = [*json.loads(fleet.settings["WORKSPACES"])[:1], entry]
     file, _ = evil_list(fleet, tmp_path, WORKSPACES=entries, TRUSTED_HOSTS=STRANGE)

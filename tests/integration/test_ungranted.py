@@ -1,4 +1,4 @@
-"""The app in a fleet in which nothing is granted, and after an admin has granted it all, by the services' own APIs."""
+"""The app in a fleet without permissions, and after an admin has granted them by the services' APIs."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def run(fleet: UngrantedFleet) -> Callable[[], Report]:
 
 
 def codes(report: Report) -> list[list[str]]:
-    """The codes of each workspace's errors."""
+    """Return the codes of each workspace's errors."""
     errors = [
         [workspace.error, *(folder.error for folder in workspace.folders)] for workspace in report.workspaces
     ]
@@ -156,7 +156,7 @@ def _let_into_databricks(cloud: Cloud, fleet: UngrantedFleet) -> None:
 
 
 def _let_manage(client: WorkspaceClient, workspace: Workspace) -> None:
-    """The folder that is there, and the directory of the one that is not."""
+    """Grant the existing folder, and the directory of the missing one."""
     (found,) = client.service_principals.list()
     level = PermissionLevel.CAN_MANAGE
     grants = [AccessControlRequest(service_principal_name=found.application_id, permission_level=level)]

@@ -1,4 +1,4 @@
-"""Values in Key Vault that are no OAuth secret: called what they are, sent nowhere, shown nowhere."""
+"""Values in Key Vault that are not OAuth secrets: reported as such, never sent or shown."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The wheel, as `pipx install` and `uvx` take it: what is in it, and that it works where there is no checkout."""
+"""The wheel for `pipx install` and `uvx`: its contents, and its use without a checkout."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from tests.support.project_files import PROJECT, tracked
 
 NAME, VERSION = PROJECT["project"]["name"], PROJECT["project"]["version"]
 DEPLOYED_ALONE = ("azure.functions", "azure_functions_runtime", "azure.storage")
-"""What the group `app` has more than the wheel needs, as modules."""
+"""Modules of the group `app` that the wheel does not need."""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as `pip` and `uv` do it, without looking for the backend on an index."""
+    """Return a wheel built as `pip` and `uv` do, without an index."""
     folder = tmp_path_factory.mktemp("dist")
     backend = PROJECT["build-system"]["build-backend"]
     code = f"import sys, {backend} as backend; print(backend.build_wheel(sys.argv[1]))"
@@ -43,7 +43,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def git_refresh(
     installed: Path, cwd: Path, *arguments: str, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """As the script that a wheel's installation makes, on a laptop that has no packages of the Functions host."""
+    """Run the script of an installed wheel, without packages of the Functions host."""
     module, _, function = PROJECT["project"]["scripts"]["git-refresh"].partition(":")
     without = f"sys.modules.update(dict.fromkeys({DEPLOYED_ALONE}))"
     code = f"import sys; {without}; from {module} import {function}; {function}()"

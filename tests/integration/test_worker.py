@@ -1,4 +1,4 @@
-"""The app in Microsoft's own worker library, as the Functions host drives it, without the host."""
+"""The app in Microsoft's worker library, called like the Functions host does."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    """There can be one in a process: the library's registry is global."""
+    """Return the worker: a process can have only one, because of a global registry."""
     logging.getLogger().addHandler(logging.NullHandler())
     with Worker(ROOT) as worker:
         yield worker
@@ -80,7 +80,7 @@ def test_a_token_that_will_not_last_until_the_next_tick_fails_the_run(
     worker: Worker, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
-    last = now - timedelta(minutes=15)  # while it runs, the host's status still says that it is due now
+    last = now - timedelta(minutes=15)  # during a run, the host still stores this occurrence as next
     monkeypatch.setenv("REFRESH_SCHEDULE", "0 0 0 1 1 *")
     cloud.identity.token_lifetime = 600
     outcome = worker.fire_timer("refresh_git", last=last, following=now)

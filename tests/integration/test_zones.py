@@ -1,4 +1,4 @@
-"""Federated sign-in and trust zones, over the real SDKs, TLS and Git: a fleet without any stored secret."""
+"""Federated authentication and trust zones, over the real SDKs, TLS and Git, without stored secrets."""
 
 import json
 import logging
@@ -40,12 +40,12 @@ def issuer(identity: Identity) -> str:
 
 
 def trust(workspace: Workspace, identity: Identity) -> ServicePrincipal:
-    """What an account admin does once."""
+    """Do the account admin's one-time setup."""
     return workspace.federate(CLIENT_ID, issuer=issuer(identity), subject=identity.object_id)
 
 
 def settings(fleet: Fleet, *more: Entry, **others: str) -> dict[str, str]:
-    """The fleet's workspaces, federated, without Key Vault."""
+    """Return settings for federated workspaces without Key Vault."""
     entries = [
         {"host": workspace.url, "name": f"data-{number}", "folders": [PROD], **FEDERATED, **entry}
         for number, (workspace, entry) in enumerate(zip(fleet.workspaces, more, strict=False))
@@ -172,7 +172,10 @@ def test_check_reports_a_missing_policy_unless_it_works_elsewhere(
 
 @pytest.fixture
 def zones(cloud: Cloud, fleet: Fleet) -> tuple[Identity, dict[str, str]]:
-    """The first workspace and its app's own identity; the second with one of its own. Both may read the repositories."""
+    """Return the second zone's identity, and settings in which it has the second workspace.
+
+    Both identities can read the repositories.
+    """
     other = cloud.add_identity("finance")
     cloud.devops.organization("contoso").add_member(other.object_id)
     trust(fleet.workspaces[0], cloud.identity)
@@ -267,7 +270,7 @@ def test_no_assertion_and_no_token_is_said_at_any_level(
 
 @pytest.fixture
 def registration(cloud: Cloud) -> AppRegistration:
-    """It trusts the app's identity, is consented to in Fabrikam's tenant, and is a member of Fabrikam's organization."""
+    """Return a registration that trusts the app's identity, with access to Fabrikam's organization."""
     made = cloud.app_registration("git-refresh")
     made.trust(cloud.identity.object_id)
     made.consent(OTHER_TENANT)
@@ -277,7 +280,7 @@ def registration(cloud: Cloud) -> AppRegistration:
 
 @pytest.fixture
 def abroad(cloud: Cloud, fleet: Fleet, registration: AppRegistration) -> dict[str, str]:
-    """The first workspace's repository is Contoso's; the second's is Fabrikam's."""
+    """Return settings with Contoso's repository in the first workspace, and Fabrikam's in the second."""
     notes = cloud.devops.repository("fabrikam", "Notes", "notes")
     fleet.workspaces[1].add_folder("/Repos/notes/prod", notes)
     notes.commit({"new": "1"})
@@ -385,11 +388,11 @@ def test_a_missing_tenant_is_reported(cloud: Cloud, fleet: Fleet, registration: 
     assert codes(report)[0] == "tenant_not_found"
 
 
-# Secrets that come back
+# Returned secrets
 
 
 def gives_back(field: str) -> faults.Action:
-    """What was sent to be exchanged is handed out as the token."""
+    """Return the exchanged token as the new one."""
 
     async def act(request: web.Request, _: faults.Proceed) -> web.StreamResponse:
         form = await request.post()
@@ -414,7 +417,7 @@ def test_an_assertion_that_a_login_host_returns_is_not_stored(
     assert stored(fleet.workspaces[1]) == []
 
 
-# Killed
+# Killed runs
 
 
 KILLED: dict[str, Callable[[Request], bool]] = {

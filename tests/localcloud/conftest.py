@@ -47,7 +47,7 @@ def devops_token(cloud: Cloud) -> str:
 
 @pytest.fixture
 def ada(cloud: Cloud, workspace: Workspace) -> Person:
-    """An admin of the organization, the workspace and the account."""
+    """Return an admin of the organization, the workspace and the account."""
     ada = cloud.person("ada")
     cloud.devops.organization("contoso").add_administrator(ada.object_id)
     workspace.add_user(ada, admin=True)
@@ -57,7 +57,7 @@ def ada(cloud: Cloud, workspace: Workspace) -> Person:
 
 @pytest.fixture
 def bob(cloud: Cloud, workspace: Workspace) -> Person:
-    """Somebody who is let in everywhere and administers nothing."""
+    """Return a member of everything without admin permissions."""
     bob = cloud.person("bob")
     cloud.devops.organization("contoso").add_member(bob.object_id)
     workspace.add_user(bob)
@@ -66,7 +66,7 @@ def bob(cloud: Cloud, workspace: Workspace) -> Person:
 
 @pytest.fixture
 def admin(ada: Person, workspace: Workspace) -> Iterator[WorkspaceClient]:
-    """Databricks' SDK, as the admin of the workspace."""
+    """Yield Databricks' SDK for the admin of the workspace."""
     token = ada.token(DATABRICKS_RESOURCE)
     client = WorkspaceClient(host=workspace.url, token=token, auth_type="pat")
     yield client
@@ -75,7 +75,7 @@ def admin(ada: Person, workspace: Workspace) -> Iterator[WorkspaceClient]:
 
 @pytest.fixture
 def account(cloud: Cloud, ada: Person) -> Iterator[AccountClient]:
-    """Databricks' SDK, as the admin of the account."""
+    """Yield Databricks' SDK for the admin of the account."""
     host, token = "https://accounts.azuredatabricks.net", ada.token(DATABRICKS_RESOURCE)
     client = AccountClient(host=host, account_id=cloud.account.id, token=token, auth_type="pat")
     yield client
@@ -84,7 +84,7 @@ def account(cloud: Cloud, ada: Person) -> Iterator[AccountClient]:
 
 @pytest.fixture
 def someone(bob: Person, workspace: Workspace) -> Iterator[WorkspaceClient]:
-    """Databricks' SDK, as somebody who administers nothing."""
+    """Yield Databricks' SDK for a user without admin permissions."""
     token = bob.token(DATABRICKS_RESOURCE)
     client = WorkspaceClient(host=workspace.url, token=token, auth_type="pat")
     yield client

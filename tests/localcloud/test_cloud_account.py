@@ -46,7 +46,7 @@ def get(session: requests.Session, path: str, token: str) -> requests.Response:
     return session.get(f"{HOST}/api/2.0/accounts/{path}", headers=headers, timeout=10)
 
 
-# Who may
+# Permissions
 
 
 def test_account_admins_alone_may(cloud: Cloud, session: requests.Session, ada: Person, bob: Person) -> None:

@@ -127,7 +127,7 @@ def test_git_hears_that_a_repository_is_not_there(cloud: Cloud, devops_token: st
 
 
 def pushed(cloud: Cloud, token: str, repository: Repository, place: Path) -> subprocess.CompletedProcess[str]:
-    """Clone, commit and push, as somebody with this token."""
+    """Clone, commit and push with this token."""
     clone = str(place / "clone")
     assert git(cloud, token, "clone", repository.url, clone).returncode == 0
     who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@contoso.com")

@@ -43,7 +43,7 @@ def calling(session: requests.Session, token: str) -> Call:
 
 @pytest.fixture
 def call(session: requests.Session, ada: Person, organization: Organization) -> Call:
-    """As the admin of the organization."""
+    """Call the API as the organization's admin."""
     assert organization.administers(ada.object_id)
     return calling(session, ada.token(DEVOPS_RESOURCE))
 
@@ -76,7 +76,7 @@ def let_in(call: Call, identity: Identity, *projects: str, **changes: str) -> di
 
 
 def refusal(answer: requests.Response) -> tuple[int, str]:
-    """Number and text of what was refused, with a 200."""
+    """Return number and text of a refusal with status 200."""
     body = answer.json()
     assert (answer.status_code, body["isSuccess"]) == (200, False)
     result = body.get("operationResult") or body["operationResults"][0]
@@ -91,7 +91,7 @@ def failure(answer: requests.Response) -> tuple[int, str, str]:
 
 
 def reads(session: requests.Session, identity: Identity, project: str, repository: str) -> tuple[int, str]:
-    """Whether the refs of a repository are read with the identity's token, or what the answer is."""
+    """Return the status and text of reading a repository's refs with the identity's token."""
     call = calling(session, identity.token(DEVOPS_RESOURCE))
     url = f"https://dev.azure.com/contoso/{project}/_apis/git/repositories/{repository}/refs"
     answer = call("GET", url, params={"api-version": "7.1"})
@@ -137,7 +137,7 @@ def test_an_invisible_project_is_unknown(session: requests.Session, call: Call, 
     assert failure(own("GET", f"{PROJECTS}/Data Platform"))[1] == "ProjectDoesNotExistWithNameException"
 
 
-# Letting somebody in
+# Adding members
 
 
 def test_an_entitlement_lets_an_identity_read_its_projects_and_no_other(
@@ -284,7 +284,7 @@ def test_who_is_no_service_principal_has_no_entitlement_of_one(
         assert failure(call("GET", f"{ENTITLEMENTS}/{key}"))[:2] == (404, "MemberNotFoundException")
 
 
-# Who is there, and in which groups
+# Members and groups
 
 
 def test_a_list_is_in_pages(cloud: Cloud, call: Call, newcomer: Identity) -> None:
@@ -453,7 +453,7 @@ def test_a_member_is_shown_with_a_status_and_signs_in_by_it(
     assert theirs("GET", f"{PROJECTS}/Finance").ok == signs_in
 
 
-# Taking somebody out
+# Removing members
 
 
 def test_a_member_leaves_a_group_and_then_the_organization(

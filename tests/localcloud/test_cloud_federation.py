@@ -43,7 +43,7 @@ def exchange(
 
 
 def refused(answer: requests.Response) -> str:
-    """Why a token was not exchanged."""
+    """Return the error of a refused exchange."""
     body = answer.json()
     assert (answer.status_code, body["error"]) == (400, "invalid_grant")
     return str(body["error_description"]).removeprefix("Failed to process token: ")

@@ -11,7 +11,7 @@ from localcloud.devops.repository import Repository
 
 
 def tokens(fleet: ZonedFleet) -> list[str]:
-    """For Azure DevOps, each zone's, got as its settings say."""
+    """Return each zone's token for Azure DevOps, requested as in its settings."""
     *_, third = json.loads(fleet.settings["WORKSPACES"])
     scope = f"{DEVOPS_RESOURCE}/.default"
     with (

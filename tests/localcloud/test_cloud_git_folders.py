@@ -15,7 +15,7 @@ PATH = "/Repos/etl/prod"
 
 @pytest.fixture
 def signed(api: Rest, devops_token: str) -> Rest:
-    """The API for a principal that has a live token stored and the parent directory made."""
+    """Return the API for a principal with a valid stored token and an existing parent directory."""
     api.store_token(devops_token)
     api("POST", "/workspace/mkdirs", json={"path": "/Repos/etl"})
     return api

@@ -1,4 +1,4 @@
-"""What a Git folder answers in the states that people get into, with real Git underneath."""
+"""Responses of a Git folder in states that occur in practice, with real Git."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ DISCARD = {"branch": "main", "dangerously_force_discard_all": True}
 
 @pytest.fixture
 def signed(api: Rest, devops_token: str) -> Rest:
-    """The API for a principal that has a live token stored and a home directory."""
+    """Return the API for a principal with a valid stored token and a home directory."""
     api.store_token(devops_token)
     api.workspace.make_directories("/Users/me")
     return api
@@ -118,7 +118,7 @@ def test_a_folder_of_an_empty_repository_costs_its_workspace_nothing(
     assert update(signed, folder, branch="main")[0] == 200
 
 
-# What Git says, and Databricks has no words of its own for
+# Errors of Git without a text of Databricks
 
 
 @pytest.mark.parametrize("pattern", ["!docs", "/*", "/jobs", "*.py", "**/x", "a/[bc]", "a?"])
@@ -163,7 +163,7 @@ def test_names_that_do_not_clash_are_pulled(
     assert folder.head == repository.head()
 
 
-# A remote that is not reached
+# Unreachable remotes
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_remote_that_is_not_reached_is_a_remote_error(
     assert told in message
 
 
-# Creates that fail
+# Failed creates
 
 
 def test_a_create_without_a_url_leaves_a_broken_folder(signed: Rest, repository: Repository) -> None:

@@ -1,4 +1,4 @@
-"""The host of the deployed app, which runs the real app."""
+"""The host of a deployed app, with the real app."""
 
 import json
 import time
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def fleet(cloud: Cloud) -> Fleet:
-    """With an app that runs half an hour before and after now."""
+    """Return a fleet whose app runs half an hour before and after now."""
     fleet = seed(cloud, 1)
     fleet.app.settings["REFRESH_SCHEDULE"] = f"0 {(datetime.now(UTC).minute + 30) % 60} * * * *"
     return fleet
@@ -30,7 +30,7 @@ def host(cloud: Cloud, fleet: Fleet) -> Iterator[Host]:
 
 
 def until(host: Host, done: Callable[[], bool]) -> None:
-    """Let it do what is due until something has happened."""
+    """Call `step` until a condition holds."""
     ends = time.monotonic() + 60
     while not done():
         assert time.monotonic() < ends
@@ -43,7 +43,7 @@ def rows(cloud: Cloud, fleet: Fleet, table: str) -> kusto.Rows:
 
 
 def results(cloud: Cloud, fleet: Fleet) -> list[str]:
-    """Of the runs whose line is in the logs."""
+    """Return the results of the runs in the logs."""
     lines = [row["message"] for row in rows(cloud, fleet, "traces") if row["message"].startswith("{")]
     events = [json.loads(line) for line in lines]
     return [event["result"] for event in events if event["event"] == "git_refresh.run"]

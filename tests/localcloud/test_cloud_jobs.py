@@ -1,4 +1,4 @@
-"""A workspace's jobs, through Databricks' own SDK: who sees them, and a run that really clones as whom it runs as."""
+"""A workspace's jobs through Databricks' SDK: visibility, and runs that clone as the Run as identity."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ TASKS = [Task("only", notebook_task=NotebookTask("jobs/load"))]
 
 @pytest.fixture
 def sign_in(cloud: Cloud, workspace: Workspace) -> Iterator[Callable[[str], WorkspaceClient]]:
-    """Signs a person in, who is made a user of the workspace."""
+    """Return a function that adds a person to the workspace and signs them in."""
     made = []
 
     def sign_in(name: str, *, admin: bool = False) -> WorkspaceClient:

@@ -1,4 +1,4 @@
-"""The host's part in queues, on real queues: with functions of its own, and with an app in Microsoft's worker."""
+"""The host's queue listener on real queues, with simple functions and with an app."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ BAD = Outcome(ok=False, message="RuntimeError: no", stack_trace="", outputs={})
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    """One for all: starting the emulator takes a second."""
+    """Yield one cloud for all tests: starting Azurite takes a second."""
     with pytest.MonkeyPatch.context() as patch, embedded_cloud(patch) as cloud:
         yield cloud
 
@@ -54,7 +54,7 @@ def name() -> str:
 
 @dataclass
 class Function:
-    """What is called with the messages: it answers the outcomes in order, then good ones."""
+    """A function for messages: it returns the given outcomes one by one, then successes."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     messages: list[QueuedMessage] = field(default_factory=list)
@@ -69,8 +69,6 @@ class Function:
 
 @dataclass
 class Queue:
-    """A queue with its host."""
-
     service: QueueServiceClient
     name: str
     steps: list[Step] = field(default_factory=list)
@@ -261,7 +259,7 @@ def work(message: func.QueueMessage) -> None:
 
 @pytest.fixture
 def app(tmp_path: Path, name: str) -> Path:
-    """It holds on to a message as long as there is a file of that name."""
+    """Return an app that blocks on a message while a file of that name exists."""
     (tmp_path / "function_app.py").write_text(textwrap.dedent(APP).replace("QUEUE", name))
     queues = {
         "batchSize": 1,

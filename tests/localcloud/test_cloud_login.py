@@ -52,7 +52,7 @@ def ask(
 
 
 def refused(answer: requests.Response) -> tuple[int, str, int]:
-    """Status, kind and AADSTS code."""
+    """Return status, kind and AADSTS code."""
     body = answer.json()
     assert set(body) >= {"timestamp", "trace_id", "correlation_id"}
     (code,) = body["error_codes"]

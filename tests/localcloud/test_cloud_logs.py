@@ -20,8 +20,6 @@ NOW = datetime.now(UTC)
 
 
 class Credential:
-    """Gives one token."""
-
     def __init__(self, token: str) -> None:
         self._token = token
 
@@ -43,7 +41,7 @@ def logs(cloud: Cloud, component: Component) -> Logs:
 
 @pytest.fixture
 def client(ada: Person) -> Iterator[LogsQueryClient]:
-    """Microsoft's SDK, as a reader."""
+    """Yield Microsoft's SDK for a reader."""
     with client_of(ada.token(LOGS_RESOURCE)) as client:
         yield client
 

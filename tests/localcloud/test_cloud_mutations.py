@@ -34,7 +34,7 @@ SECRET = "s3cret+/="
 
 @pytest.fixture
 def get(cloud: Cloud, session: requests.Session, workspace: Workspace) -> Callable[..., requests.Response]:
-    """A small JSON answer, with changes."""
+    """Return a function that gets a small JSON response with changes."""
 
     def get(*changes: Change) -> requests.Response:
         cloud.clear_faults()
@@ -53,7 +53,7 @@ def test_an_unchanged_response_is_the_real_one_and_keeps_the_connection(cloud: C
         answer = get()
         assert (answer.status_code, answer.reason, answer.json()["cloud"]) == (200, "OK", "Azure")
         assert answer.headers["x-request-id"]
-    # What is seen last may not have its status yet: the answer is here first.
+    # The observer might not have the status yet when the response arrives.
     assert [seen.status for seen in cloud.requests[:2]] == [200] * 2
     assert len(cloud.requests) == 3
 
@@ -144,9 +144,7 @@ def test_an_answer_can_be_endless(
 ) -> None:
     cloud.inject(Fault(mutate(Endless(what))))  # type: ignore[arg-type]
     got = 0
-    with contextlib.suppress(
-        requests.exceptions.RequestException
-    ):  # so many headers are too many for the client
+    with contextlib.suppress(requests.exceptions.RequestException):  # the client refuses this many headers
         answer = session.get(
             f"{workspace.url}/.well-known/databricks-config", timeout=0.2, stream=True, hooks={}
         )
@@ -163,7 +161,7 @@ def test_an_answer_can_be_endless(
 def test_a_response_can_be_100_continue_without_end(
     cloud: Cloud, session: requests.Session, workspace: Workspace
 ) -> None:
-    """Read from the socket: `requests` bounds each read, and not how often a client is told so."""
+    """The test reads the socket, because `requests` does not limit the number of interim responses."""
     cloud.inject(Fault(mutate(Endless("continue"))))
     environment = cloud.environment()
     proxy = urlsplit(environment["HTTPS_PROXY"])

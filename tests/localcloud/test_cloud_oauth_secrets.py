@@ -1,4 +1,4 @@
-"""The OAuth secrets of service principals, with Databricks' own SDK."""
+"""OAuth secrets of service principals through Databricks' SDK."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

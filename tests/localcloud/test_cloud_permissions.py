@@ -15,7 +15,7 @@ PATH = "/Repos/etl/prod"
 
 @pytest.fixture
 def closed(workspace: Workspace) -> Workspace:
-    """A workspace in which nobody has a right that she was not given."""
+    """Return a workspace in which each permission must be granted."""
     workspace.ungranted = True
     return workspace
 
@@ -38,7 +38,7 @@ def grant(client: WorkspaceClient, kind: str, path: str, *entries: AccessControl
 
 
 def levels(permissions: ObjectPermissions, name: str) -> list[tuple[str, bool]]:
-    """Of somebody, with whether each is inherited."""
+    """Return a principal's levels, each with True if inherited."""
     return [
         (each.permission_level.value if each.permission_level else "", bool(each.inherited))
         for entry in permissions.access_control_list or []
@@ -176,12 +176,12 @@ def test_reads_lag_behind_writes(closed: Workspace, admin: WorkspaceClient) -> N
     assert levels(admin.permissions.get("repos", number(admin, PATH)), "app-1") == [("CAN_MANAGE", False)]
 
 
-# What a right is good for
+# Effects of permissions
 
 
 @pytest.fixture
 def signed(api: Rest, devops_token: str) -> Rest:
-    """The API for a principal that has a live token stored."""
+    """Return the API for a principal with a valid stored token."""
     api.store_token(devops_token)
     return api
 

@@ -15,7 +15,7 @@ from localcloud.rest import Rest
 
 
 def connect(cloud: Cloud, request: bytes) -> bytes:
-    """Send something to the proxy and return the first line of its answer."""
+    """Send data to the proxy and return the first line of its response."""
     proxy = urlsplit(cloud.environment()["HTTPS_PROXY"])
     with socket.create_connection((str(proxy.hostname), int(proxy.port or 0)), timeout=5) as connection:
         connection.sendall(request)
@@ -82,7 +82,7 @@ def test_it_can_answer_without_end(cloud: Cloud, workspace: Workspace) -> None:
 
 
 class BehindTls(HTTPAdapter):
-    """Trusts a proxy by the same certificates as what is behind it, which requests does not."""
+    """An adapter that uses the same certificates for proxy and site, unlike requests."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -99,7 +99,7 @@ def test_it_can_be_reached_over_tls_itself(tls: ProxyTls) -> None:
         place = cloud.environment()
         assert place["HTTPS_PROXY"].startswith("https://127.0.0.1:")
         session.proxies, session.verify = {"https": place["HTTPS_PROXY"]}, place["REQUESTS_CA_BUNDLE"]
-        session.trust_env = False  # the bundle of a machine behind an inspecting proxy would win
+        session.trust_env = False  # otherwise the machine's own CA bundle takes precedence
         context = ssl.create_default_context(cafile=place["REQUESTS_CA_BUNDLE"])
         session.mount("https://", BehindTls(context))
         workspace = cloud.workspace("adb-1111111111111111.1.azuredatabricks.net")

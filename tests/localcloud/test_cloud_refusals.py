@@ -1,4 +1,4 @@
-"""Refusals that were recorded, as faults."""
+"""Recorded refusals as faults."""
 
 from typing import Literal
 

@@ -17,7 +17,7 @@ NOBODY = "5a1e0000-0000-4000-8000-0000000000ff"
 
 @dataclass
 class Manager:
-    """Azure Resource Manager as one person calls it."""
+    """Azure Resource Manager for one caller."""
 
     session: requests.Session
     token: str
@@ -144,7 +144,7 @@ def test_each_refusal_has_a_code(cloud: Cloud, contributor: Manager, app: Functi
     assert body.get("Code", "Conflict") == "Conflict"
 
 
-# Finding
+# Lists and look-ups
 
 
 def test_each_sees_subscriptions_of_the_tenant_with_a_role_of_theirs(
@@ -331,7 +331,7 @@ def test_each_audience_is_taken(contributor: Manager, app: FunctionApp, ada: Per
     assert contributor("GET", app.id).status_code == 200
 
 
-# What is only read
+# Read-only resources
 
 
 LOCKS, ASSIGNMENTS = "Microsoft.Authorization/locks", "Microsoft.Authorization/roleAssignments"

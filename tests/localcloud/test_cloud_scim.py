@@ -107,7 +107,7 @@ def test_refuses_other_changes(admin: WorkspaceClient) -> None:
         patch(admin, "5", Patch(op=PatchOp.REPLACE, path="active", value=True))
 
 
-# What an entitlement is good for
+# Effects of entitlements
 
 
 @pytest.mark.parametrize("by", ["its own", "the group users", "the group admins"])
@@ -146,7 +146,7 @@ def test_the_group_users_shows_what_everybody_has(
         list(admin.groups.list(filter='id eq "1"'))
 
 
-# Reads that lag
+# Delayed reads
 
 
 def test_reads_lag_behind_writes(workspace: Workspace, admin: WorkspaceClient) -> None:

@@ -1,4 +1,4 @@
-"""The secrets that the cloud and each of its hosts remember."""
+"""The secrets that the cloud remembers for each of its hosts."""
 
 import json
 
@@ -23,7 +23,7 @@ def fleet(cloud: Cloud) -> ZonedFleet:
 
 
 def use_first_zone(fleet: ZonedFleet, session: requests.Session) -> list[str]:
-    """Store a credential with an OAuth secret from the vault; the secrets that this took."""
+    """Store a credential with an OAuth secret from the vault; return the secrets used."""
     with ManagedIdentityCredential() as managed, SecretClient(fleet.vault.url, managed) as vault:
         secret = vault.get_secret(SECRET_NAME).value
         api = Rest(session, fleet.workspaces[0], fleet.workspaces[0].service_principal(CLIENT_ID, SECRET))
@@ -33,7 +33,7 @@ def use_first_zone(fleet: ZonedFleet, session: requests.Session) -> list[str]:
 
 
 def use_second_zone(fleet: ZonedFleet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Sign in to the federated workspace and to the foreign organization; the secrets that this took."""
+    """Authenticate in the federated workspace and the foreign organization; return the secrets used."""
     third = json.loads(fleet.settings["WORKSPACES"])[2]
     with ManagedIdentityCredential(client_id=third["identity"]) as managed:
         assertion = managed.get_token(f"{EXCHANGE_RESOURCE}/.default").token

@@ -1,4 +1,4 @@
-"""The real SDKs, over production names, against the account's queues and blobs."""
+"""The real SDKs with production names against the account's queues and blobs."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ from tools.npm import SOURCES
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    """One for all: starting the emulator takes a second."""
+    """Yield one cloud for all tests: starting Azurite takes a second."""
     with pytest.MonkeyPatch.context() as patch, embedded_cloud(patch) as cloud:
         yield cloud
 
@@ -193,7 +193,7 @@ def test_the_emulator_ends_with_its_parent_however_that_ends() -> None:
         assert process.stdout is not None
         emulator = Path("/proc", process.stdout.readline().strip(), "cmdline")
     assert process.returncode == -9
-    # a process that has ended has no command line any more, and nobody else holds its end of the pipe
+    # after its exit, the process has no command line, and this pipe has no other holder
     while emulator.exists() and emulator.read_bytes():
         pass
 

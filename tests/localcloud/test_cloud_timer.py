@@ -1,4 +1,4 @@
-"""The host's timer, held against what its own code did when it was run: statuses as they were seen."""
+"""The timer compared with recorded statuses of the host's own code."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ def at(minutes: float, seconds: float = 0) -> datetime:
 
 
 def told(timer: Timer) -> tuple[Any, ...]:
-    """The next call: when, and what the function is told."""
+    """Return the next call: its time and argument."""
     info = timer.call.info
     status: Any = info["ScheduleStatus"]
     values = status and (status["Last"], status["Next"], status["LastUpdated"])
@@ -86,7 +86,7 @@ def test_a_run_that_was_cut_off_is_made_again_at_once() -> None:
     assert timer.call.due == at(10)
     timer.start(at(10, 40))  # killed at 10:20, so nothing was stored
     assert told(timer) == (at(10, 40), (written(at(5)), written(at(10)), written(at(5))), True)
-    timer.start(at(11))  # and once more
+    timer.start(at(11))  # killed again
     assert told(timer) == (at(11), (written(at(5)), written(at(10)), written(at(5))), True)
     timer.ended(at(11), at(11, 20))
     assert told(timer) == (at(15), (written(at(11)), written(at(15)), written(at(11))), False)

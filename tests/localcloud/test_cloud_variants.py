@@ -1,4 +1,4 @@
-"""How Git folders are shown, by kind and by variant."""
+"""Git folders in responses, by kind and by variant."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -27,7 +27,7 @@ def repository(cloud: Cloud) -> Repository:
 
 @pytest.fixture
 def signed(api: Rest, devops_token: str) -> Rest:
-    """The API for a principal that has a live token stored and a home directory."""
+    """Return the API for a principal with a valid stored token and a home directory."""
     api.store_token(devops_token)
     api.workspace.make_directories(HOME)
     return api
@@ -106,7 +106,7 @@ def test_git_info_of_a_legacy_git_folder_has_everything(signed: Rest, repository
     }
 
 
-# Answers that differ
+# Responses that differ
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_duplicate_principal_is_refused_in_scim_s_form(
     assert answer.json()["detail"] == "Service principal with application ID app-1 already exists."
 
 
-# Asking for a variant
+# Variant names
 
 
 def test_each_workspace_has_a_variant_of_its_own() -> None:
@@ -197,5 +197,5 @@ def test_a_variant_is_set_by_text() -> None:
 
 @pytest.mark.parametrize("text", ["git_folders", "git_folders=new", "=legacy", "nothing=1"])
 def test_no_other_variant_is_taken(text: str) -> None:
-    with pytest.raises(ValueError, match=r"only|git-cli or legacy or mixed"):
+    with pytest.raises(ValueError, match=r"unknown variant|git-cli or legacy or mixed"):
         Variant().set(text)

@@ -1,4 +1,4 @@
-"""`python -m localcloud`, as somebody plays with it."""
+"""`python -m localcloud` for interactive use."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 @contextmanager
 def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, until the test is done with it, and what it has said on stderr."""
+    """Yield the running process and its output on stderr."""
     command = [sys.executable, "-m", "localcloud", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -50,7 +50,7 @@ def playing(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def typed(exports: str, command: str) -> subprocess.CompletedProcess[str]:
-    """A command of ours in a shell that has taken the exports."""
+    """Run a command of the app in a shell with the exports."""
     return subprocess.run(
         ["/bin/sh", "-c", f"{exports}\n{sys.executable} -m git_refresh {command}"],
         env={"PATH": os.environ["PATH"]},
@@ -116,16 +116,16 @@ def test_lists_what_is_in_it(cloud: Cloud) -> None:
     assert first != head
     for line in (
         "  data-1  https://adb-0000000000000001.1.azuredatabricks.net  (no Git credential yet)",
-        f"    /Repos/etl/prod      branch main   {first}  with uncommitted edits",
+        f"    /Repos/etl/prod      branch main   {first}  with uncommitted changes",
         f"    /Repos/etl/next      branch next   {etl.head('next')[:8]}",
-        "    /Repos/reports/prod  missing: a run clones it",
+        "    /Repos/reports/prod  missing; the next run clones it",
         "  https://dev.azure.com/contoso/Data%20Platform/_git/etl",
         f"    branch main          {head}",
         f"    tag    v1.0.0        {first}",
     ):
         assert f"{line}\n" in listed
     assert re.search(
-        r"^  databricks-oauth-secret   ends 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9 days$",
+        r"^  databricks-oauth-secret   expires 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9 days$",
         listed,
         re.MULTILINE,
     )
@@ -138,7 +138,7 @@ def test_lists_what_is_in_it(cloud: Cloud) -> None:
 def test_a_large_fleet_is_listed_in_part(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(play, "SHOWN", 2)
     listed = list(play.contents(play.furnish(seed(cloud, 4))))
-    assert "  and 2 more like the last" in listed
+    assert "  and 2 more" in listed
     assert not [line for line in listed if "data-3" in line]
 
 
@@ -162,7 +162,7 @@ def test_a_secret_expires_at_its_time(cloud: Cloud) -> None:
     assert soon.result == "ok"
     assert "secret_expires_soon" in json.dumps(soon.as_dict())
     play.end_secret(fleet, -3)
-    assert "ended" in list(play.contents(fleet))[-1]
+    assert "expired" in list(play.contents(fleet))[-1]
     ended = run(cloud, fleet.settings, dry_run=True)
     assert [error.code for _, error in ended.workspaces[0].failures()] == ["secret_expired"]
 
@@ -269,7 +269,7 @@ def test_the_git_folders_are_of_the_kind_that_is_asked_for(kind: str) -> None:
 
 
 def wrong(*options: str | Path) -> str:
-    """The one line with which it refuses to begin."""
+    """Return the one line of a usage error."""
     done = CliRunner().invoke(main, [*map(str, options)])
     assert done.exit_code == 2, done.output
     (line,) = done.stderr.splitlines()
@@ -289,9 +289,9 @@ def wrong(*options: str | Path) -> str:
         ("--fault accepts-and-hang", "did you mean 'accepts and hangs'?"),
         ("--fault nonsense", "--fault list"),
         ("--fault accepts-and-hangs --at data-9", "data-1, data-2, data-3, identity, keyvault, devops"),
-        ("--fault refuses-the-connection --at identity", "plain http"),
-        ("--fault has-no-such-controller --at data-1", "is not what data-1 answers"),
-        ("--fault throttles-with-400 --at devops", "is not what devops answers"),
+        ("--fault refuses-the-connection --at identity", "plain HTTP"),
+        ("--fault has-no-such-controller --at data-1", "data-1 cannot have the fault"),
+        ("--fault throttles-with-400 --at devops", "devops cannot have the fault"),
         ("--git-folders new", "'git-cli', 'legacy', 'mixed'"),
         ("--variant directory_info=never", "with-git-info or always or absent"),
         ("--variant directories=1", "directory_info"),
@@ -299,8 +299,8 @@ def wrong(*options: str | Path) -> str:
         ("--ungranted --workspaces 2", "--workspaces"),
         ("--prot 1", "--port"),
         ("surplus", "surplus"),
-        ("--settings /nowhere/local.settings.json", "/nowhere/local.settings.json cannot be written"),
-        ("--settings /dev/null/local.settings.json", "/dev/null/local.settings.json cannot be written"),
+        ("--settings /nowhere/local.settings.json", "could not write /nowhere/local.settings.json"),
+        ("--settings /dev/null/local.settings.json", "could not write /dev/null/local.settings.json"),
     ],
 )
 def test_a_wrong_use_is_one_line(options: str, words: str) -> None:
@@ -311,7 +311,7 @@ def test_a_taken_port_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert wrong("--port", str(port)) == (
-            f"Error: port {port} cannot be used: Address already in use. Name another, or none for a free one."
+            f"Error: could not listen on port {port}: Address already in use. Set --port to another port, or omit it."
         )
 
 
@@ -320,7 +320,7 @@ def test_a_settings_file_that_is_not_its_own_is_not_overwritten(tmp_path: Path, 
     file = tmp_path / "local.settings.json"
     content = text.encode(errors="surrogateescape")
     file.write_bytes(content)
-    assert "name another file" in wrong("--settings", file)
+    assert "exists" in wrong("--settings", file)
     assert file.read_bytes() == content
     assert "is a directory" in wrong("--settings", tmp_path)
 
@@ -337,7 +337,7 @@ def test_a_list_is_deployed_from_nothing_and_its_run_is_shown(tmp_path: Path) ->
         def code_of(command: str) -> int:
             return typed("".join(exports), f"{command} --yes").returncode
 
-        assert "without a list yet, and paused" in said
+        assert "without a list, paused" in said
         assert code_of(f"onboard --settings {settings} --apply") == 0
         assert code_of(f"deploy {settings} {app} --apply") == 0
         assert code_of(f"deploy {settings} {app} --apply --exit-code") == 0

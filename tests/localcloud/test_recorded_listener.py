@@ -1,4 +1,4 @@
-"""The host's queue listener, replayed: what its own code did in each scenario, the emulation does against Azurite."""
+"""The queue listener replayed on Azurite: it must do the same as the recorded code of the host."""
 
 import asyncio
 import base64
@@ -52,7 +52,7 @@ CONTENTS: list[list[str] | None] = [
     ["zz!"],
     None,
 ]
-"""What is on the queue at first, in each scenario; None: there is no queue."""
+"""The initial messages of each scenario; None: the queue is missing."""
 CODES = {
     ("GET", 404): "QueueNotFound",
     ("DELETE", 404): "MessageNotFound",
@@ -84,7 +84,7 @@ def service(cloud: Cloud, account: StorageAccount) -> Iterator[QueueServiceClien
 
 @dataclass
 class Function:
-    """Does what a message's text says, and notes it as the recording does."""
+    """A function that follows its message's text and logs calls like the recording."""
 
     said: list[str] = field(default_factory=list)
     two_ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,7 +102,7 @@ class Function:
 
 
 def as_recorded(requests: list[Request], name: str) -> list[str]:
-    """Requests as the recording writes them, with the message IDs in order of appearance, without pop receipts."""
+    """Return requests like the recording: message IDs in order of appearance, without pop receipts."""
     ids: dict[str, str] = {}
     lines = []
     for request in requests:
@@ -127,14 +127,14 @@ def recorded(request: dict[str, Any]) -> str:
 
 
 def without_repeats(lines: list[str]) -> list[str]:
-    """How often an idle queue is polled is a matter of time; each run of polls is one."""
+    """Merge consecutive polls, whose number depends on time."""
     return [
         line for line, run in groupby(lines) for _ in (run if line.endswith((" 503", " 403")) else [None])
     ]
 
 
 def faults_of(scenario: dict[str, Any], name: str) -> Iterator[Fault]:
-    """The answers that were made up."""
+    """Yield the injected responses."""
     made_up = [request for request in scenario["requests"] if request.get("made_up")]
     for (target, code), group in groupby(made_up, lambda each: (each["request"], int(each["status"]))):
         method, _, path = target.partition(" ")
@@ -166,12 +166,12 @@ def test_the_listener_does_what_the_host_s_own_did(
         )
 
     def is_complete() -> bool:
-        """Whether all has been asked, and the last poll twice."""
+        """Return whether all requests were made, and the last poll twice."""
         lines = seen()
         return without_repeats(lines) == expected and len(set(lines[-2:])) == 1
 
     async def replay() -> bool:
-        """Whether the process ended."""
+        """Return whether the process exited."""
         options = QueueOptions(
             batch_size=scenario["batchSize"],
             new_batch_threshold=0,
@@ -181,7 +181,7 @@ def test_the_listener_does_what_the_host_s_own_did(
         stop = asyncio.Event()
         listening = asyncio.create_task(QueueListener(service, name, function, options).listen(stop))
         async with asyncio.timeout(60):
-            while not (listening.done() or is_complete()):  # noqa: ASYNC110  # the cloud records in its own thread
+            while not (listening.done() or is_complete()):  # noqa: ASYNC110  # the cloud records in another thread
                 await asyncio.sleep(0.01)
             stop.set()
             try:

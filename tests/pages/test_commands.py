@@ -1,4 +1,4 @@
-"""Every use of the command line on a page, or in a pipeline to copy, is one that it takes."""
+"""Every use of the command line on a page or in a pipeline template is valid."""
 
 import re
 from collections.abc import Iterator

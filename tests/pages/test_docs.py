@@ -1,4 +1,4 @@
-"""What the pages say is what the code does."""
+"""The pages match the code."""
 
 import re
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What tests share: fakes, virtual time, made-up trees, runs of the app, and what they are held to."""
+"""Shared helpers of tests: fakes, virtual time, generated trees, runs of the app, and checks."""

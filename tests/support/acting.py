@@ -1,6 +1,6 @@
-"""Stand-ins for `az` and `databricks` that do what they are given, in the embedded cloud, as the person who is signed in.
+"""Fakes for `az` and `databricks` that act on the emulator as the signed-in person.
 
-Each command line must be one that its program takes, by `vendors.json`. `sleep` takes no time.
+Each command line must be valid for its program by `vendors.json`. `sleep` returns at once.
 """
 
 import json
@@ -39,7 +39,7 @@ _API = {
         "{account}/servicePrincipals/{0}/federationPolicies/{1}",
     ),
 }
-"""What the Databricks CLI sends; positional arguments by their number."""
+"""The requests of the Databricks CLI; numbers stand for positional arguments."""
 
 
 _STAND_IN = """\
@@ -51,7 +51,7 @@ for word in {name} "$DATABRICKS_HOST" "$DATABRICKS_ACCOUNT_ID" "$@"; do printf '
 
 @contextmanager
 def shell(folder: Path, person: Person, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The environment of a shell on a person's laptop, in which the programs are stand-ins that act while this is open."""
+    """Yield the environment of a shell on a person's laptop with the fakes."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Typed, person))
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -76,7 +76,7 @@ def shell(folder: Path, person: Person, environ: Mapping[str, str]) -> Iterator[
 
 
 class _Typed(BaseHTTPRequestHandler):
-    """One command line that was typed, by a person."""
+    """A command line of a person."""
 
     def __init__(self, person: Person, *arguments: Any) -> None:
         self._person = person
@@ -87,7 +87,7 @@ class _Typed(BaseHTTPRequestHandler):
         program, host, account, *words = typed
         try:
             printed, status = _Program(self._person, host, account).run(program, words), 200
-        except Exception as error:  # noqa: BLE001  # it is what the command prints
+        except Exception as error:  # noqa: BLE001  # the command prints it
             printed, status = f"{type(error).__name__}: {error}", 500
         self.send_response(status)
         self.end_headers()
@@ -102,7 +102,7 @@ def type_in(command: str, environ: Mapping[str, str]) -> None:
     """Run a command in a shell.
 
     Raises:
-        AssertionError: it failed.
+        AssertionError: the command failed.
     """
     done = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", command],  # noqa: S607  # from the PATH
@@ -116,7 +116,7 @@ def type_in(command: str, environ: Mapping[str, str]) -> None:
 
 
 def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The positional arguments, and the options with their values."""
+    """Return the positional arguments, and the options with their values."""
     positional, options = [], {}
     rest = list(words)
     while rest:
@@ -130,14 +130,14 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Program:
-    """A program of a vendor, as a person has started it."""
+    """A vendor's program, started by a person."""
 
     person: Person
     host: str
     account: str
 
     def run(self, program: str, words: list[str]) -> str:
-        """Do one command line, and return what it prints."""
+        """Run a command line and return its output."""
         vendors.check([program, *words])
         name, begin = vendors.command_of([program, *words])
         positional, options = _options(words[begin - 1 :])
@@ -148,7 +148,7 @@ class _Program:
                 method = options.get("--method", "get").upper()
                 return self._send(options["--resource"], method, options["--url"], options.get("--body"))
             case ["account", "get-access-token"]:
-                # Nothing else may print a token.
+                # Only this command can print a token.
                 assert options["--query"] == "join('', ['Authorization: Bearer ', accessToken])"
                 return (
                     f"Authorization: Bearer {self.person.token(options['--resource'], options['--tenant'])}"

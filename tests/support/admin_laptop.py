@@ -1,4 +1,4 @@
-"""An admin with a laptop: signed in to the Azure CLI, and let in where the fleet's secrets are."""
+"""An admin with a laptop: signed in to the Azure CLI, with access to the fleet's vault."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from localcloud.people import Person, laptop
 
 
 def admin_of(cloud: Cloud, fleet: Fleet, name: str = "ada") -> Person:
-    """Somebody who administers the fleet's workspaces, and may write to its vault."""
+    """Return an admin of the fleet's workspaces who can write to its vault."""
     person = cloud.person(name)
     for workspace in fleet.workspaces:
         workspace.add_user(person, admin=True)
@@ -27,12 +27,11 @@ def admin_of(cloud: Cloud, fleet: Fleet, name: str = "ada") -> Person:
 
 
 def laptop_of(person: Person, cloud: Cloud, place: Path) -> dict[str, str]:
-    """The environment of her laptop."""
+    """Return the environment of the person's laptop."""
     return laptop({**os.environ, **cloud.environment()}, person.sign_in(place))
 
 
 def principal_of(cloud: Cloud) -> AccountPrincipal:
-    """The fleet's service principal."""
     found = cloud.account.find(CLIENT_ID)
     assert found is not None
     return found
@@ -42,9 +41,9 @@ def principal_of(cloud: Cloud) -> AccountPrincipal:
 def admin_services(
     environ: Mapping[str, str], logger: RedactingLogger | None = None
 ) -> Iterator[AdminServices]:
-    """What she can do from there."""
+    """Yield the admin services on this laptop."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", environ["PATH"])  # where azure-identity looks for az
+        patch.setenv("PATH", environ["PATH"])  # azure-identity searches az there
         services = AdminServices(Deadline.after(30, SystemClock()), environ, logger or RedactingLogger())
         try:
             yield services
@@ -55,7 +54,7 @@ def admin_services(
 def environ_of(
     cloud: Cloud, fleet: UngrantedFleet, place: Path, person: Person | None = None
 ) -> dict[str, str]:
-    """A shell on a laptop, after `az login`; what the identity endpoint gives is the app's own, which `check` looks with."""
+    """Return a laptop's environment after `az login`, with the app's identity for `check`."""
     az = (person or fleet.admin).sign_in(place / "az", [OTHER_TENANT])
     environ = laptop({**os.environ, **cloud.environment(), **fleet.settings}, az)
     return environ | {

@@ -1,4 +1,4 @@
-"""One run of the app, from its settings as they stand in an environment."""
+"""One run of the app with settings from an environment."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,8 +12,8 @@ from git_refresh.run.report import Report
 
 
 def run_app(environ: Mapping[str, str], clock: Clock | None = None, **options: Any) -> Report:
-    """What `run_scheduled` does, without raising: the report, whether or not something failed."""
-    load, logger = vars(app)["load"], RedactingLogger()  # which tests may have replaced
+    """Run like `run_scheduled`, and return the report even if something failed."""
+    load, logger = vars(app)["load"], RedactingLogger()  # tests might have replaced them
     with closing(app.connect(load(environ), environ, logger, clock)) as clouds:
         return refresh(
             clouds.settings, clouds, clouds.deadline, logger=logger, threads=clouds.threads, **options

@@ -1,4 +1,4 @@
-"""Chains of certificates, right and wrong."""
+"""Valid and invalid certificate chains."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def name(text: str) -> x509.Name:
 
 
 class Chain:
-    """An authority and a certificate of it, right unless told otherwise."""
+    """An authority and its certificate, valid by default."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A fleet for runs that are killed: its settings, and the state that a run brings about."""
+"""A fleet for killed runs: its settings, and the state after a run."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from localcloud.timer import Timer
 
 
 def settings_of(fleet: Fleet) -> dict[str, str]:
-    """The first workspace: a folder to move, one to create at a tag, and a legacy one with uncommitted work."""
+    """Return one workspace's settings: a folder to update, a new one, a legacy one with local changes."""
     workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
     edited = workspace.add_folder("/Shared/edited", reports, git_cli=False)
     edited.edit("notes.txt", "not committed")
@@ -29,7 +29,7 @@ def settings_of(fleet: Fleet) -> dict[str, str]:
 
 
 def state_of(fleet: Fleet) -> dict[str, Any]:
-    """All that a run is to bring about, in words that are the same in every cloud."""
+    """Return everything that a run changes, in terms that are equal in every cloud."""
     workspace, (etl, reports) = fleet.workspaces[0], fleet.repositories
     commits = {etl.head("main"): "etl main", reports.head("main"): "reports main"}
     lives = [
@@ -63,11 +63,11 @@ POINTS: dict[str, Callable[[Request], bool]] = {
     "while a directory is made": lambda request: request.path.endswith("/workspace/mkdirs"),
     "while a folder is created": lambda request: (request.method, request.path[-6:]) == ("POST", "/repos"),
 }
-"""Where a run can be cut off: at its first request, and at each of its writes. Between two, all requests leave the same behind."""
+"""Points for a kill: the first request, and each write. Requests between two writes change nothing."""
 
 
 def due_now(settings: dict[str, str]) -> Timer:
-    """The host's timer at an occurrence of the settings' schedule, which it changes; the run before it was good."""
+    """Return the timer at an occurrence of the schedule, which it changes; the previous run succeeded."""
     due = datetime.now(UTC).replace(microsecond=0)
     minutes = sorted((due.minute + quarter) % 60 for quarter in (0, 15, 30, 45))
     settings["REFRESH_SCHEDULE"] = f"{due.second} {','.join(map(str, minutes))} * * * *"

@@ -1,4 +1,4 @@
-"""An entry of a list that is right."""
+"""A valid entry of a list."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many examples are drawn."""
+"""The number of generated examples."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 
 def as_often_as(examples: int, *, suppressed: Collection[HealthCheck] = ()) -> settings:
-    """So many examples; few where hypothesis is told to be quick."""
+    """Return settings with this number of examples, or few in hypothesis' quick profile."""
     usual = settings.get_profile("default").max_examples
     most = max(1, min(examples, settings().max_examples * examples // usual))
     return settings(max_examples=most, suppress_health_check=suppressed)

@@ -1,4 +1,4 @@
-"""Of the ways in which a service goes wrong, one for each kind that the app tells apart."""
+"""One fault for each kind of failure that the app distinguishes."""
 
 ONE_OF_EACH = (
     "accepts and hangs",
@@ -8,4 +8,4 @@ ONE_OF_EACH = (
     "answers 200 with wrong types",
     "redirects elsewhere",
 )
-"""Names of `localcloud.faults.NAMED`. One REST floor reads all answers, so that one place meets every name and all others these."""
+"""Names of `localcloud.faults.NAMED`; one REST layer parses all responses, so these are enough."""

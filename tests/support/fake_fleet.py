@@ -50,5 +50,5 @@ def run(
 
 
 def frozen(path: str = "/Repos/etl/prod") -> dict[str, Any]:
-    """A folder on no branch, as a tag has left it."""
+    """Return a folder with a detached HEAD, as after checking out a tag."""
     return {path: GitFolder(1, path, URL, None, OLD)}

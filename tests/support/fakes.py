@@ -1,4 +1,4 @@
-"""Hand-written fakes with state, for what the run asks of the outside."""
+"""Stateful fakes of the services that a run uses."""
 
 import threading
 import zlib
@@ -35,7 +35,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 @dataclass
 class FakeClock:
-    """Time that passes only when somebody sleeps."""
+    """A clock that only advances in `sleep`."""
 
     at: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -67,7 +67,10 @@ def failure(
 
 @dataclass
 class FakeWorkspace:
-    """A workspace as the run sees it; `fail` names operations that go wrong, `log` is what was asked."""
+    """A workspace as the run uses it.
+
+    `fail` names failing operations; `log` has the calls.
+    """
 
     stored: list[StoredCredential] = field(default_factory=list)
     tokens: dict[tuple[int | None, int], str] = field(default_factory=dict)
@@ -78,7 +81,7 @@ class FakeWorkspace:
     before: Callable[[str], None] = lambda _: None
     others: dict[int, list[StoredCredential]] = field(default_factory=dict)
     tells_directories: bool = True
-    """Whether its directories tell which of them are Git folders."""
+    """True if its directories mark Git folders."""
 
     def _do(self, what: str) -> None:
         self.before(what)
@@ -172,19 +175,19 @@ class FakeWorkspace:
 
 @dataclass
 class FakeServices:
-    """The clouds of a run; every workspace by its host."""
+    """The clouds of a run, with every workspace by host."""
 
     workspaces: dict[str, FakeWorkspace]
     commits: dict[str, str] = field(default_factory=dict)
     branches: tuple[str, ...] | None = None
-    """Where there are no commits: `()` for a repository without one, None where that is not known."""
+    """Without commits: `()` for an empty repository, None if unknown."""
     unpushed: Collection[str] = ()
-    """Commits that Azure DevOps does not know."""
+    """Commits that Azure DevOps does not have."""
     rewritten: Collection[str] = ()
     """Commits that no branch has any more."""
     devops_failure: ServiceError | None = None
     rejected_by: Collection[str] | None = None
-    """Which repositories reject the token, as Azure DevOps answers it."""
+    """Repositories that reject the token, according to Azure DevOps."""
     identity_failure: ServiceError | None = None
     token_life: timedelta = timedelta(hours=1)
     secret_life: timedelta = timedelta(days=365)
@@ -248,5 +251,5 @@ class FakeServices:
 
 
 def unconnected(settings: Settings, *_: object, **__: object) -> Any:
-    """In place of `app.connect`, where the run itself is replaced too."""
+    """A replacement for `app.connect`, for tests that also replace the run."""
     return SimpleNamespace(settings=settings, deadline=None, threads=1, close=lambda: None)

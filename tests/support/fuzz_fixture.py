@@ -1,4 +1,4 @@
-"""A fleet on which one example after the other is played, and all that comes out of each run."""
+"""A fleet for many examples, and all output of each run."""
 
 import io
 import json
@@ -37,9 +37,9 @@ type State = Literal["credential missing", "folder missing", "folder behind", "f
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """Which answers of a service are changed, and what about them. `route` is a regular expression; None matches anything.
+    """Changes to responses of a service. `route` is a regular expression; None matches everything.
 
-    `service` is that of the example, unless it is told.
+    The default service is the example's.
     """
 
     changes: tuple[Change, ...]
@@ -51,9 +51,9 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One run: whose answers are hostile (of workspaces, data-2's alone), and what data-2 is like before.
+    """One run: the changed responses (of workspaces, only data-2's) and the state of data-2.
 
-    With `debug` somebody has lowered every logger's level: SDKs say more then, and do more to say it.
+    With `debug`, every logger has a lower level, so SDKs log more.
     """
 
     service: Service
@@ -62,19 +62,18 @@ class Example:
     debug: bool = False
 
     def services(self) -> set[Service]:
-        """Whose answers are hostile."""
+        """Return the services with changed responses."""
         return {strike.service or self.service for strike in self.strikes}
 
 
 class Stage:
-    """Three workspaces. The second is the victim of workspaces' faults, and has a folder of every kind.
+    """Three workspaces; the second has a folder of every kind and the workspace faults.
 
-    Where an example says that it is federated, it is in a trust zone of its own. Of a hostile login host it is the victim too: its
-    repository is then in another tenant.
+    In a federated example it has its own trust zone. With a hostile login host, its repository is in another
+    tenant.
 
-    Attributes:
-        environ: the app's settings, and how it reaches the cloud.
-        passed: examples that were played and found nothing, for whoever draws them.
+    `environ`: the app's settings and the environment of the cloud.
+    `passed`: examples without a finding.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -111,7 +110,7 @@ class Stage:
         return {**self._fleet.settings, "WORKSPACES": json.dumps(entries)}
 
     def _zones(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The settings with data-2 federated, and with its repository in another tenant."""
+        """Return settings with data-2 federated, in the same and in another tenant."""
         identity = self.cloud.add_identity("second-zone")
         self.cloud.devops.organization("contoso").add_member(identity.object_id)
         self.victim.federate(CLIENT_ID, issuer=entra_v2(TENANT), subject=identity.object_id)
@@ -139,11 +138,11 @@ class Stage:
         return self._federated if "federated" in example.before else self.environ
 
     def secrets(self) -> list[str]:
-        """Every secret that the last run has met."""
+        """Return every secret of the last run."""
         return [OAUTH_SECRET, self.cloud.identity.header, *self.cloud.issued]
 
     def tick(self, example: Example) -> Outcome:
-        """What the timer does, in this process."""
+        """Run the timer in this process."""
         before = self._prepare(example)
         reports: list[Report] = []
         real = refresh
@@ -158,7 +157,7 @@ class Stage:
             patch.setattr(app, "refresh", run)
             try:
                 app.run_scheduled(self._settings_for(example), None)
-            except Exception as error:  # noqa: BLE001  # which one it is, is for the oracle
+            except Exception as error:  # noqa: BLE001  # the oracle judges it
                 raised = error
         took = time.monotonic() - began
         printed = json.dumps(reports[0].as_dict(), indent=2, ensure_ascii=False) if reports else ""
@@ -175,7 +174,7 @@ class Stage:
         )
 
     def process(self, example: Example) -> Outcome:
-        """What `python -m git_refresh run --json` prints; its limits are the real ones."""
+        """Run `python -m git_refresh run --json`, with the real limits."""
         before = self._prepare(example)
         budget = 30.0
         environ = {**self._settings_for(example), "REFRESH_TIMEOUT_SECONDS": f"{budget:.0f}"}
@@ -195,7 +194,7 @@ class Stage:
         )
 
     def _prepare(self, example: Example) -> dict[str, str | None]:
-        """Put everything in its place, then the faults; returns the tokens that the workspaces have stored."""
+        """Reset the state, inject the faults, and return the stored tokens of the workspaces."""
         self.cloud.clear_faults()
         self.cloud.remember_secrets()
         for workspace in self._fleet.workspaces:
@@ -218,7 +217,7 @@ class Stage:
                     service=service,
                     host=self.victim.host if service == "databricks" else None,
                     method=strike.method,
-                    # The workspaces' own Git is not the app's: of Azure DevOps, its REST API is hostile.
+                    # A workspace runs git, not the app; the app uses Azure DevOps' REST API only.
                     route=strike.route or ("/_apis/" if service == "devops" else None),
                     nth=strike.nth,
                 )
@@ -241,7 +240,7 @@ class Stage:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """A stage, in an environment of its own and with limits that end what hangs."""
+    """Yield a stage with its own environment and short limits."""
     with pytest.MonkeyPatch.context() as patch, Cloud() as cloud:
         for name in SETTINGS:
             patch.delenv(name, raising=False)
@@ -253,7 +252,7 @@ def staged() -> Iterator[Stage]:
 
 
 class _Heard(logging.Handler):
-    """Every record of every logger, as the Functions worker writes it: to a strict UTF-8 stream."""
+    """Every record of every logger, written to a strict UTF-8 stream like the Functions worker's."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
@@ -263,7 +262,7 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.threadName == "localcloud" or record.name.startswith(("aiohttp", "asyncio")):
-            return  # the embedded cloud's own
+            return  # the emulator's own
         try:
             line = self.format(record)
             line.encode()
@@ -278,11 +277,11 @@ class _Heard(logging.Handler):
 
 @contextmanager
 def _listening(*, debug: bool) -> Iterator[_Heard]:
-    """All loggers, those of SDKs too; stdout and stderr; and threads that die."""
+    """Capture all loggers, stdout and stderr, and exceptions in threads."""
     heard, out = _Heard(), io.StringIO()
     root = logging.getLogger()
     level, hook = root.level, threading.excepthook
-    handlers, root.handlers = root.handlers, [heard]  # pytest's own would keep all of it a second time
+    handlers, root.handlers = root.handlers, [heard]  # pytest's handlers would store everything again
     listened: Sequence[logging.Logger] = [logging.getLogger(name) for name in SDKS]
     for logger in listened:
         logger.addHandler(heard)

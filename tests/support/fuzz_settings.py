@@ -1,11 +1,11 @@
-"""How many examples a fuzzing test draws."""
+"""The number of examples in fuzzing tests."""
 
 import os
 
 from hypothesis import HealthCheck, Phase, settings
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""How many examples `make fuzz` wants of each service; 0: it is `make test` that runs."""
+"""Examples per service for `make fuzz`; 0 in `make test`."""
 
 _COMMON = settings(
     deadline=None,
@@ -20,7 +20,7 @@ _COMMON = settings(
 
 
 def some(few: int, of_fuzz: int = 1) -> settings:
-    """Return the same few examples each time; or as many as `make fuzz` wants, or one in so many of these."""
+    """Return the same few examples each time, or a number of random ones for `make fuzz`."""
     if FUZZ:
         return settings(_COMMON, max_examples=max(1, FUZZ // of_fuzz), print_blob=True)
     phases = [Phase.explicit, Phase.generate]

@@ -1,7 +1,7 @@
-"""Hostile values, as formulas: small to print and to type again, however large the values they produce.
+"""Hostile values as formulas: short to print and paste, even for large values.
 
-A `Text` becomes a string: a header, or a whole body. A `Value` becomes JSON text in the place of a value of the answer; it need be no
-valid JSON. Every `Text` is a `Value` too: a JSON string.
+A `Text` becomes a string: a header or a whole body. A `Value` becomes JSON text in place of a value, possibly
+invalid. Every `Text` is also a `Value`.
 """
 
 import base64
@@ -14,17 +14,16 @@ Part = Literal["whole", "first half", "second half", "piece"]
 Form = Literal["plain", "base64", "url", "upper", "lower"]
 
 MINIMUM = 12
-"""Characters of a secret that are worth hiding: a shorter piece of one opens nothing."""
+"""Characters: a shorter piece of a secret is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in an answer a value goes.
+    """A place in a response.
 
-    Attributes:
-        value: the JSON text that is there now.
-        key: its name, if it is in an object.
-        known: the secrets that the answering host knows.
+    `value`: its JSON text.
+    `key`: its name in an object.
+    `known`: the secrets that the host knows.
     """
 
     value: str = "null"
@@ -42,7 +41,7 @@ class Text(Value, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    r"""JSON text as it is: `NaN`, `1e999`, an unpaired surrogate as `"\ud800"`, a control character nobody has escaped."""
+    r"""JSON text, unchanged: `NaN`, `1e999`, an unpaired surrogate as `"\ud800"`, a raw control character."""
 
     source: str
 
@@ -52,7 +51,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """An integer of so many digits."""
+    """An integer with this number of digits."""
 
     count: int
 
@@ -62,7 +61,7 @@ class Digits:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """The value that is there, so many arrays or objects deep; left `open`, they never end."""
+    """The value in this many arrays or objects; if `open`, they are not closed."""
 
     depth: int
     opening: Literal["[", '{"x":'] = "["
@@ -75,7 +74,7 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Doubled:
-    """The value that is there, and its key once more with another."""
+    """The value, and its key again with another value."""
 
     second: Value
 
@@ -87,8 +86,6 @@ class Doubled:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Text as it is."""
-
     content: str
 
     def text(self, _: tuple[str, ...]) -> str:
@@ -100,7 +97,7 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Long:
-    """One text, so many times."""
+    """A text repeated this many times."""
 
     unit: str
     times: int
@@ -115,7 +112,7 @@ class Long:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A JSON web token that nobody has signed, with one claim; without a name for it, that value is all of the payload."""
+    """An unsigned JSON web token with one claim; without a name, the value is the payload."""
 
     claim: str
     value: Value
@@ -133,13 +130,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A secret that the caller has sent, or a piece of it, in the middle of something.
+    """A secret that the caller has sent, or a piece of it, inside a text.
 
-    Attributes:
-        secret: which of those that the host knows; counted on from the first after the last, so that any number is one. Negative:
-            from the latest.
-        start: where a `piece` begins.
-        length: of a `piece`, at least `MINIMUM`.
+    `secret`: the index of the host's known secrets, modulo their number; negative: from the latest.
+    `start` and `length`: of a `piece`, whose length is at least `MINIMUM`.
     """
 
     secret: int = 0

@@ -1,4 +1,4 @@
-"""What hypothesis draws: hostile answers, of one service or of two at a time."""
+"""Strategies for hostile responses of one or two services."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ TEXTS = (
     "RESOURCE_ALREADY_EXISTS",
     "INTERNAL_ERROR",
     "TF401444: Please sign-in at least once",
-    # Words of the app's own output, and names of others: whoever hides a token that reads so hides too much.
+    # Words of the app's own output: masking a token that looks like them would mask too much.
     "git_refresh.run",
     "git_refresh.workspace",
     "workspaces_failed",
@@ -139,7 +139,7 @@ SHAPES = (
     '{"error_code": "403", "message": "Unauthorized network access to workspace: 1"}',
     '{"message": "TF24668: The following team project collection is stopped: contoso.", "typeKey": "VssServiceException"}',
 )
-"""Errors as the services have them besides the documented ones."""
+"""Further formats of errors."""
 OBJECT = ("path", "object_id", "object_type", "directory_info", "directory_info.is_git_folder")
 FOLDER = ("id", "path", "branch", "head_commit_id", "url", "provider", "sparse_checkout", "git_cli_enabled")
 CREDENTIALS = ("credential_id", "git_provider", "git_username", "is_default_for_provider", "name")
@@ -183,13 +183,13 @@ PATHS: dict[str | None, tuple[str, ...]] = {
         *(f"objects.{which}.{name}" for which in "*0" for name in OBJECT),
     ),
 }
-"""What is in an answer, by the route; an error's fields may be in any."""
+"""The fields in a response, by route; an error's fields can be in any."""
 REQUEST_IDS = ("x-request-id", "x-ms-request-id", "x-vss-e2eid", "ActivityId", "x-databricks-request-id")
 AROUND = ("", "", "/Repos/mirror/", "https://dev.azure.com/contoso/", "refs/heads/", "feature/", "Invalid: ")
 
 
 def _weighted[T](*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
-    """One of these, as often as it says beside it; `one_of` would weigh what is inside of them."""
+    """Return one of these by weight; `one_of` weighs nested alternatives instead."""
     return st.sampled_from([choice for times, choice in choices for _ in range(times)]).flatmap(lambda it: it)
 
 
@@ -217,7 +217,7 @@ changed = _weighted((8, values), (1, tokens), (1, st.builds(Doubled, values)), (
 
 
 def jsons(route: str | None) -> st.SearchStrategy[Json]:
-    """Something about the JSON: mostly about what the app reads of it."""
+    """Return a change of the JSON, usually of a field that the app reads."""
     own = PATHS.get(route) or tuple(path for paths in PATHS.values() for path in paths)
     at = st.one_of(st.sampled_from(own), st.sampled_from(own), st.sampled_from(ERRORS), st.integers(0, 40))
     return st.builds(Json, at, changed)
@@ -273,7 +273,7 @@ bombs: st.SearchStrategy[Change] = st.one_of(
 
 @st.composite
 def changes(draw: st.DrawFn, route: str | None) -> tuple[Change, ...]:
-    """What is changed about one answer: mostly its JSON, now and then with another status or header, and seldom at great cost."""
+    """Return changes of a response: usually its JSON, sometimes status or header, rarely expensive ones."""
     kind = draw(st.sampled_from(["json"] * 12 + ["headers"] * 3 + ["shape"] * 2 + ["body", "bomb"]))
     found: list[Change] = []
     if kind == "json":
@@ -316,12 +316,12 @@ ROUTES: dict[Service, tuple[tuple[str | None, str | None], ...]] = {
 NEEDS = {"POST/git-credentials$": "credential missing", "PATCH/repos/": "folder behind"} | dict.fromkeys(
     ("POST/repos$", "POST/mkdirs$", "GET/get-status$"), "folder missing"
 )
-"""What data-2 has to be like for a request to be made at all."""
+"""The state of data-2 in which the app sends a request."""
 
 
 @st.composite
 def examples(draw: st.DrawFn, service: Service) -> Example:
-    """One answer or several of a service, changed."""
+    """Return one or more changed responses of a service."""
     routes = draw(st.lists(st.sampled_from(ROUTES[service]), min_size=1, max_size=2, unique=True))
     strikes, before = [], []
     for route, method in routes:
@@ -335,7 +335,7 @@ def examples(draw: st.DrawFn, service: Service) -> Example:
 
 @st.composite
 def examples_of_two(draw: st.DrawFn) -> Example:
-    """Answers of two services, changed in the same run."""
+    """Return changed responses of two services in one run."""
     first, second = draw(st.lists(st.sampled_from(list(ROUTES)), min_size=2, max_size=2, unique=True))
     one, other = draw(examples(first)), draw(examples(second))
     strikes = (*one.strikes, *(replace(strike, service=second) for strike in other.strikes))

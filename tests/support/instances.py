@@ -1,4 +1,4 @@
-"""Instances of the app that listen to its queues, as processes that can be killed: `localcloud.queue_worker`, started at once."""
+"""Instances of the app as processes that can be killed: `localcloud.queue_worker`, forked."""
 
 import json
 import os
@@ -16,14 +16,14 @@ _LONGEST_S, _LOOK_S = 60.0, 0.5
 
 
 class EndedError(Exception):
-    """The instance has ended: with what it has written to stderr."""
+    """The instance has exited; the message has its stderr."""
 
 
 def next_line(instances: Sequence["Instance"]) -> tuple["Instance", dict[str, Any]]:
-    """What one of these says next, whichever it is; there may come to be more of them meanwhile.
+    """Return the next line of any instance; instances can be added meanwhile.
 
     Raises:
-        TimeoutError: none has said anything for a minute.
+        TimeoutError: no instance printed a line for a minute.
     """
     for _ in range(int(_LONGEST_S / _LOOK_S)):
         for each in instances:
@@ -35,22 +35,20 @@ def next_line(instances: Sequence["Instance"]) -> tuple["Instance", dict[str, An
 
 
 class Instance:
-    """One instance, from construction on; `ready` is its first line.
+    """One instance; `ready` is its first line.
 
-    Attributes:
-        lines: what it has said as far as it was read.
+    `lines`: the lines read so far.
     """
 
     def __init__(
         self, app: Path, environ: Mapping[str, str], *, invisible: float | None = None, timers: bool = False
     ) -> None:
-        """Start it.
+        """Start the instance.
 
-        Args:
-            app: the directory of function_app.py and host.json.
-            environ: its environment, whole: with the app settings.
-            invisible: seconds that it keeps a message from others at a time; as the host does, if not given.
-            timers: whether it calls the app's timers too.
+        `app`: the directory of function_app.py and host.json.
+        `environ`: its whole environment, with the app settings.
+        `invisible`: seconds that it hides a message from others (default: the host's).
+        `timers`: whether it also calls the app's timers.
         """
         self.lines: list[dict[str, Any]] = []
         self._said = b""
@@ -81,17 +79,17 @@ class Instance:
         self.close()
 
     def close(self) -> None:
-        """End it at once, and leave nothing of it."""
+        """Kill it and clean up."""
         self.kill()
         os.close(self._stdout)
         self._place.cleanup()
 
     def until(self, event: str, **fields: object) -> dict[str, Any]:
-        """Read what it says until it says this: the line.
+        """Read lines until this event, and return its line.
 
         Raises:
-            EndedError: it has ended before.
-            TimeoutError: it has said nothing for a minute.
+            EndedError: the instance exited before.
+            TimeoutError: it printed nothing for a minute.
         """
         while True:
             line = self._line()
@@ -99,13 +97,12 @@ class Instance:
                 return line
 
     def kill(self) -> None:
-        """End it at once, by SIGKILL, whatever it is doing."""
         self._process.kill()
         self._process.join()
         self._close_stdin()
 
     def stop(self) -> int:
-        """Let it end what it has begun, and read the rest of what it says: its exit code."""
+        """Let it finish its work, read the remaining lines, and return its exit code."""
         self._close_stdin()
         try:
             while True:
@@ -114,24 +111,24 @@ class Instance:
             return self._process.exitcode or 0
 
     def fileno(self) -> int:
-        """Of what it says, to be waited for."""
+        """Return the descriptor of its output."""
         return self._stdout
 
     @property
     def has_line(self) -> bool:
-        """Whether a line of it was received that nobody has read."""
+        """True if a received line is unread."""
         return b"\n" in self._said
 
     def receive(self) -> None:
-        """Take what it has said by now."""
+        """Read the available output."""
         self._said += os.read(self._stdout, 65536)
 
     def next_line(self) -> dict[str, Any]:
-        """Read one line more.
+        """Read one more line.
 
         Raises:
-            EndedError: it has ended before.
-            TimeoutError: it has said nothing for a minute.
+            EndedError: the instance exited before.
+            TimeoutError: it printed nothing for a minute.
         """
         return self._line()
 

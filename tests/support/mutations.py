@@ -1,7 +1,7 @@
-"""Answers that are nearly real: what was asked is done, and then something about the answer is made hostile.
+"""Realistic hostile responses: the request is handled, then the response is changed.
 
-`mutate` is a fault's action. It takes changes, which are values: what a fuzzer prints of them can be typed again. The answer is
-written to the connection as it is, past the HTTP library, which would keep to the protocol.
+`mutate` is a fault's action with a list of changes, which can be pasted from a fuzzer's output. The response
+bypasses the HTTP library, which would enforce the protocol.
 """
 
 import asyncio
@@ -26,13 +26,12 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(slots=True)
 class Answer:
-    """An answer that is about to be written.
+    """A response before it is written.
 
-    Attributes:
-        known: the secrets that the answering host knows.
-        query: what was asked with.
-        keep: leave the connection open behind it.
-        endless: what is written again and again before the head is complete, or behind the body, until the client gives up.
+    `known`: the secrets that the host knows.
+    `query`: the request's query.
+    `keep`: leave the connection open afterwards.
+    `endless`: repeated before the head is complete, or after the body, until the client disconnects.
     """
 
     status: int
@@ -45,7 +44,7 @@ class Answer:
     endless: Literal["", "headers", "continue", "body"] = ""
 
     def written(self) -> bytes:
-        """Status line, headers and body; an endless head does not end, and does not even begin before endless `100 Continue`."""
+        """Return status line, headers and body; endless headers or `100 Continue` omit the rest."""
         if self.endless == "continue":
             return b""
         head = [f"HTTP/1.1 {self.status} {self.reason}"]
@@ -56,19 +55,18 @@ class Answer:
 
 
 class Change(Protocol):
-    """Something about an answer that is made hostile."""
+    """A change that makes a response hostile."""
 
     def apply(self, answer: Answer) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """Another value somewhere in the JSON, or none.
+    """A change of a JSON value.
 
-    Attributes:
-        at: a path such as `repos.0.url`, in which `*` is every key or index, and whose last key need not be there yet; empty: all of
-            it. Or a number: that value, counted through the whole answer and on from its first.
-        value: what is put there; None: it is left out.
+    `at`: a path such as `repos.0.url`, in which `*` is every key or index; the last key can be new. Empty:
+    the whole. A number: that value of the response, modulo their number.
+    `value`: the new value; None removes it.
     """
 
     at: str | int
@@ -76,7 +74,7 @@ class Json:
 
     def apply(self, answer: Answer) -> None:
         try:
-            everything = {"": json.loads(answer.body)}  # so that the whole, too, is a value under a key
+            everything = {"": json.loads(answer.body)}  # so the whole is a value with a key
         except (ValueError, RecursionError):
             return  # no JSON is left to change
         content = everything[""]
@@ -92,7 +90,7 @@ class Json:
     def _put(
         self, holder: Any, key: str | int, marks: dict[str, str], known: tuple[str, ...]
     ) -> None:  # JSON
-        """Put a placeholder there, since the value that replaces it may be no JSON."""
+        """Insert a placeholder, because the final value might be invalid JSON."""
         there = dict(_members(holder)).get(key)
         if self.value is not None:
             mark = f"@mark-{len(marks)}@"
@@ -105,7 +103,7 @@ class Json:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header more, or another value for one that is there. None: it is left out."""
+    """A new or changed header; None removes it."""
 
     name: str
     value: Text | None
@@ -120,7 +118,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Another status; the reason phrase beside it may be anything."""
+    """Another status; the reason phrase is arbitrary."""
 
     code: int
     reason: Text | None = None
@@ -130,13 +128,11 @@ class Status:
         known = {status.value: status.phrase for status in HTTPStatus}
         answer.reason = self.reason.text(answer.known) if self.reason else known.get(self.code, "Odd")
         if self.code < HTTPStatus.OK:
-            answer.keep = False  # a client takes it for interim and waits for another
+            answer.keep = False  # a client treats it as interim and waits for another
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Another body, of whatever kind the Content-Type says."""
-
     content: Text
     encoding: str = "utf-8"
 
@@ -155,7 +151,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class GzipBomb:
-    """A body that is unpacked to so many megabytes of blanks, in as many layers as the Content-Encoding says."""
+    """A compressed body of this many megabytes of blanks, in as many layers as in Content-Encoding."""
 
     megabytes: int
     layers: int = 1
@@ -169,7 +165,7 @@ class GzipBomb:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A Content-Length that is off by so many bytes; the connection stays open or not."""
+    """A wrong Content-Length; the connection stays open or not."""
 
     off: int
     keep: bool = False
@@ -181,7 +177,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Endless:
-    """Headers, `100 Continue` or a body without end, as fast as the client takes them."""
+    """Endless headers, `100 Continue` or body, as fast as the client reads."""
 
     what: Literal["headers", "continue", "body"]
 
@@ -191,7 +187,7 @@ class Endless:
 
 @dataclass(frozen=True, slots=True)
 class FolderBomb:
-    """In place of a list of Git folders: so many pages of so many folders, below a path."""
+    """A list of Git folders with this many pages and folders, below a path."""
 
     pages: int
     folders: int
@@ -207,7 +203,7 @@ class FolderBomb:
 
 
 def mutate(*changes: Change) -> Action:
-    """Do what was asked, and change the answer, one change after the other."""
+    """Handle the request, and apply the changes to the response one by one."""
 
     async def act(request: web.Request, proceed: Proceed) -> web.StreamResponse:
         answer = _answer(await proceed(), request)
@@ -235,7 +231,7 @@ def _answer(response: web.StreamResponse, request: web.Request) -> Answer:
 
 
 class _Written(web.StreamResponse):
-    """An answer that is on its way already: the server only has to go on with the connection, or to close it."""
+    """A response that is already written; the server only handles the connection."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(status=200)
@@ -265,7 +261,7 @@ async def _write(request: web.Request, answer: Answer) -> web.StreamResponse:
 
 
 def _places(content: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The path of every value, in the order in which they are written."""
+    """Yield the path of every value, in the order of writing."""
     yield path
     for key, value in _members(content):
         yield from _places(value, (*path, key))
@@ -278,7 +274,7 @@ def _members(content: object) -> list[tuple[str | int, object]]:
 
 
 def _named(content: object, at: str) -> list[tuple[str | int, ...]]:
-    """The paths that a dotted path means."""
+    """Return the paths that match a dotted path."""
     if not at:
         return [()]
     *above, last = at.split(".")

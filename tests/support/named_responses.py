@@ -1,4 +1,4 @@
-"""Hostile answers that have done harm once, or were thought of: each is played in every `make test`."""
+"""Hostile responses that have caused or could cause a defect; every `make test` runs them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from tests.support.mutations import (
     Status,
 )
 
-# In an `Echo`, -1 is the latest of a host's secrets: of a workspace that is asked for its folders, the Azure DevOps token it was given.
+# In an `Echo`, -1 is the latest secret of a host: for a workspace's folders, the stored Azure DevOps token.
 LISTED = "/api/2.0/repos$"
 
 
@@ -55,7 +55,7 @@ def _echoes() -> Iterator[tuple[str, Example]]:
             _listed(field, Echo(-1, before=before)),
         )
     yield "a listed folder whose path is the OAuth secret", _listed("path", Echo(0, before="/Repos/mirror/"))
-    # Its signature alone: in what is before that, tokens have pieces in common, and the others are known everywhere.
+    # Only the signature: the parts before it are common to many tokens.
     own = Echo(1, "piece", start=-1, length=60, before="/Repos/mirror/")
     yield "a listed folder with the end of the workspace's own access token in its path", _listed("path", own)
     piece = Echo(-1, "piece", start=300, length=12, before="/Repos/mirror/")
@@ -94,7 +94,7 @@ def _odd_paths() -> Iterator[tuple[str, Example]]:
         "a null": "a\x00b",
     }.items():
         yield f"a listed path with {what}", _listed_path(text)
-    invisible = Long("\U000f0000", 1_900, "/Repos/mirror/")  # each is written with ten others
+    invisible = Long("\U000f0000", 1_900, "/Repos/mirror/")  # ten characters are written for each
     yield "a listed path of 1,900 characters that nobody sees", _listed("path", invisible)
     yield "a listed path 3 MB long", _listed("path", Long("x", 3_000_000, "/Repos/mirror/"))
     for field in ("branch", "head_commit_id", "url"):
@@ -196,7 +196,7 @@ def _bombs() -> Iterator[tuple[str, Example]]:
 
 
 def _recorded_shapes() -> Iterator[tuple[str, Example]]:
-    """What vendors have recorded besides the documented: marks, null lists, other shapes of errors."""
+    """Yield recorded responses of vendors: byte-order marks, null lists, other formats of errors."""
     for service in ("identity", "keyvault", "devops", "databricks"):
         yield f"a byte-order mark before every answer of {service}", _one(service, Mark())
         yield f"a byte-order mark before every error of {service}", _one(service, Mark(), Status(403))
@@ -226,7 +226,7 @@ def _recorded_shapes() -> Iterator[tuple[str, Example]]:
 
 
 def _words() -> Iterator[tuple[str, Example]]:
-    """A token that is a word of the app's own output: whoever hides it must not hide the output."""
+    """Yield tokens that are words of the app's own output, which must not be masked."""
     for word in ("git_refresh.run", "git_refresh.workspace", "adb-0000000000000003.3.azuredatabricks.net"):
         yield f"an access token that reads {word}", _one("databricks", Json("access_token", Plain(word)))
         yield f"an identity's token that reads {word}", _one("identity", Json("access_token", Plain(word)))
@@ -242,4 +242,4 @@ PROCESSES = (
     "a listed folder whose path is the Azure DevOps token",
     "a listed path with an unpaired surrogate",
 )
-"""Played as `python -m git_refresh run --json` too: a second and a half each."""
+"""Also run as `python -m git_refresh run --json`, at 1.5 seconds each."""

@@ -1,6 +1,6 @@
-"""What must hold of all that comes out of a run, whatever it met: promises 2, 3, 6 and 7 of the design, read off the real output.
+"""The checks of all output of a run: promises 2, 3, 6 and 7 of the design.
 
-`broken` names everything that does not hold. It believes nobody: lines are parsed again, and secrets are looked for in every form.
+`broken` returns every violation. Lines are parsed again, and secrets are searched in every form.
 """
 
 import json
@@ -13,29 +13,28 @@ from urllib.parse import quote
 from tests.support.planted_secrets import PIECE, everything_raised, pieces
 
 LONGEST_LINE = 32_768
-"""Characters: Application Insights cuts a message there."""
+"""Characters: Application Insights truncates a longer message."""
 LONGEST_EXCEPTION = 8 * 1024
 LONGEST_TEXT = 8 * 1024
-"""Characters of any one text in the report: what a service has answered gets there at most in part."""
+"""Characters of a text in the report, which limits quotes of responses."""
 LATE_S = 5.0
-"""Promise 2: how much longer than its budget a run may take."""
+"""Promise 2: seconds beyond its budget that a run can take."""
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Categories of control characters, bidi marks and other formats, unpaired surrogates, and line separators."""
+"""Categories of control and formatting characters, unpaired surrogates, and line separators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out of one run.
+    """All output of one run.
 
-    Attributes:
-        lines: the app's own log lines, as they were written.
-        printed: the report as `run --json` prints it; empty if there is none.
-        raised: what the timer's function raised, if anything.
-        words: all other text: other loggers, stdout, stderr, a process's outputs.
-        lost: what should have come out and could not: unencodable lines, threads that died.
-        printed_is_final: `printed` was really printed, by a process.
-        debug: every logger's level was lowered, so that SDKs may log what went wrong in them.
-        stale: workspaces that have to be fresh and are not.
+    `lines`: the app's log lines.
+    `printed`: the report of `run --json`, or "".
+    `raised`: the exception of the timer's function.
+    `words`: other text: loggers, stdout, stderr.
+    `lost`: failures of output, such as unencodable lines and dead threads.
+    `printed_is_final`: a process has printed `printed`.
+    `debug`: SDKs can log their internal errors.
+    `stale`: workspaces without the expected refresh.
     """
 
     lines: tuple[str, ...]
@@ -60,7 +59,7 @@ class Outcome:
 
 
 def broken(outcome: Outcome, secrets: Collection[str]) -> list[str]:
-    """Everything that does not hold, a line each; empty when all is well."""
+    """Return every violation as a line."""
     found = [problem for rule in RULES for problem in _safely(rule, outcome)]
     return found + list(_secrets(outcome, secrets))
 
@@ -83,7 +82,7 @@ def _others(outcome: Outcome) -> Iterator[str]:
 
 
 def _ending(outcome: Outcome) -> Iterator[str]:
-    """Only RunFailedError, exactly when the run has failed."""
+    """Only RunFailedError, exactly if the run failed."""
     if outcome.raised is not None and type(outcome.raised).__name__ != "RunFailedError":
         yield f"ending: tick raised {type(outcome.raised).__name__}"
     if not outcome.printed:
@@ -95,7 +94,7 @@ def _ending(outcome: Outcome) -> Iterator[str]:
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
-    """One JSON object a line, of a length that is kept, in ASCII; one for the run and one for each workspace."""
+    """One bounded JSON object in ASCII per line; one line for the run and each workspace."""
     for line in outcome.lines:
         if len(line) >= LONGEST_LINE:
             yield f"lines: one has {len(line)} characters"
@@ -115,7 +114,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 
 
 def _printed(outcome: Outcome) -> Iterator[str]:
-    """The report is valid JSON; its texts can be encoded and are bounded."""
+    """The report is valid JSON; its texts are encodable and bounded."""
     if outcome.printed_is_final and not outcome.printed.isascii():
         yield f"printed: not ASCII: {_excerpt(outcome.printed)}"
     for text in _texts(outcome.report()):
@@ -126,7 +125,7 @@ def _printed(outcome: Outcome) -> Iterator[str]:
 
 
 def _exception(outcome: Outcome) -> Iterator[str]:
-    """One line for people, in characters that are seen."""
+    """One line for people, with visible characters only."""
     if outcome.raised is None:
         return
     text = str(outcome.raised)
@@ -147,7 +146,7 @@ def _mistakes(outcome: Outcome) -> Iterator[str]:
 
 
 def _reasons(outcome: Outcome) -> Iterator[str]:
-    """Who is not ok says why, in the report and in its own line."""
+    """A failed workspace has a reason in the report and in its line."""
     for found in outcome.report()["workspaces"]:
         failed = [folder["error"] for folder in found["folders"] if folder["action"] == "failed"]
         codes = [error["code"] for error in (found["error"], *failed) if error]
@@ -175,7 +174,7 @@ RULES = (_budget, _others, _ending, _encodable, _lines, _printed, _exception, _m
 
 
 def _secrets(outcome: Outcome, secrets: Collection[str]) -> Iterator[str]:
-    """Nothing of a secret, `PIECE` characters or more of it, in any form or letter case."""
+    """No `PIECE` characters of a secret, in any form or letter case."""
     places: Mapping[str, str] = {
         "log lines": "\n".join(outcome.lines),
         "report": outcome.printed,
@@ -201,7 +200,7 @@ def _windows(text: str) -> set[str]:
 
 
 def _strictly(text: str) -> Any:
-    """JSON as the standard has it: without NaN and infinities, and without a key twice."""
+    """Parse strict JSON: no NaN, infinities or duplicate keys."""
 
     def no_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON")

@@ -1,4 +1,4 @@
-"""Where the project and its pages are."""
+"""Paths of the project and its pages."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +17,6 @@ PAGES = [
 
 
 def series(names: Iterable[str]) -> str:
-    """Names as pages list them: "`a`, `b` and `c`"."""
+    """Return names as pages list them: "`a`, `b` and `c`"."""
     *others, last = (f"`{name}`" for name in names)
     return f"{', '.join(others)} and {last}"

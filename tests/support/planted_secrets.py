@@ -1,4 +1,4 @@
-"""Secrets in all that an app writes: how to find them, in whatever form."""
+"""Search for secrets, in any form, in the app's output."""
 
 import base64
 import itertools
@@ -9,7 +9,7 @@ PIECE = 12
 
 
 class Everything(logging.Handler):
-    """Every record of every logger, as the worst handler would write it: with its arguments, exception and stack."""
+    """Every record of every logger, with arguments, exception and stack."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
@@ -20,7 +20,7 @@ class Everything(logging.Handler):
 
 
 def pieces(secret: str) -> set[str]:
-    """Every piece of `PIECE` characters of a secret, and of its base64 forms in every alignment. A JWT's header is no secret."""
+    """Return every piece of `PIECE` characters of a secret and its base64 forms, without a JWT's header."""
     secret = secret.split(".", 1)[1] if secret.startswith("eyJ") else secret
     forms = [secret]
     for shift, padding in itertools.product(range(3), [b"", b"x:"]):
@@ -36,7 +36,7 @@ def assert_clean(text: str, secrets: list[str]) -> None:
 
 
 def everything_raised(error: BaseException | None) -> str:
-    """An exception, its causes and contexts, whether shown or suppressed, with reprs and notes."""
+    """Return an exception with its causes and contexts, even suppressed ones, as repr and notes."""
     text, seen = "", set()
     queue = [error]
     while queue:
@@ -56,6 +56,6 @@ def everything_raised(error: BaseException | None) -> str:
 
 
 def lower_every_level() -> None:
-    """What somebody does who looks for a fault: after the app has silenced what talks too much."""
+    """Lower the level of every logger, after the app has raised some."""
     for name in list(logging.Logger.manager.loggerDict):
         logging.getLogger(name).setLevel(logging.DEBUG)

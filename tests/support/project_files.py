@@ -1,4 +1,4 @@
-"""The project's own files: pins, and what is published."""
+"""The project's own files: pins, and the deployed files."""
 
 import re
 import subprocess
@@ -13,14 +13,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def entries(file: str) -> dict[str, list[str]]:
-    """Each requirement of a file with its hashes."""
+    """Return each requirement of a file with its hashes."""
     lines = (ROOT / file).read_text().replace("\\\n", " ").splitlines()
     parts = [line.split(" --hash=") for line in lines]
     return {requirement.strip(): [each.strip() for each in hashes] for requirement, *hashes in parts}
 
 
 def pins(file: str) -> dict[str, str]:
-    """The pinned versions of what is installed on this machine: not those for another system or Python."""
+    """Return pinned versions for this system and Python version."""
     found: dict[str, str] = {}
     for line in entries(file):
         requirement = Requirement(line)
@@ -32,7 +32,7 @@ def pins(file: str) -> dict[str, str]:
 
 
 def ignored(path: str, *, boundary: bool) -> bool:
-    """Whether `func` leaves a path out: patterns are anchored at the start, and (in some versions) end at a word's end."""
+    """Return whether `func` omits a path; `boundary`: patterns match up to a word's end."""
     lines = [
         line for line in (ROOT / ".funcignore").read_text().split("\n") if line and not line.startswith("#")
     ]

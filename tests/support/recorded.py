@@ -1,4 +1,4 @@
-"""Recorded responses, and what they have in common with others."""
+"""Recorded responses and their shapes."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from tests.support.paths import RECORDED
 
 
 def shape(value: object, at: str = "") -> dict[str, set[str]]:
-    """The type of every value in an answer, by its path; the elements of a list are one."""
+    """Return the types of all values by path; the items of a list share one."""
     found = {at: {type(value).__name__}}
     elements = [("*", element) for element in value] if isinstance(value, list) else []
     for key, below in value.items() if isinstance(value, dict) else elements:

@@ -1,4 +1,4 @@
-"""A vault and a workspace as rotations meet them: with state, whatever goes wrong, and time that passes."""
+"""A simulated vault and workspace for rotations, with state, faults and time."""
 
 import itertools
 import threading
@@ -27,7 +27,7 @@ TARGET = RotationTarget(NAME, CLIENT_ID, ("https://adb-1.1.azuredatabricks.net",
 PRINCIPAL = 70_000_000_000_001
 
 FAULTS = ("refused", "trouble", "lost", "not_done", "late", "crash_before", "crash_after")
-"""The answer is no; 503 and not done; done, and no answer; no answer and not done; done later; the process ends before or after."""
+"""Refusal; 503; lost response, with or without effect; delayed effect; a crash before or after."""
 
 
 HOSTS = (*TARGET.hosts, *(f"https://adb-{number}.1.azuredatabricks.net" for number in (2, 3, 4)))
@@ -36,14 +36,15 @@ FLEET = replace(TARGET, hosts=HOSTS)
 
 @dataclass(frozen=True)
 class Lies:
-    """What is not so; the defaults are the truth.
+    """False statements of services; the defaults are the truth.
 
-    Attributes:
-        sign_ins: workspaces that accept anything (`accepts`), `rejects`, or do not answer (`hangs`), by host.
-        creation: the answer has another `value`, another `id`, that of a `known` secret, or says that it expires `soon`.
-        listing: it `hides` all, shows others (`adds`), or says that all are days older (`aged`), lived for a
-            minute (`short`), or have expired (`ended`).
-        vault: how many days the vault's clock is ahead, that of Databricks, and that of the machine; None: it has none.
+    `sign_ins`: workspaces, by host, that accept anything (`accepts`), reject it (`rejects`) or hang
+    (`hangs`).
+    `creation`: the response has another `value` or `id`, the ID of a `known` secret, or an early expiration
+    (`soon`).
+    `listing`: it `hides` all, `adds` others, or reports ages (`aged`), lifetimes (`short`) or expirations
+    (`ended`).
+    `vault`: days by which a clock is ahead: the vault's, Databricks', and the machine's; None: it has none.
     """
 
     sign_ins: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Lies:
 
 @dataclass
 class MachineClock:
-    """The clock of the machine that a rotation runs on."""
+    """The clock of the machine that runs a rotation."""
 
     world: "World"
 
@@ -75,7 +76,7 @@ class MachineClock:
 
 @dataclass
 class Databricks:
-    """The OAuth secrets as the workspace shows them, with a clock that is not the vault's."""
+    """The OAuth secrets in the workspace's API, with a clock that differs from the vault's."""
 
     world: "World"
 
@@ -96,12 +97,12 @@ class Databricks:
 
 
 class CrashError(BaseException):
-    """The process has ended."""
+    """The process has crashed."""
 
 
 @dataclass
 class Stored:
-    """A version, and when it was stored by the world's time."""
+    """A version and its time in the world."""
 
     version: Version
     value: str
@@ -110,17 +111,16 @@ class Stored:
 
 @dataclass
 class World:
-    """What is there. Faults are by the number of the request since the last `begin`.
+    """The state of the services. Faults have the number of a request since the last `begin`.
 
-    Attributes:
-        lag: seconds until reading the vault shows what was stored.
-        delay: seconds until a new OAuth secret works.
-        list_lag: seconds until a new OAuth secret is listed.
-        turn: whom it waits for before each request.
-        stored: versions of the secret; `others`: those of other names.
-        unreadable: names, and ids of versions, that cannot be read.
-        lies: what the services say that is not so.
-        shortened: the ids of secrets that are said to expire soon, and do not.
+    `lag`: seconds until a read of the vault shows a new version.
+    `delay`: seconds until a new OAuth secret works.
+    `list_lag`: seconds until a new OAuth secret is listed.
+    `turn`: called before each request.
+    `stored`: versions of the secret; `others`: those of other names.
+    `unreadable`: names and version IDs that cannot be read.
+    `lies`: false statements of services.
+    `shortened`: IDs of secrets with a false early expiration.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -144,17 +144,17 @@ class World:
     _ids: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
     _count: int = 0
 
-    # By hand
+    # Manual changes
 
     def by_hand(self, *, days: float = 30, scopes: tuple[str, ...] = (), stored: bool = False) -> str:
-        """An OAuth secret that ends in so many days; stored without tags."""
+        """Create an OAuth secret that expires in this many days; if stored, without tags."""
         secret = self._new(timedelta(days=730), scopes, began=timedelta(days=days - 730))
         if stored:
             self._put(_value(secret.id), secret.expires_at, {})
         return secret.id
 
     def put(self, value_of: str, tags: Mapping[str, str], name: str = NAME) -> Version:
-        """Store the value of an OAuth secret with these tags."""
+        """Store an OAuth secret's value with these tags."""
         return self._put(_value(value_of), self.secrets[value_of].expires_at, tags, name)
 
     def wait(self, days: float) -> None:
@@ -166,14 +166,14 @@ class World:
 
     @property
     def answering(self) -> list[str]:
-        """The workspaces that say what is so."""
+        """The workspaces that report the truth."""
         return [host for host in HOSTS if host not in self.lies.sign_ins]
 
     @property
     def latest(self) -> Stored:
         return self.stored[-1]
 
-    # As the services
+    # Services
 
     def oauth_secrets(self, host: str) -> Databricks:
         return Databricks(self)
@@ -257,7 +257,7 @@ class World:
 
         return self._do("store", store)
 
-    # Within
+    # Internals
 
     def _of(self, name: str) -> MutableSequence[Stored]:
         return self.stored if name == NAME else self.others.setdefault(name, [])
@@ -270,7 +270,7 @@ class World:
             raise _failure(403, "SecretDisabled", "read")
 
     def _answer(self, made: OAuthSecret) -> NewSecret:
-        """The answer to a creation, which may be a lie."""
+        """Return the response to a creation, possibly a lie."""
         named = {version.version.names(CLIENT_ID) for version in self.stored} - {None, made.id}
         match self.lies.creation:
             case "value":
@@ -287,7 +287,7 @@ class World:
         return NewSecret(made, SecretStr(_value(made.id)))
 
     def _shown(self, listed: Sequence[OAuthSecret]) -> Sequence[OAuthSecret]:
-        """A list of secrets, which may be a lie."""
+        """Return a list of secrets, possibly a lie."""
         past = timedelta(days=3)
         match self.lies.listing:
             case "hides":
@@ -331,7 +331,7 @@ class World:
         self.secrets.pop(secret_id, None)
 
     def _judge(self, secret_id: str) -> None:
-        """Whether a secret may be deleted that works."""
+        """Fail if a working secret must not be deleted."""
         stored = {each.value for each in self.stored}
         left = [each for each in self.secrets if each != secret_id and _value(each) in stored]
         misled = secret_id in self.shortened and not self.answering
@@ -379,7 +379,7 @@ class World:
 
 
 class OneByOne(Executor):
-    """Works on one thing after the other, on the caller's thread."""
+    """A pool that runs everything on the caller's thread."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -411,7 +411,7 @@ def rotation(
 
 
 def rotate(world: World, within: float = 60, **more: Any) -> SecretReport:
-    """As `rotate --apply --yes` does."""
+    """Run like `rotate --apply --yes`."""
     report, decision = rotation(world, within, **more).plan()
     if decision is None or not decision.acts:
         return report
@@ -419,7 +419,7 @@ def rotate(world: World, within: float = 60, **more: Any) -> SecretReport:
 
 
 class Turns:
-    """Lets one of several threads ask at a time, in an order that is drawn."""
+    """Lets one of several threads make a request at a time, in a random order."""
 
     def __init__(self, order: Sequence[int], threads: int) -> None:
         self._order = list(order)
@@ -438,7 +438,7 @@ class Turns:
         assert not self._alive, "nobody waits for ever"
 
     def wait(self) -> None:
-        """Until it is this thread's turn; all others wait meanwhile, or have ended."""
+        """Wait for this thread's turn, when all others wait or have finished."""
         me = self._mine.number
         with self._changed:
             self._waiting.add(me)

@@ -1,4 +1,4 @@
-"""Values that are no OAuth secret, and what is said of each."""
+"""Values that are not OAuth secrets, with their findings."""
 
 RIGHT = "dose5b2d8064c7e1f09a3b5d2c487f3c9a1e"
 WRONG = {

@@ -1,4 +1,4 @@
-"""Shell text as somebody pastes it into bash or zsh: what each program is given, with stand-ins for all that would act."""
+"""Shell text pasted into bash or zsh: the arguments of each program, recorded by fakes."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 SHELLS = {
-    # A terminal looks for ! in a line first.
+    # A terminal expands ! in a line first.
     "bash": ["bash", "--norc", "--noprofile", "-H", "-o", "history"],
-    # Where zsh is used by people, # begins no comment.
+    # In an interactive zsh, # does not start a comment.
     "zsh": ["zsh", "-f", "-i", "+o", "zle", "+o", "promptsp", "+o", "promptcr"],
 }
-"""How each is started to read lines as in a terminal."""
+"""The commands that start each shell like in a terminal."""
 INSTALLED = [name for name in SHELLS if shutil.which(name)]
 STAND_INS = ("az", "azd", "func", "databricks", "jq", "curl", "make", "git", "editor", "git-refresh", "pipx")
 _STAND_IN = """\
@@ -23,12 +23,12 @@ printf '%s\\0' "$(($# + 2))" "${0##*/}" "$@" "$DATABRICKS_HOST $DATABRICKS_ACCOU
 echo standins
 """
 _TYPED = "typed"
-"""What is entered where a command asks."""
+"""The reply to a prompt."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Call:
-    """A program with its arguments, and what the environment tells the Databricks CLI of where to go."""
+    """A program with its arguments, and the Databricks CLI's target in the environment."""
 
     words: tuple[str, ...]
     host_and_account: str
@@ -39,10 +39,10 @@ class Call:
 
 
 def paste(text: str, shell: str, folder: Path, **variables: str) -> list[Call]:
-    """What programs are given when this is pasted into a shell with these variables; in no order where they run at once.
+    """Return the calls of pasted text with these variables; concurrent ones in any order.
 
     Raises:
-        AssertionError: the shell complains.
+        AssertionError: the shell printed an error.
     """
     tools, calls = folder / "tools", folder / f"calls-{shell}"
     here = folder / f"here-{shell}"

@@ -1,6 +1,6 @@
-"""What lets a run that meets hung and failing services end in seconds.
+"""Short limits for runs with hanging and failing services.
 
-The one place that knows the names of the app's limits, wherever in `git_refresh` they are.
+Only this module knows the names of the app's limits in `git_refresh`.
 """
 
 import sys
@@ -26,7 +26,7 @@ LIMITS = (
 
 
 def shorten(patch: pytest.MonkeyPatch, *, limit_s: float, budget_s: float) -> None:
-    """Let every operation end after `limit_s` and the run after `budget_s`, and let nobody wait between attempts."""
+    """Limit every operation to `limit_s` and the run to `budget_s`, without waits between attempts."""
     found = set()
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] != "git_refresh":

@@ -1,4 +1,4 @@
-"""A fleet in virtual time, some of which hangs: the real scheduling, steps, guard and look-ups, over services that are made up."""
+"""A fleet in virtual time with hanging parts: the real scheduling and guard over simulated services."""
 
 import json
 from collections import Counter
@@ -70,16 +70,14 @@ OLD, NEW = "a" * 40, "b" * 40
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, in which part of the fleet.
+    """A fault of a part of the fleet.
 
-    Attributes:
-        place: with which requests.
-        manner: accepts and never answers; sends a byte a second; cannot be connected to; answers 503 late; answers well, but
-            slowly.
-        share: in which part of the fleet, from 0 to 1.
-        after_s: from when on.
-        late_s: after how long `late` and `slow` answer.
-        times: how many requests of each workspace it strikes; None: all.
+    `place`: the affected requests.
+    `manner`: no response; a byte per second; no connection; a late 503; a slow success.
+    `share`: the part of the fleet, from 0 to 1.
+    `after_s`: when it starts.
+    `late_s`: the delay of `late` and `slow`.
+    `times`: affected requests per workspace; None: all.
     """
 
     place: Place
@@ -94,10 +92,9 @@ class Fault:
 class Case:
     """One run of one fleet.
 
-    Attributes:
-        pattern: whether the folders are given by a path ending in `/*`.
-        zones: how many identities, secrets and organizations there are; each is shared by that part of the fleet.
-        latency_s: of an answer; None: such that the fleet, were all well, needs a quarter of the budget.
+    `pattern`: folders come from a path ending in `/*`.
+    `zones`: the number of identities, secrets and organizations, each shared by a part of the fleet.
+    `latency_s`: of a response. None: without faults, the fleet needs a quarter of the budget.
     """
 
     workspaces: int
@@ -113,7 +110,7 @@ class Case:
 
     @property
     def latency(self) -> float:
-        """Seconds of an answer."""
+        """Seconds of a response."""
         if self.latency_s is not None:
             return self.latency_s
         requests = self.workspaces * (6 + 4 * self.folders)
@@ -122,21 +119,20 @@ class Case:
 
 @dataclass(eq=False)
 class World:
-    """The services of one case, and what was done there."""
+    """The services of one case, and their records."""
 
     case: Case
     time: VirtualTime = field(default_factory=VirtualTime)
     stored: dict[str, float] = field(default_factory=dict)
-    """When each workspace's credential was stored."""
+    """The time of each workspace's stored credential."""
     under_way: int = 0
     most: int = 0
-    """Requests at once."""
+    """The highest number of concurrent requests."""
     asked: Counter[tuple[str, Place]] = field(default_factory=Counter)
-    """Requests, by workspace and place."""
     _struck: dict[str, dict[Place, Fault]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        random = Random(self.case.seed)  # noqa: S311  # it guards nothing
+        random = Random(self.case.seed)  # noqa: S311  # not for security
         hosts = [host(number) for number in range(self.case.workspaces)]
         for fault in self.case.faults:
             groups: dict[object, list[str]] = {}
@@ -154,12 +150,12 @@ class World:
                     self._struck.setdefault(name, {})[fault.place] = fault
 
     def works(self, name: str, places: Sequence[Place]) -> bool:
-        """Whether nothing goes wrong in these places of a workspace."""
+        """Return whether no fault affects these places of a workspace."""
         struck = self._struck.get(name, {})
         return all(place not in struck or struck[place].manner == "slow" for place in places)
 
     def ask(self, name: str, place: Place) -> None:
-        """One request: waits as a socket does for its answer."""
+        """Make one request, waiting like a socket."""
         fault = self._struck.get(name, {}).get(place)
         self.asked[name, place] += 1
         if fault is not None and (
@@ -207,7 +203,7 @@ def _settings(workspaces: int, folders: int, concurrency: int, zones: int, *, pa
         paths: list[Any] = [f"/Repos/etl/{folder}" for folder in range(folders)]
         if pattern:
             paths = ["/Repos/etl/*"]
-        elif number % 3 == 0:  # some are to be cloned, some need no look to be known
+        elif number % 3 == 0:  # some folders must be cloned, some need no look-up
             paths = [{"path": path, "url": url, "branch": "main"} for path in paths]
         entries.append(
             {
@@ -245,7 +241,7 @@ class Clouds:
 
 
 class Heads(devops.AzureDevOps):
-    """The real look-ups, without a session."""
+    """The real look-ups without a session."""
 
     def __init__(self, world: World, token: Token, deadline: Deadline) -> None:
         super().__init__(token, Network(cast("Any", None), deadline, SecretFilter()))
@@ -263,7 +259,7 @@ class Heads(devops.AzureDevOps):
 
 
 class Services:
-    """`ports.Services`. Tokens and secrets are those of a group: of its first workspace."""
+    """`ports.Services`. A group's first workspace determines its tokens and secrets."""
 
     identity = Service.IDENTITY
 
@@ -311,7 +307,7 @@ class Services:
 
 
 class Api:
-    """`ports.WorkspaceApi`, with the limits and repetitions of the real one."""
+    """`ports.WorkspaceApi` with the limits and retries of the real one."""
 
     def __init__(self, world: World, host: str, deadline: Deadline) -> None:
         self._world = world
@@ -324,7 +320,7 @@ class Api:
             path: GitFolder(folder, path, url, "main", OLD)
             for folder in range(world.case.folders)
             for path in [f"/Repos/etl/{folder}"]
-            if number % 3 or folder % 2  # the others are to be cloned
+            if number % 3 or folder % 2  # the others must be cloned
         }
         self._unlisted = {path for path, folder in self._at.items() if folder.id % 5 == 4}
 
@@ -398,7 +394,7 @@ class Api:
 
 
 class Quiet(RedactingLogger):
-    """Writes nothing, and cleans nothing: that is tested elsewhere, and takes most of the time."""
+    """A logger without output and masking, which other tests cover and which would take most of the time."""
 
     @override
     def redact[T](self, value: T) -> T:
@@ -409,7 +405,7 @@ class Quiet(RedactingLogger):
 
 
 class CheckedPool(Pool):
-    """The real one, which also sees that nothing begins before what comes first."""
+    """The real pool, with a check of the order."""
 
     @override
     def _take(self) -> Any:
@@ -422,7 +418,7 @@ class CheckedPool(Pool):
 
 
 def simulate(case: Case, patch: pytest.MonkeyPatch) -> tuple[World, Report]:
-    """Run a case. Operations ask a hundred times in a budget whether they must give up: less often than in earnest."""
+    """Run a case. Operations check for cancellation only a hundred times per budget."""
     world = World(case)
     time = world.time
     patch.setattr(waiting, "SLICE_S", max(waiting.SLICE_S, case.budget_s / 100))

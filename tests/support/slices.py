@@ -1,4 +1,4 @@
-"""Slices of a run, and who claims them."""
+"""Slices of a run, and their claims."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ def entry(number: int, **more: object) -> dict[str, object]:
 
 @dataclass
 class FakeClaims:
-    """Claims in memory: which message has each slice, by its content, and whether it has ended."""
+    """Claims in memory: the message content that has each slice, and whether it finished."""
 
     held: dict[tuple[Slice, str], tuple[str, bool]] = field(default_factory=dict)
     failure: ServiceError | None = None

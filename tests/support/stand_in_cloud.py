@@ -1,4 +1,4 @@
-"""The programs that tools/e2e.sh calls, as stand-ins: each asks one object that is Azure, Databricks and the clock."""
+"""Fakes of the programs in tools/e2e.sh, with one object as Azure, Databricks and the clock."""
 
 import json
 import os
@@ -19,16 +19,16 @@ APP = "Microsoft.Web/sites"
 PLAN = "Microsoft.Web/serverfarms"
 STORAGE = "Microsoft.Storage/storageAccounts"
 MADE = (IDENTITY, STORAGE, "Microsoft.Insights/components", PLAN, APP, "Microsoft.KeyVault/vaults")
-"""What a deployment creates, in order."""
+"""The resources that a deployment creates, in sequence."""
 LATE = "microsoft.alertsmanagement/smartDetectorAlertRules"
-"""What Azure adds by itself, with blanks in its name. The portal hides this type."""
+"""A resource that Azure adds by itself, with blanks in its name. The portal hides its type."""
 GRANTS = ("entitlement", "policy", "can-manage")
 DIRECTORY = "/Workspace/Shared/git-refresh-e2e"
 PAUSE = "AzureWebJobs.refresh_git.Disabled"
 AMID = -1
-"""In place of a call's number: kill the caller in the middle of a deployment."""
+"""Instead of a call's number: kill the caller during a deployment."""
 _TOKEN_S, _PROOF_S = 3600, 300
-"""For how long a token is valid, and GitHub's proof of identity, which each new token takes."""
+"""Seconds that a token is valid, and GitHub's ID token, which each new token needs."""
 _STAND_IN = """\
 #!/bin/bash
 exec 3<>"/dev/tcp/127.0.0.1/$STAND_IN_PORT"
@@ -43,22 +43,22 @@ type Words = tuple[str, ...]
 
 
 class KilledError(Exception):
-    """The caller and all of its group are to be killed."""
+    """The caller and its process group are killed."""
 
 
 class RefusedError(Exception):
-    """A program ends with 1, and with these words on stderr."""
+    """A program exits with 1 and this text on stderr."""
 
 
 def id_of(kind: str) -> str:
-    """Return the ID of the only resource of a kind."""
+    """Return the ID of the only resource of a type."""
     name = "Failure Anomalies - appi" if kind == LATE else kind.rpartition("/")[2]
     return f"{GROUP_ID}/providers/{kind}/{name}"
 
 
 @dataclass
 class World:
-    """What there is. At first an empty group that is the workflow's, with the workflow's own role on it."""
+    """The state: at first an empty resource group with the workflow's tag and role assignment."""
 
     tag: str = "owned"
     resources: dict[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class World:
     deployment: str = ""
     pending: list[str] = field(default_factory=list)
     goes_on_at: int = 0
-    """When Azure creates the next of a deployment whose caller was killed."""
+    """When Azure creates the next resource of a deployment whose caller was killed."""
     settings: dict[str, str] = field(default_factory=dict)
     versions: int = 0
     principal: bool = False
@@ -75,11 +75,11 @@ class World:
     directory: bool = False
     folder: bool = False
     adds_rule: bool = False
-    """Whether Azure is going to add a resource by itself."""
+    """True if Azure adds a resource by itself."""
     paused_at: int | None = None
 
     def left_behind(self) -> list[str]:
-        """What is there that the empty group had not."""
+        """Return everything that the empty group did not have."""
         return [
             *(*self.resources, *self.locks, *self.pending, *self.grants),
             *(role for role in self.roles if role != GROUP_ID),
@@ -96,13 +96,13 @@ class World:
 
 @dataclass
 class StandInCloud:
-    """Answers the stand-ins, and remembers the world after each call."""
+    """Responds to the fakes, and stores the world after each call."""
 
     world: World = field(default_factory=World)
     broken: str = ""
-    """The beginning of a command that fails, or what else does not work."""
+    """The prefix of a failing command, or another broken part."""
     kill_at: int | None = None
-    """The number of the call whose caller is killed in place of an answer, or `AMID`."""
+    """The number of the call that kills its caller, or `AMID`."""
     calls: list[Words] = field(default_factory=list)
     after: list[World] = field(default_factory=list)
     clock: int = 0
@@ -113,7 +113,7 @@ class StandInCloud:
         self.signed_in, self.tokens = self.clock, {}
 
     def answer(self, words: Words) -> tuple[int, str]:
-        """Return the exit code and the output of a program."""
+        """Return the exit code and output of a program."""
         self.calls.append(words)
         if self.kill_at == len(self.calls):
             raise KilledError
@@ -255,7 +255,7 @@ class StandInCloud:
             if id_of(IDENTITY) not in self.world.resources:
                 raise RefusedError("Nothing finds what a deleted identity was granted.")
             names = [*self.world.grants, "principal"]
-            # Quoted as a shell has to read it, over two lines, and with what must not read the list of commands.
+            # Shell quoting over two lines, with a command that must not read the list of commands.
             commands = [f"cat; true 'it'\"'\"'s\n\\' && databricks take-back {name}" for name in names]
             return json.dumps({"version": 1, "result": "ok", "commands": commands})
         else:
@@ -293,14 +293,14 @@ class StandInCloud:
         self.world.folder = False
 
     def say(self, words: Words) -> str:
-        """Answer a command that changes nothing."""
+        """Respond to a command that changes nothing."""
         return {"prove": '{"version": 1}', "get-status": '{"object_type": "REPO"}'}.get(
             words[2].removeprefix("tools."), ""
         )
 
     @contextmanager
     def programs(self, folder: Path) -> Iterator[dict[str, str]]:
-        """Put the stand-ins into a folder, serve them, and yield the environment in which they are found."""
+        """Install the fakes in a folder, serve them, and yield their environment."""
         folder.mkdir(exist_ok=True)
         for name in PROGRAMS:
             (folder / name).write_text(_STAND_IN)
@@ -374,4 +374,4 @@ _ACTS: dict[str, Callable[[StandInCloud, Words], str | None]] = {
     "databricks repos delete": StandInCloud.delete_folder,
     "databricks take-back": StandInCloud.take_back,
 }
-"""What a command line begins with, and what it does."""
+"""The prefix of a command line, and its effect."""

@@ -1,4 +1,4 @@
-"""The logs of a deployed app as they can be queried: lines with the time at which each was written, read with the real queries."""
+"""A deployed app's log lines with their times, read with the real queries."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +20,10 @@ ABOUT = DiagnosisContext(app="contoso-refresh", group="rg", component=COMPONENT)
 
 @dataclass
 class StoredLines(AppLogs):
-    """Log lines of an app, and a reader of them that asks no service."""
+    """Log lines of an app, and a reader of them without a service."""
 
     at: datetime = NOW
-    """When they are read."""
+    """The time of the read."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = True
@@ -37,7 +37,7 @@ class StoredLines(AppLogs):
         self.lines.append({"timestamp": at, "message": text, "severityLevel": severity})
 
     def record(self, caplog: pytest.LogCaptureFixture, at: datetime, write: Callable[[], object]) -> None:
-        """Add what the app logs meanwhile."""
+        """Add the lines that the app logs in this call."""
         caplog.set_level("INFO", "git_refresh")
         caplog.clear()
         write()

@@ -1,4 +1,4 @@
-"""A terminal, and what a person sees on it."""
+"""A terminal and its visible text."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from tests.support import warm
 
 
 def screen(sent: bytes) -> list[str]:
-    """What stays on a terminal: without colors, links and what was shown only for a while."""
+    """Return the final text on a terminal, without colors, links and progress."""
     text = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\", "", sent.decode().replace("\r\n", "\n"))
     text = re.sub(r"\x1b\[[0-9;]*A", "\x00", text)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
@@ -17,7 +17,7 @@ def screen(sent: bytes) -> list[str]:
 
 
 def on_a_terminal(cloud: Cloud, *arguments: str, **settings: str) -> str:
-    """What a command shows on a terminal, both streams together."""
+    """Run a command and return both streams as a terminal shows them."""
     environ = {**os.environ, **cloud.environment(), **settings}
     done = warm.on_terminal(*arguments, environ=environ, columns=120)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""What a host may say of its timer, and never should."""
+"""Invalid timer statuses of a host."""
 
 ODD_MOMENTS: list[object] = [
     *(None, True, 0, -1, 1_795_000_000, 1e308, float("nan"), [], {}, ["2026-11-23T11:00:00Z"], b"2026"),
@@ -34,4 +34,4 @@ ODD_STATUSES: list[object] = [
     *({"Last": "2020-01-01T00:00:00+00:00"}, {"next": "2026-11-23T11:00:00Z"}),
     *({"Next": moment} for moment in ODD_MOMENTS),
 ]
-"""What the host could pass as the timer's `ScheduleStatus`, and means no time that is known."""
+"""Values of `ScheduleStatus` that have no valid time."""

@@ -1,4 +1,4 @@
-"""What the vendors' command lines take, as far as we print it: read from `vendors.json`, which `tests/support/vendors_table.py` makes."""
+"""The valid command lines of vendors, from `vendors.json` (see `tests/support/vendors_table.py`)."""
 
 import json
 import math
@@ -15,14 +15,14 @@ _FILLED_IN = re.compile(r"[A-Z][A-Z_-]*|standins|WORD|\$.*")
 
 
 class RefusedError(Exception):
-    """The vendor's program takes no such command."""
+    """The vendor's program refuses the command."""
 
 
 def command_of(words: Sequence[str]) -> tuple[str, int]:
-    """The command that a command line begins with, and of how many words it is, the program's name included.
+    """Return the command of a command line, and its number of words with the program's name.
 
     Raises:
-        RefusedError: there is none.
+        RefusedError: the command is unknown.
     """
     known = TABLE[words[0]]["commands"]
     for end in range(len(words), 1, -1):
@@ -32,10 +32,10 @@ def command_of(words: Sequence[str]) -> tuple[str, int]:
 
 
 def check(words: Sequence[str]) -> None:
-    """Parse a command line as its program does.
+    """Parse a command line like its program.
 
     Raises:
-        RefusedError: it would be refused.
+        RefusedError: the program would refuse it.
     """
     program = TABLE[words[0]]
     name, begin = command_of(words)

@@ -1,14 +1,14 @@
-"""Makes `tests/support/vendors.json`: what the vendors' command lines take, of the commands that the product and the pages print.
+"""Creates `tests/support/vendors.json`: the options of the vendors' commands that are printed.
 
-To make it anew, where a page prints a new command or a vendor has a new version:
+Update it if a page prints a new command or a vendor has a new version:
 
-1. Install the Azure CLI into a virtual environment of its own, outside of this checkout: `python3.13 -m venv AZ`, then
+1. Install the Azure CLI into its own virtual environment, outside this checkout: `python3.13 -m venv AZ`, then
    `AZ/bin/pip install azure-cli`.
 2. Clone github.com/databricks/cli, github.com/Azure/azure-functions-core-tools and github.com/Azure/azure-dev.
 3. `.venv/bin/python -m tests.support.vendors_table --az AZ/bin/python --databricks CLONE --func CLONE --azd CLONE`
 
-The Azure CLI is asked for its own parser; of the others the sources are read. What they contain does not run. Of the extension
-scheduled-query, which is on no registry of Python's, the tool has what its reference page says.
+The Azure CLI's own parser is used; sources of the others are read but not run. The extension scheduled-query is not
+on PyPI, so its options come from its reference page.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _BOOLEAN = "0"
 
 
 def _values(kind: str, choices: Iterable[str] = ()) -> str:
-    """How many values an option takes (0, 1, ? for 0 or 1, + for any), and behind it which there are to choose from."""
+    """Return an option's number of values (0, 1, ? for 0 or 1, + for any) and its choices."""
     return " ".join([kind, *sorted(choices)])
 
 
@@ -44,7 +44,10 @@ _ALSO = (
     ),
     *("skip-query-validation?", "window-size"),
 )
-"""What `az monitor scheduled-query create` requires, and what we print besides, by https://learn.microsoft.com/cli/azure/monitor/scheduled-query"""
+"""Required and used options of `az monitor scheduled-query create`.
+
+https://learn.microsoft.com/cli/azure/monitor/scheduled-query
+"""
 
 
 def _extension() -> Command:
@@ -58,10 +61,10 @@ def _extension() -> Command:
 
 
 _SHARED = {"--output": "1", "--query": "1"}
-"""Of every command of the Azure CLI."""
+"""Options of every Azure CLI command."""
 
 
-# The Azure CLI: this part runs with its own Python.
+# The Azure CLI: this part runs in its own Python.
 
 
 def _az(names: list[str]) -> Command:
@@ -79,7 +82,7 @@ def _az(names: list[str]) -> Command:
 
 
 def _parsers(parser: Any) -> Iterator[tuple[str, Any]]:  # argparse's, of azure-cli
-    for action in parser._actions:  # argparse has no other way
+    for action in parser._actions:  # argparse has no public way
         for name, below in (getattr(action, "choices", None) or {}).items() if action.nargs == "A..." else ():
             yield from ((f"{name} {each}".strip(), one) for each, one in (("", below), *_parsers(below)))
 
@@ -123,7 +126,7 @@ def _databricks(clone: Path, names: list[str]) -> Command:
 
 
 def _go(source: str) -> Iterator[tuple[str, Command]]:
-    """Each command of a group, from the function that makes it."""
+    """Yield each command of a group, from its constructor function."""
     for body in re.split(r"\nfunc new\w+\(\) \*cobra\.Command \{", source)[1:]:
         (use,) = re.findall(r'cmd\.Use = "([^"]*)"', body)[:1] or [""]
         flags = re.findall(r'cmd\.Flags\(\)\.(\w+)\([^"\n]*"([\w-]+)"', body)
@@ -160,7 +163,7 @@ def _func(clone: Path, names: list[str]) -> Command:
             words = dict(re.findall(r"(Name|Context|SubContext) = (?:Context\.|\")(\w+)", attribute))
             name = " ".join(words[key].lower() for key in ("Context", "SubContext", "Name") if key in words)
             options = {**_setups(shared if "Azure" in attribute else ""), **_setups(text)}
-            # The base class takes the app's name, which has to come first.
+            # The base class takes the app's name as the first argument.
             named = int("BaseFunctionAppAction" in text)
             known[name] = {"options": options, "required": [], "positional": [named, named]}
     shared_options = dict.fromkeys(switches, _BOOLEAN)
@@ -194,7 +197,7 @@ def _azd(clone: Path, names: list[str]) -> Command:
 
 
 def _usage(text: str) -> Command:
-    """What a command's help says."""
+    """Return the command in a help text."""
     options = {
         option: "1" if kind else _BOOLEAN
         for short, name, kind in re.findall(r"^ +(?:(-\w), )?--([\w-]+)(?: (\w+))? *\t:", text, re.MULTILINE)
@@ -207,17 +210,17 @@ def _usage(text: str) -> Command:
     return {"options": options, "required": [], "positional": [least, most]}
 
 
-# All of them
+# All vendors
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """The name, and without one word after the other at its end."""
+    """Yield the name, then each shorter prefix of its words."""
     words = name.split()
     return (" ".join(words[:end]) for end in range(len(words), 0, -1))
 
 
 def _longest(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The longest beginning of each that is a command."""
+    """Return the longest prefix of each that is a command."""
     there = set(known)
     found = {next((each for each in _beginnings(name) if each in there), "") for name in names}
     return sorted(found - {""})
@@ -235,8 +238,8 @@ def _version(clone: Path) -> str:
 
 
 def _printed() -> dict[str, list[str]]:
-    """By program, the words that each printed command begins with."""
-    from tests.support.printed import all_words  # noqa: PLC0415  # with the Azure CLI's Python there are no tests
+    """Return the printed commands' first words by program."""
+    from tests.support.printed import all_words  # noqa: PLC0415  # the Azure CLI's Python lacks the tests
 
     found: dict[str, set[str]] = {}
     for words in all_words():
@@ -247,7 +250,7 @@ def _printed() -> dict[str, list[str]]:
 
 def main() -> None:
     if sys.argv[1:] == ["az"]:
-        print(json.dumps(_az(json.load(sys.stdin))))  # noqa: T201  # to the process below
+        print(json.dumps(_az(json.load(sys.stdin))))  # noqa: T201  # for the process below
         return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -256,7 +259,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     printed = _printed()
-    done = subprocess.run(  # a program that the caller names
+    done = subprocess.run(  # the caller names the program
         [given.az, __file__, "az"],
         input=json.dumps(printed["az"]),
         stdout=subprocess.PIPE,
@@ -273,7 +276,7 @@ def main() -> None:
 
 
 def _lines(table: dict[str, Command]) -> str:
-    """JSON with a line for each command."""
+    """Return JSON with a line per command."""
     parts = []
     for program, one in table.items():
         commands = [

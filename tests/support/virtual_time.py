@@ -1,6 +1,6 @@
-"""Threads in virtual time: each is a greenlet, time passes when all of them wait, and a run of minutes takes a moment.
+"""Threads in virtual time: a run of minutes takes a moment.
 
-Nothing happens at the same time, and the order is the same each time.
+Each thread is a greenlet, and time advances when all wait. Only one runs at a time, in a fixed order.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from tests.support.fakes import NOW
 
 @dataclass(eq=False, slots=True)
 class Sleeper:
-    """A thread that waits, until it is woken for the first reason that comes."""
+    """A waiting thread, woken by the first of several reasons."""
 
     thread: greenlet
     awake: bool = False
@@ -24,19 +24,18 @@ class Sleeper:
 
 @dataclass(eq=False)
 class VirtualTime:
-    """A clock (`clock.Clock`), and the machine whose threads wait for it.
+    """A clock (`clock.Clock`), and a machine whose threads wait for it.
 
-    Attributes:
-        at: seconds since the beginning.
-        threads: how many there are.
-        most: how many there were at once.
+    `at`: seconds since the start.
+    `threads`: their number.
+    `most`: their highest number.
     """
 
     at: float = 0.0
     threads: int = 0
     most: int = 0
     _hub: greenlet = field(default_factory=getcurrent)
-    """Whoever plays: it switches to each thread when its time has come, and they back."""
+    """The greenlet of `play`, which switches to each thread at its time and back."""
     _due: list[tuple[float, int, Sleeper]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
@@ -54,7 +53,6 @@ class VirtualTime:
         return VirtualEvent(self)
 
     def start(self, work: Callable[[], None]) -> None:
-        """Begin a thread."""
         self.threads += 1
         self.most = max(self.most, self.threads)
 
@@ -65,15 +63,15 @@ class VirtualTime:
         self.wake(Sleeper(greenlet(whole, self._hub)), 0.0)
 
     def wake(self, sleeper: Sleeper, seconds: float) -> None:
-        """Let a thread go on after so many seconds, if nothing else has woken it by then."""
+        """Wake a thread after this many seconds, unless it was woken before."""
         heapq.heappush(self._due, (self.at + seconds, next(self._numbers), sleeper))
 
     def wait(self) -> None:
-        """Let the other threads run."""
+        """Run the other threads."""
         self._hub.switch()
 
     def play[T](self, work: Callable[[], T]) -> T:
-        """Do something while time passes, and let all threads that it has begun come to their end."""
+        """Run a function while time advances, until all its threads have finished."""
         found: list[T] = []
         self.wake(Sleeper(greenlet(lambda: found.append(work()))), 0.0)
         while self._due:

@@ -1,7 +1,6 @@
-"""The command line, or an instance of the app, as a process of its own, forked from one that has imported the libraries once.
+"""The command line or the app as a process, forked from one with imported libraries.
 
-A fresh interpreter spends two seconds of a core on importing the SDKs before the command begins; a fork begins at once.
-What a fresh interpreter does, the tests say that start `sys.executable`.
+A new interpreter imports the SDKs for two seconds. Tests that start `sys.executable` cover that.
 """
 
 import io
@@ -24,7 +23,7 @@ from tools.queries import ROOT
 
 SCRIPT = "git-refresh"
 LINES = 200
-"""Of the terminal: nothing may scroll out of it."""
+"""Lines of the terminal: enough that nothing scrolls away."""
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
@@ -42,17 +41,13 @@ def start(
     folder: Path = ROOT,
     program: str = "git_refresh",
 ) -> ForkServerProcess:
-    """A command in a folder, with three files or terminals, and with so many descriptors at most.
+    """Start a command in a folder.
 
-    Args:
-        arguments: what is typed behind the program's name.
-        environ: its environment, whole.
-        stdin: what it reads; a terminal becomes its own, with a Ctrl-C that reaches it.
-        stdout: where it writes.
-        stderr: where it writes beside.
-        descriptors: how many it may open.
-        folder: where it is started.
-        program: a module, as `python -m` takes it, or the script git-refresh.
+    `environ`: its whole environment.
+    `stdin`, `stdout`, `stderr`: files or terminals. A terminal as stdin becomes the controlling one and can
+    send Ctrl-C.
+    `descriptors`: the limit of open files.
+    `program`: a module for `python -m`, or the script git-refresh.
     """
     streams = (str(stdin), str(stdout), str(stderr))
     process = _FORKS.Process(
@@ -73,10 +68,10 @@ def run(
     folder: Path = ROOT,
     program: str = "git_refresh",
 ) -> subprocess.CompletedProcess[bytes]:
-    """The same, until it has ended: with what it has written, as bytes.
+    """Run a command, and return its output as bytes.
 
     Raises:
-        subprocess.TimeoutExpired: after `timeout` seconds; then the process was killed.
+        subprocess.TimeoutExpired: `timeout` seconds have passed; the process was killed.
     """
     with tempfile.TemporaryDirectory() as place:
         stdout, stderr = Path(place, "stdout"), Path(place, "stderr")
@@ -100,7 +95,7 @@ def run(
 
 
 _PATIENCE_S = 5.0
-"""Seconds after which Ctrl-C is pressed again: one that comes just before a program waits for input can be lost."""
+"""Seconds until Ctrl-C is pressed again, because a signal just before a read can be lost."""
 
 
 def on_terminal(
@@ -112,16 +107,11 @@ def on_terminal(
     folder: Path = ROOT,
     program: str = "git_refresh",
 ) -> subprocess.CompletedProcess[bytes]:
-    """The same on a terminal so wide: with all that was shown on it as stdout.
+    """Run a command on a terminal, and return everything shown as stdout.
 
-    Args:
-        arguments: what is typed behind the program's name.
-        environ: its environment, but for what tells of the terminal.
-        columns: of the terminal.
-        stdin: what is piped into it.
-        keys: what somebody presses as soon as this text is shown.
-        folder: where it is started.
-        program: as `start` takes it.
+    `environ`: its environment without the terminal's variables.
+    `stdin`: piped input.
+    `keys`: pressed when this text appears.
     """
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (LINES, columns))
@@ -165,15 +155,13 @@ def _command(
     os.environ.update(environ)
     os.chdir(folder)
     _open(*streams)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which whoever starts the tests may have ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent might ignore the signal
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     sys.argv = [program, *arguments]
     sys.orig_argv = ["python", "-m", *sys.argv]
     if program == SCRIPT:
-        from git_refresh.__main__ import git_refresh  # noqa: PLC0415  # before, it would be in the way of `run_module`
+        from git_refresh.__main__ import git_refresh  # noqa: PLC0415  # earlier, it would break `run_module`
 
         git_refresh()
     else:
@@ -181,7 +169,7 @@ def _command(
 
 
 def _open(stdin: str, stdout: str, stderr: str) -> None:
-    os.setsid()  # so that a terminal on stdin, opened next, becomes this process's own
+    os.setsid()  # makes a terminal on stdin the controlling one
     os.dup2(os.open(stdin, os.O_RDONLY), 0)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore[misc]
     for name, number, path in (("stdout", 1, stdout), ("stderr", 2, stderr)):

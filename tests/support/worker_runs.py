@@ -1,6 +1,7 @@
-"""An instance of the deployed app whose timer fires once: `python -m tests.support.worker_runs LOG INFO`.
+"""An instance of the app whose timer fires once: `python -m tests.support.worker_runs LOG INFO`.
 
-INFO is what the host tells the function, as JSON (`localcloud.timer.Call.info`). It ends with 1 where the run has failed.
+INFO is the host's argument of the function, as JSON (`localcloud.timer.Call.info`). The exit code is 1 if the
+run failed.
 """
 
 import json
@@ -20,13 +21,13 @@ from tests.support.paths import ROOT
 
 
 def ticked(cloud: Cloud, settings: Mapping[str, str], log: Path, call: Call) -> ForkServerProcess:
-    """Start an instance, and let the host make this call."""
+    """Start an instance with this call of the host."""
     environ = {**os.environ, **cloud.environment(), **settings}
     return warm.start(log, json.dumps(call.info), environ=environ, program=__name__)
 
 
 def events(log: Path) -> list[dict[str, Any]]:
-    """The log lines: each is a whole JSON object, or this raises."""
+    """Return the log lines; raises unless each is a complete JSON object."""
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 

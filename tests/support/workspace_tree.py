@@ -1,4 +1,4 @@
-"""A workspace's tree in memory, which counts requests and can change between them: what the search for Git folders is held to."""
+"""A workspace's tree in memory for tests of discovery; counts requests and can change between them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,12 +23,11 @@ URL = "https://dev.azure.com/contoso/p/_git/etl"
 class Node:
     """One object.
 
-    Attributes:
-        listing: the status of its listing; None: the listing succeeds.
-        repos: the status of the Repos API for it; None: the Repos API answers.
-        seen: off, neither its directory nor its own path shows it.
-        managed: off, the list of Git folders leaves it out.
-        tells: whether answers have `directory_info`.
+    `listing`: the error status of its listing; None: success.
+    `repos`: the error status of the Repos API for it; None: success.
+    `seen`: if False, neither its directory nor its path shows it.
+    `managed`: if False, the list of Git folders omits it.
+    `tells`: whether responses have `directory_info`.
     """
 
     id: int
@@ -45,7 +44,7 @@ class Node:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the Repos API says so too."""
+        """True if the Repos API confirms it."""
         return self.is_git_folder and self.repos is None
 
 
@@ -53,12 +52,11 @@ class Node:
 class Tree(FakeWorkspace):
     """The workspace.
 
-    Attributes:
-        nodes: every object by its path.
-        lies: whether directories in a Git folder are called Git folders.
-        list_fails: the list of Git folders fails behind its first page.
-        odd: directories whose listing has an object that cannot be read.
-        asked: the requests, each with the path that it is about; `before` is told of each as `children /Shared`.
+    `nodes`: every object by path.
+    `lies`: directories inside a Git folder are called Git folders.
+    `list_fails`: the list of Git folders fails after its first page.
+    `odd`: directories with an unreadable object in their listing.
+    `asked`: the requests with their path; `before` gets each, such as `children /Shared`.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -68,7 +66,7 @@ class Tree(FakeWorkspace):
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def around(self, path: str) -> str:
-        """The Git folder that a path is, or is in; empty: it is in none."""
+        """Return the Git folder that a path is, or is in, or ""."""
         while path:
             if (node := self.nodes.get(path)) is not None and node.kind in {"legacy", "git-cli", "broken"}:
                 return path
@@ -76,7 +74,7 @@ class Tree(FakeWorkspace):
         return ""
 
     def below(self, path: str) -> list[str]:
-        """What is directly in a directory."""
+        """Return the direct children of a directory."""
         return sorted(each for each in self.nodes if each.rpartition("/")[0] == path)
 
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:

@@ -1,4 +1,4 @@
-"""A workspace's jobs as its API tells of them, without sockets: whom they run as, what is gone, and answers to another question."""
+"""A workspace's jobs from API responses: Run as identities, missing jobs, odd responses."""
 
 from dataclasses import dataclass, field
 from itertools import chain
@@ -36,7 +36,7 @@ TOKEN = "dkea" + "0123456789abcdef" * 2
 
 @dataclass
 class FakeRest(Rest):
-    """One origin, which answers everything alike, or from its pages in turn."""
+    """A service with the same response for everything, or pages in turn."""
 
     answer: Any = None
     listed: list[Any] = field(default_factory=list)
@@ -168,10 +168,10 @@ WORKSPACE_TASKS = [
 @pytest.mark.parametrize("page", [{}, {"has_more": True}, {"next_page_token": "more"}])
 def test_a_job_with_only_workspace_tasks_clones_nothing(
     job: dict[str, Any],
-    clones: bool,  # noqa: FBT001  # the very answer
+    clones: bool,  # noqa: FBT001  # the expected result
     page: dict[str, Any],
 ) -> None:
-    """Unless there are more tasks than the page has."""
+    """Unless the job has more tasks than a page."""
     found = jobs({"job_id": 5, "settings": {"git_source": SOURCE, **job}, **page}).job(5)
     assert found
     assert (found.source is not None) is (clones or bool(page))

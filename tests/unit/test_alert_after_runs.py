@@ -1,4 +1,4 @@
-"""After how many failed runs of a workspace in a row an alert fires, as its log line says."""
+"""The number of failed runs in a row before an alert, as the log line has it."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def waits(
     minutes: int = 15,
     entry: dict[str, Any] | None = None,
 ) -> int | None:
-    """After how many runs the alert on the first of two workspaces fires."""
+    """Return the number of runs before the first workspace's alert."""
     caplog.set_level("INFO", "git_refresh")
     services = FakeServices({host(1): broken, host(2): FakeWorkspace(at=behind())}, {"main": NEW})
     run(services, entry or {}, {}, interval=EVERY[minutes])
@@ -67,7 +67,7 @@ def test_what_does_not_pass_by_itself_alerts_at_once(caplog: pytest.LogCaptureFi
 
 @dataclass
 class OfOthers(FakeWorkspace):
-    """A workspace with an error for the credentials of some of `additional_principal_ids` alone."""
+    """A workspace with an error only for credentials of `additional_principal_ids`."""
 
     errors: Mapping[int, ServiceError] = field(default_factory=dict)
 

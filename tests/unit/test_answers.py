@@ -1,4 +1,4 @@
-"""What a service answers becomes a value, or one typed failure: type, length and alphabet are held at one edge."""
+"""A service's response becomes a value or one typed failure, checked in one place."""
 
 import base64
 import json

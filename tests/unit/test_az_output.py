@@ -1,4 +1,4 @@
-"""Output of az in another format than JSON, where settings are expected."""
+"""Output of az in a format other than JSON, in place of settings."""
 
 import pytest
 

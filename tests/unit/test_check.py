@@ -1,4 +1,4 @@
-"""The parts of a check that hang on time, on whose sign-in it is, and on mistakes of ours."""
+"""The parts of a check that depend on time, on the signed-in account, and on internal errors."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -166,7 +166,7 @@ def test_a_secret_is_read_once_however_many_workspaces_use_it() -> None:
 
 
 def fleet_of_two(**changes: Any) -> FakeServices:
-    """One workspace with a folder that is behind and one with an empty path, each with a pattern."""
+    """Return workspaces with an outdated folder and with an empty path, each with a pattern."""
     workspaces = {host(1): FakeWorkspace(at=behind()), host(2): FakeWorkspace()}
     return FakeServices(workspaces, {"main": NEW}, **changes)
 

@@ -1,4 +1,4 @@
-"""What `check --jobs` says of jobs: every finding, what is not told, and as whom it was seen."""
+"""The findings of `check --jobs`: every one, omitted facts, and the identity used."""
 
 import json
 import re
@@ -48,7 +48,7 @@ ANN = Caller("ann@contoso.com", admin=True)
 
 @dataclass
 class FakeJobs:
-    """One workspace's jobs; a `ServiceError` in place of a job is raised, and None is a job that is gone."""
+    """One workspace's jobs; a `ServiceError` is raised, and None is a missing job."""
 
     jobs: dict[int, Job | ServiceError | None] = field(default_factory=dict)
     who: Caller = ANN
@@ -93,7 +93,7 @@ class FakeJobs:
 
 @dataclass
 class FakeDoors:
-    """Every workspace's jobs, and the doors that were used; `shut` names those that are not opened."""
+    """Every workspace's jobs, and the identities used; `shut` names those that cannot be used."""
 
     jobs: FakeJobs
     shut: dict[str, ServiceError] = field(default_factory=dict)
@@ -135,7 +135,7 @@ def look(
     settings: dict[str, str] | None = None,
     **services: Any,
 ) -> list[Check]:
-    """All lines of one workspace, with somebody at a laptop unless told otherwise."""
+    """Return all lines of one workspace, by default for a person at a laptop."""
     doors = doors or FakeDoors(FakeJobs({each.id: each for each in jobs}))
     workspace = workspace or FakeWorkspace(stored=[OURS])
     clouds = FakeServices({host(1): workspace}, {"main": NEW}, **{"identity": Service.AZURE_CLI, **services})
@@ -155,7 +155,7 @@ def of_jobs(checks: list[Check]) -> list[Check]:
 
 
 def findings(checks: list[Check]) -> list[tuple[str, str]]:
-    """Status and code of the jobs' lines that are not ok; of a skipped one what it says."""
+    """Return status and code of the jobs' lines that are not ok; for a skipped one, its message."""
     lines = [check for check in of_jobs(checks) if check.status != "ok"]
     return [(check.status, check.error.code if check.error else check.message) for check in lines]
 
@@ -183,7 +183,7 @@ def refused() -> ServiceError:
     )
 
 
-# What is in order
+# No problems
 
 
 def test_without_doors_nothing_is_said_of_jobs() -> None:
@@ -221,7 +221,7 @@ def test_jobs_without_git_gone_or_with_it_elsewhere_are_none_of_this_app_s() -> 
     assert summary(look()).endswith("; no jobs with a Git source in Azure DevOps")
 
 
-# Whom they run as
+# Run as identities
 
 
 def test_a_principal_that_is_not_refreshed_fails_with_the_line_to_add() -> None:
@@ -413,7 +413,7 @@ def test_in_azure_the_app_s_principal_is_the_one_that_signed_in() -> None:
 
 
 def test_on_a_laptop_the_principal_of_the_settings_is_looked_up() -> None:
-    workspace = FakeWorkspace()  # what the person has herself says nothing of the app's
+    workspace = FakeWorkspace()  # the person's own credential is irrelevant
     as_identity = job(run_as=RunAs("service principal", IDENTITY))
     jobs = FakeJobs({1: as_identity}, numbers={IDENTITY: 80}, stored={80: [OURS]})
     asked: dict[str, Any] = {
@@ -655,7 +655,7 @@ def test_no_token_goes_where_only_a_job_leads() -> None:
     assert "repository of 1 job not checked: no setting names its host" in summary(checks)
 
 
-# As whom, and what could not be seen
+# The calling identity, and hidden jobs
 
 
 def test_where_the_person_may_not_look_the_app_does() -> None:
@@ -719,7 +719,7 @@ def test_what_the_list_has_beside_jobs_is_counted_once() -> None:
     assert findings(checks) == [("skipped", "skipped, because some entries of the job list cannot be read")]
 
 
-# What stands below a failure
+# Lines below a failure
 
 
 SHUT = [("skipped", "skipped, because the app cannot sign in to data-1")]
@@ -851,7 +851,7 @@ def test_jobs_without_time_left_are_one_line() -> None:
 
 
 def look_at(fleet: dict[str, FakeJobs], clock: FakeClock | None = None) -> list[Check]:
-    """All lines about jobs of several workspaces."""
+    """Return all lines about jobs of several workspaces."""
 
     class Doors(FakeDoors):
         def sign_in(self, host: str, client_id: str, secret: SecretStr) -> FakeJobs:

@@ -1,4 +1,4 @@
-"""What `check` says of REFRESH_SCHEDULE: ✗ where the host refuses it, ! where it means something else than it seems."""
+"""REFRESH_SCHEDULE in `check`: ✗ if the host refuses it, ! if it means something unexpected."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ REFUSED = {
     "@hourly": ("is neither NCRONTAB with six fields nor a time span", "0 */15 * * * *"),
     "00:60:00": ("is neither NCRONTAB with six fields nor a time span", "0 */15 * * * *"),
 }
-"""The schedule → what is wrong, and what to write."""
+"""The schedule → the problem, and the replacement."""
 
 
 @pytest.mark.parametrize(("text", "expected"), REFUSED.items(), ids=map(repr, REFUSED))
@@ -99,7 +99,7 @@ SURPRISING: dict[str, list[tuple[str, str]]] = {
     "0 */15 * * Jan-Dec Sun-Sat": [],
     "  0 */15 * * * *  ": [],
 }
-"""The schedule → what is surprising, and what to write, each time."""
+"""The schedule → each unexpected meaning, and its replacement."""
 
 
 @pytest.mark.parametrize(("text", "expected"), SURPRISING.items(), ids=map(repr, SURPRISING))

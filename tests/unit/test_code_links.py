@@ -1,4 +1,4 @@
-"""A code leads to its section of the page, where a terminal can follow links."""
+"""A code links to its section of the page on terminals that support links."""
 
 import io
 from typing import Any

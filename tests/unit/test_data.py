@@ -1,4 +1,4 @@
-"""A list is data: whatever is in a file, its settings are judged, nothing of it is run or used otherwise, and it is told in JSON."""
+"""A list is data: its settings are validated, nothing is run, and errors are in JSON."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ from tests.support.examples import as_often_as
 from tests.support.paths import PACKAGE
 
 FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""How many examples `make fuzz` wants; 0: it is `make test` that runs."""
+"""Examples for `make fuzz`; 0 in `make test`."""
 HOST = "https://adb-1.1.azuredatabricks.net"
 LIST = [{"host": HOST, "auth": "managed_identity"}]
 
@@ -40,7 +40,7 @@ def typed(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)], prog_name="git-refresh")
 
 
-# The process's environment stays as it is
+# The process's environment does not change
 
 
 CHANGING = {"update", "pop", "popitem", "setdefault", "clear", "__setitem__", "__delitem__", "__ior__"}
@@ -48,7 +48,7 @@ DIRECT = {"putenv", "unsetenv"}
 
 
 def writes_to_the_environment(source: str) -> list[int]:
-    """The lines that change `os.environ`, whatever it is called there."""
+    """Return the lines that change `os.environ` by any name."""
     tree = ast.parse(source)
     imported = {
         alias.asname or alias.name: alias.name
@@ -160,7 +160,7 @@ def test_every_command_names_the_other_keys_of_a_file_once(tmp_path: Path, comma
 
 
 def is_told_in_json(*arguments: str | Path) -> None:
-    """The command ends with 0 or 2 and one JSON object, never with a traceback."""
+    """Check that the command exits with 0 or 2 and one JSON object, without a traceback."""
     done = typed(*arguments)
     assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
     assert done.exit_code in {0, 2}
@@ -251,7 +251,7 @@ def test_every_command_reports_a_file_without_settings_in_json(
 ) -> None:
     file = tmp_path_factory.mktemp("any") / "list.json"
     file.write_bytes(content)
-    with patch.object(files, "SETTINGS", {}):  # so that whatever is in it, nothing is contacted
+    with patch.object(files, "SETTINGS", {}):  # so no service is called
         for command in ("run", "plan", "status", "rotate"):
             done = typed(command, "--settings", file, "--json")
             assert done.exit_code == 2, done.stdout
@@ -295,7 +295,7 @@ def _fits(text: str) -> bool:
     return True
 
 
-# Whatever kind of file it is
+# Any kind of file
 
 COMMANDS: list[list[str]] = [
     ["check", "FILE", "--offline"],
@@ -311,7 +311,7 @@ COMMANDS: list[list[str]] = [
 
 
 def problems_with(file: Path, arguments: list[str]) -> str:
-    """What `--json` has on a file that cannot be used, as text."""
+    """Return the text of `--json` for an unusable file."""
     done = typed(*(argument.replace("FILE", str(file)) for argument in arguments), "--json")
     assert done.exit_code == 2, done.output
     report: dict[str, Any] = json.loads(done.stdout)
@@ -386,7 +386,7 @@ def test_a_setting_that_a_file_has_twice_is_refused(tmp_path: Path, form: str) -
     assert "is written more than once; keep one" in done.stdout
 
 
-# Where a person's sign-in may go
+# Allowed hosts for a person's tokens
 
 
 TRUSTED = {
@@ -431,7 +431,7 @@ def test_a_file_alone_does_not_say_where_a_token_goes(tmp_path: Path, command: s
 def test_what_was_allowed_on_the_command_line_is_contacted(
     tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token")  # nobody is there
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token")  # an unused port
     for flags in (FLAGS.split(), ["--trust-host", ".contoso.example", "--trust-host", "10.1.2.3"]):
         done = typed(command, *CONTACTS[command], "--settings", trusted_list(tmp_path), *flags, "--json")
         assert done.exit_code == 1, done.output

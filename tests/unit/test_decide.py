@@ -120,9 +120,7 @@ FOLDERS = {
 def test_the_step_for_a_folder(
     want: Folder, have: GitFolder | None, head: ResolvedRef | None, step: object
 ) -> None:
-    want = Folder.model_validate(
-        want.model_dump()
-    )  # a fresh copy: the private repository is made by validation
+    want = Folder.model_validate(want.model_dump())  # a new copy: validation sets the private repository
     assert folder_step(FolderState.at(want, have, NO_HOSTS), head) == step
 
 

@@ -1,4 +1,4 @@
-"""What deploying a list does to app settings, without a service: what is set, what stays, what can be put back."""
+"""The effect of deploying a list on app settings, without a service: changes, kept values, rollback."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,6 @@ FIRST = {**OF_OTHERS, **OF_TEMPLATE, "KEY_VAULT_URL": "https://a.vault.azure.net
 
 
 def settings(**values: object) -> dict[str, str]:
-    """App settings as Azure has them."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
@@ -36,7 +35,7 @@ def running(**values: object) -> dict[str, str]:
 
 
 def set_by(deployment: Deployment) -> dict[str, str | None]:
-    """The settings that differ afterwards, without those that keep previous values; None: no longer there."""
+    """Return the settings that change, without those that keep previous values; None: removed."""
     names = (deployment.existing.keys() | deployment.wanted.keys()) - set(PREVIOUS.values())
     return {
         name: deployment.wanted.get(name)
@@ -80,7 +79,7 @@ SAME: dict[str, tuple[object, object]] = {
 def test_a_workspace_with_another_service_principal_is_named(
     old: dict[str, str], new: dict[str, str], replaced: list[str]
 ) -> None:
-    """Wherever the ID stands: in the entry or in the defaults."""
+    """The ID can be in the entry or in the defaults."""
     host = {"host": HOST}
     in_entry = settings(WORKSPACES=[host | old])
     in_defaults = settings(WORKSPACES=[host], WORKSPACE_DEFAULTS=new)

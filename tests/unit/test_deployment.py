@@ -1,4 +1,4 @@
-"""What is deployed: the files, the pins, the settings, and what importing the app costs."""
+"""The deployed app: files, pins, settings, and the cost of its imports."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.support.project_files import PROJECT, entries, ignored, pins
 
 
 def closure(requirements: list[str]) -> set[str]:
-    """The names of the requirements and of all that they require, as installed here."""
+    """Return the names of the requirements and of all their dependencies, as installed."""
     found: set[str] = set()
     queue = [Requirement(text) for text in requirements]
     while queue:
@@ -75,7 +75,7 @@ def test_no_tool_for_laptops_is_deployed() -> None:
 
 @pytest.mark.parametrize("boundary", [True, False])
 def test_only_the_product_is_published(*, boundary: bool) -> None:
-    """Held against all that stands in a used checkout, so a new file at the top level must be left out or meant."""
+    """Compared with all files of a used checkout, so a new top-level file must be classified."""
     top = {path.name for path in ROOT.iterdir()} | {
         "__pycache__",
         "__azurite_db_blob_extent__.json",

@@ -1,4 +1,4 @@
-"""The table of failures, fed with the services' own texts."""
+"""The table of failures, with the services' own texts."""
 
 import errno
 import json
@@ -81,7 +81,7 @@ FACTS = DiagnosisContext(
 
 @dataclass(frozen=True)
 class Case:
-    """One failure: what the service answers, or how the network fails."""
+    """One failure: the response of the service, or the network's error."""
 
     name: str
     code: str
@@ -105,7 +105,7 @@ def databricks(name: str, code: str, status: int, error_code: str | int, message
     return Case(name, code, Service.DATABRICKS, status, json.dumps(body), **more)
 
 
-def vault(  # one for each part of an answer
+def vault(  # one per part of a response
     name: str,
     code: str,
     status: int,
@@ -159,15 +159,15 @@ def network(name: str, code: str, service: Service, error: Exception) -> Case:
     return Case(name, code, service, error=error)
 
 
-def recognised(name: str, code: str, service: Service, kind: FailureKind) -> Case:
-    """A failure that the app has recognised itself."""
+def recognized(name: str, code: str, service: Service, kind: FailureKind) -> Case:
+    """Return a failure that the app itself detects."""
     return Case(
         name, code, service, error=ServiceError(ServiceFailure(service, Operation.READ_JOB.of(), kind))
     )
 
 
 def lapsed(name: str, code: str, service: Service) -> Case:
-    return recognised(name, code, service, FailureKind.LAPSED)
+    return recognized(name, code, service, FailureKind.LAPSED)
 
 
 DNS = requests.ConnectionError(socket.gaierror(f"Name or service not known {CANARY}"))
@@ -236,16 +236,16 @@ CASES = (
         Service.IDENTITY,
         error=RuntimeError(f"App Service managed identity configuration not found in environment. {CANARY}"),
     ),
-    recognised(
+    recognized(
         "an app in Azure without identity", "identity_missing", Service.IDENTITY, FailureKind.NOT_ASSIGNED
     ),
-    recognised(
+    recognized(
         "a machine without the Azure CLI", "azure_cli_missing", Service.AZURE_CLI, FailureKind.NOT_INSTALLED
     ),
-    recognised(
+    recognized(
         "an Azure CLI without network", "azure_cli_unreachable", Service.AZURE_CLI, FailureKind.REFUSED
     ),
-    recognised(
+    recognized(
         "nobody signed in to the Azure CLI",
         "azure_cli_not_signed_in",
         Service.AZURE_CLI,
@@ -339,8 +339,8 @@ CASES = (
         Service.LOG_ANALYTICS,
         connections.AnswerTooLargeError(CANARY),
     ),
-    recognised("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, FailureKind.SLOW),
-    recognised("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, FailureKind.BROKEN),
+    recognized("an Azure CLI that takes too long", "azure_cli_slow", Service.AZURE_CLI, FailureKind.SLOW),
+    recognized("an Azure CLI that crashes", "azure_cli_broken", Service.AZURE_CLI, FailureKind.BROKEN),
     cli(
         "an Azure CLI that says something else",
         "azure_cli_broken",
@@ -350,19 +350,19 @@ CASES = (
     network("a proxy's address that cannot be read", "proxy_unusable", Service.DATABRICKS, PROXY_UNUSABLE),
     lapsed("a token from the platform's cache that has lapsed", "identity_token_expired", Service.IDENTITY),
     lapsed("a token of the Azure CLI that has lapsed", "identity_token_expired", Service.AZURE_CLI),
-    recognised(
+    recognized(
         "a person whose sign-in is to be exchanged",
         "azure_cli_no_exchange",
         Service.AZURE_CLI,
         FailureKind.A_PERSON,
     ),
-    recognised(
+    recognized(
         "an Azure DevOps that is a company's own server",
         "devops_server",
         Service.AZURE_DEVOPS,
         FailureKind.SERVER,
     ),
-    recognised(
+    recognized(
         "a vault's value that is something else", "secret_value_wrong", Service.KEY_VAULT, FailureKind.VALUE
     ),
     Case(
@@ -663,7 +663,7 @@ CASES = (
     ),
     network("an Azure DevOps that is not reached", "devops_unreachable", Service.AZURE_DEVOPS, RESET),
     Case("an Azure DevOps that fails", "service_unavailable", Service.AZURE_DEVOPS, 503, SIGN_IN_PAGE),
-    # Signing in to a workspace
+    # Workspace authentication
     exchanged(
         "no federation policy",
         "federation_policy_missing",
@@ -779,7 +779,7 @@ CASES = (
         operation=Operation.LOOK_UP_CALLER,
         known=proved(Known.AS_ADMIN),
     ),
-    recognised(
+    recognized(
         "a person who does not administer the workspace",
         "not_workspace_admin",
         Service.DATABRICKS,
@@ -813,7 +813,7 @@ CASES = (
         for operation in (Operation.SIGN_IN, Operation.EXCHANGE_TOKEN)
         for status, error in ((401, "invalid_client"), (400, "invalid_grant"), (403, "access_denied"))
     ),
-    recognised(
+    recognized(
         "no service principal of an id",
         "principal_not_in_workspace",
         Service.DATABRICKS,
@@ -827,7 +827,7 @@ CASES = (
         "Service principal with id 7 not found.",
         operation=Operation.LIST_OAUTH_SECRETS,
     ),
-    recognised(
+    recognized(
         "two service principals of an id",
         "principal_ambiguous",
         Service.DATABRICKS,
@@ -1303,7 +1303,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def symptom_of(case: Case) -> ServiceFailure:
-    """The case as a run meets it: through the guard around every call."""
+    """Return the case as a run gets it, through the guard of every call."""
 
     def request() -> None:
         if case.error is not None:
@@ -1335,7 +1335,7 @@ def test_a_failure_has_its_code_and_lets_nothing_out(case: Case) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
 def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
-    """Fails when a row or a match is added without a sample, and when one is hidden behind an earlier row."""
+    """Fails for a new row or match without a sample, and for one hidden by an earlier row."""
     symptoms = [(symptom_of(case), case.known) for case in CASES if case.code == row.code]
     for match in row.matches:
         alone = replace(row, matches=(match,))
@@ -1343,7 +1343,7 @@ def test_every_match_of_every_row_has_a_case_that_reaches_it(row: Row) -> None:
 
 
 def test_a_code_means_one_thing_in_every_finding() -> None:
-    """A service may answer what the app finds by itself: then both rows have one cause and one remedy."""
+    """A service's response can equal a finding of the app; both rows then have one cause and one remedy."""
     for rows in ((*TABLE, UNKNOWN), OWN):
         assert len({row.code for row in rows}) == len(rows)
     meant = {row.code: (row.cause, row.remedy) for row in TABLE}
@@ -1576,9 +1576,9 @@ REFUTES: dict[Known, tuple[str, ...]] = {
     Known.DISCARDED: ("has uncommitted changes", "on_conflict"),
     Known.DIVERGED: ("has uncommitted changes", "on_conflict"),
 }
-"""What no text may say of a failure once a run has proved the contrary."""
+"""Texts that a run's proof contradicts."""
 MEETS: dict[Known, Callable[[Case], bool]] = {
-    # The service itself says that a policy is there, and for whom.
+    # The service itself reports an existing policy and its subject.
     Known.SIGNED_IN_ELSEWHERE: lambda case: (
         case.operation in {Operation.SIGN_IN, Operation.EXCHANGE_TOKEN}
         and not re.search("TOKEN_(AUDIENCE|SUBJECT)_INVALID", case.body)
@@ -1586,7 +1586,7 @@ MEETS: dict[Known, Callable[[Case], bool]] = {
     Known.AS_ADMIN: lambda case: "Unauthorized access to Org" in case.body,
     Known.TOKEN_ACCEPTED: lambda case: "credentials" in case.body or "Remote repo" in case.body,
 }
-"""Of which failures a run can prove it, where that is not all of Databricks' and the network's."""
+"""The failures that a proof applies to, unless all of Databricks' and the network's."""
 
 
 @pytest.mark.parametrize("known", Known)
@@ -1624,7 +1624,7 @@ GRANTED = {
     "no_folder_matched",
     "secret_not_found",
 }
-"""What `onboard` grants, or makes, where it is missing."""
+"""Missing objects that `onboard` grants or creates."""
 
 
 @pytest.mark.parametrize(

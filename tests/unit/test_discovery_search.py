@@ -3,11 +3,16 @@
 Each workspace with `folders` needs 1 request for the list of legacy Git folders. If nothing moves, a run needs further requests:
 
 - legacy, by path: none
-- with Git CLI access, by path: 1 for each Git folder, and 1 for each directory with two or more of them, or for the only one in it
+
+- with Git CLI access, by path: 1 per Git folder, and 1 per directory with several of them, or for the only one
+
 - missing from the listing of its directory: 1 more
-- a path ending in `/*`: 1 for each directory below, 1 for each directory that the listing does not identify, and 1 for each Git folder
-  that the list does not have
+
+- a path ending in `/*`: 1 per directory below, per directory that the listing does not identify, and per unlisted Git
+  folder
+
 - a path ending in `/*` without a Git folder in the first 20 requests: at most 2 more
+
 - a path ending in `/*` whose first Git folder is broken, or whose own entry is wrong: at most 3 more
 """
 
@@ -36,7 +41,7 @@ KINDS: tuple[Kind, ...] = ("directory", "directory", "legacy", "git-cli", "git-c
 
 
 def objects(tells: list[bool]) -> st.SearchStrategy[list[tuple[int, str, Node]]]:
-    """The objects of a workspace, each with a place and a name; `tells`: whether answers can have `directory_info`."""
+    """Return places and names of a workspace's objects; with `tells`, responses can have `directory_info`."""
     node = st.builds(
         lambda kind, listing, repos, seen, managed, tells: Node(
             0, kind, None if kind == "notebook" else listing, repos, seen=seen, managed=managed, tells=tells
@@ -56,16 +61,16 @@ OBJECTS = [objects([True]), objects([False]), objects([True, False])]
 
 @st.composite
 def trees(draw: st.DrawFn) -> Tree:
-    """A workspace with some twenty objects at any depth, some of them in Git folders."""
+    """Return a workspace with some twenty objects at any depth, some inside Git folders."""
     nodes = {path: Node(number) for number, path in enumerate(TOPS, start=1)}
     tree = Tree(nodes=nodes, lies=draw(st.booleans()), list_fails=draw(st.sampled_from([False, False, True])))
     for above, name, node in draw(draw(st.sampled_from(OBJECTS))):
         places = [path for path, each in nodes.items() if each.kind not in {"notebook", "broken"}]
         parent = places[above % len(places)]
         if (root := tree.around(parent)) and node.kind != "notebook":
-            node.kind, node.repos = "directory", None  # a Git folder contains none
+            node.kind, node.repos = "directory", None  # a Git folder contains no other
         if root and tree.lies:
-            nodes[root].repos = None  # what nothing contradicts is believed
+            nodes[root].repos = None  # an uncontradicted claim is accepted
         node.id = len(nodes) + 1
         nodes.setdefault(f"{parent}/{name}", node)
     tree.odd = set(draw(st.lists(st.sampled_from(sorted(nodes)), max_size=1)))
@@ -74,14 +79,14 @@ def trees(draw: st.DrawFn) -> Tree:
 
 @dataclass
 class Wanted:
-    """What the settings want: keys, those of patterns ending in `/*`."""
+    """The settings' keys, some of them patterns ending in `/*`."""
 
     keys: list[str]
     bad: set[str] = field(default_factory=set)
-    """Of entries that are wrong."""
+    """Keys of invalid entries."""
     only: set[str] = field(default_factory=set)
     prefixed: bool = False
-    """Whether the settings have `/Workspace` in front."""
+    """True if the settings' paths begin with `/Workspace`."""
 
     def listing(self, tree: Tree) -> Listing:
         front = "/Workspace" if self.prefixed else ""
@@ -89,7 +94,7 @@ class Wanted:
         return Listing(tree, folders, self.left_out(), self.only, deadline=deadline(3_600))
 
     def asked(self) -> list[str]:
-        """The entries that remain where some paths alone are asked for."""
+        """Return the entries that remain if only some paths are selected."""
         if not self.only:
             return self.keys
         patterns = {self.nearest(path, self.keys) for path in self.only - {*self.keys}}
@@ -105,7 +110,7 @@ class Wanted:
         return [key for key in self.asked() if key.endswith("/*")]
 
     def nearest(self, path: str, entries: Collection[str]) -> str | None:
-        """The entry that a path belongs to: its own, else that of the pattern nearest above it."""
+        """Return a path's entry: its own, or that of the nearest pattern above."""
         if path in entries or path in self.bad:
             return path
         covering = [
@@ -117,7 +122,7 @@ class Wanted:
         return None if nearest in self.bad else nearest
 
     def one_by_one(self) -> set[str]:
-        """What is asked for by its own path, and wanted by a pattern that is not asked for itself."""
+        """Return paths that are selected by name, and wanted by a pattern that is not selected."""
         entries = {*self.asked(), *self.left_out()}
         near = {path: self.nearest(path, entries) for path in self.only - {*self.keys}}
         return {path for path, key in near.items() if key in self.patterns() and key not in self.only}
@@ -146,18 +151,18 @@ def wanteds(draw: st.DrawFn, tree: Tree) -> Wanted:
 
 @dataclass
 class Expected:
-    """What one pattern must find, by a plain recursion over the tree."""
+    """The expected matches of one pattern, from a simple recursion over the tree."""
 
     found: set[str] = field(default_factory=set)
     gaps: dict[str, bool] = field(default_factory=dict)
-    """What could not be listed, and whether the pattern has failed for it."""
+    """Unlistable paths; True if the pattern fails because of it."""
     directories: int = 0
     untold: int = 0
-    """Directories and Git folders of which the listing does not tell."""
+    """Directories and Git folders that the listing does not mark."""
     covers: bool = False
-    """Whether there is a Git folder below, whichever entry it belongs to."""
+    """True if a Git folder below exists, for any entry."""
     proves_elsewhere: bool = False
-    """Whether a listing calls a Git folder what is left out, or what has an entry of its own and no repository behind it."""
+    """True if a listing marks an excluded folder, or one with its own entry and no repository."""
 
     @classmethod
     def of(cls, tree: Tree, wanted: Wanted, pattern: str, listed: Collection[str]) -> "Expected":
@@ -230,7 +235,7 @@ def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject
 
 
 def may_not_be_listed(tree: Tree, path: str) -> bool:
-    """Whether a path is a Git folder, or in one. A broken one of which the listing does not tell cannot be told from a directory."""
+    """Return whether a path is a Git folder or in one; an unmarked broken one looks like a directory."""
     around = tree.nodes.get(tree.around(path))
     return around is not None and (around.is_git_folder or around.tells)
 
@@ -243,7 +248,7 @@ def look(listing: Listing, folder: Folder) -> GitFolder | OtherObject | int | No
 
 
 def is_true(tree: Tree, path: str, seen: GitFolder | OtherObject | int | None) -> bool:
-    """Whether that is what the tree has at a path."""
+    """Return whether the tree has this at a path."""
     node = tree.nodes.get(path)
     if isinstance(seen, int):
         return node is not None and node.repos == seen
@@ -257,7 +262,7 @@ def is_true(tree: Tree, path: str, seen: GitFolder | OtherObject | int | None) -
 
 
 def shown_by_list(tree: Tree) -> Iterator[str]:
-    """What the list of Git folders has shown; of a list that fails, its first page."""
+    """Yield the folders in the list of Git folders; for a failing list, its first page."""
     for kind, prefix in dict.fromkeys(tree.asked):
         if kind == "list":
             legacy = [
@@ -321,7 +326,7 @@ def check_requests(
         failing > 0 or not each.covers or each.directories + each.untold >= look_after
         for each in expected.values()
     )
-    elsewhere = sum(each.proves_elsewhere for each in expected.values())  # the proof, and a look at the root
+    elsewhere = sum(each.proves_elsewhere for each in expected.values())  # the proof, and a read of the root
     assert kinds["children"] <= sum(count > 1 for count in parents.values()) + walked
     assert kinds["status"] <= len(named) + failing + at_roots + elsewhere
     assert kinds["repos"] <= 2 * len(named) + untold + len(below) + failing + at_roots + 2 * elsewhere
@@ -362,7 +367,7 @@ def test_what_changes_during_the_walk_costs_nothing_that_stays(data: st.DataObje
 
 @st.composite
 def changes_of(draw: st.DrawFn, tree: Tree) -> tuple[str, Node | None]:
-    """A path, and the Git folder that appears there; None: all of it vanishes."""
+    """Return a path and the Git folder that appears there; None: everything there disappears."""
     places = [path for path in sorted(tree.nodes) if path not in TOPS]
     beside = [f"{top}/new" for top in TOPS]
     path = draw(st.sampled_from(places + beside))

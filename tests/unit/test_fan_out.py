@@ -1,4 +1,4 @@
-"""What the timer and the queue's function do under `FAN_OUT=queue`: which message is worked on, and what is red."""
+"""The timer and the queue's function with `FAN_OUT=queue`: processed messages, and failed invocations."""
 
 import json
 import logging
@@ -31,12 +31,12 @@ ENVIRON = {
     "FAN_OUT": "queue",
     "AzureWebJobsStorage__accountName": "stcontoso",
 }
-"""Without a schedule the next run is due in a quarter of an hour, whatever the time is."""
+"""Without a schedule, the next run is always due in fifteen minutes."""
 
 
 @dataclass
 class Stage:
-    """The queue's function over fake claims and a run that ends as it is told."""
+    """The queue's function with fake claims and a configurable run."""
 
     claims: FakeClaims
     caplog: pytest.LogCaptureFixture
@@ -44,7 +44,7 @@ class Stage:
     result: str = "ok"
     error: BaseException | None = None
     text: str = field(default_factory=lambda: message().text())
-    """Of the one message that is delivered: another one would have another claim."""
+    """The text of the only message, because another text would have another claim."""
 
     def run(self, settings: Settings, *_: object, **given: Any) -> Report:
         self.ran.append(([each.name for each in settings.entries], {**given, "settings": settings}))
@@ -57,7 +57,7 @@ class Stage:
     def deliver(
         self, text: str | None = None, *, id_: str = "m1", count: int = 1, **environ: str
     ) -> tuple[str, list[dict[str, Any]]]:
-        """What was raised, and the lines that were logged."""
+        """Return the exception's text and the log lines."""
         self.caplog.clear()
         raised = ""
         try:
@@ -228,7 +228,7 @@ def test_a_slice_in_which_something_failed_is_red_and_not_done_twice(stage: Stag
 
 
 class WorkerDiedError(BaseException):
-    """What no `except` in the product catches: as good as a kill."""
+    """An exception that no `except` in the app catches, like a kill."""
 
 
 def dies(stage: Stage, deliver: Callable[[], object]) -> None:
@@ -259,7 +259,7 @@ def test_a_slice_that_kills_its_worker_is_given_up_red_and_never_poison(stage: S
 
 
 def test_the_same_slice_on_the_queue_twice_is_done_once(stage: Stage) -> None:
-    dies(stage, stage.deliver)  # or is still at work
+    dies(stage, stage.deliver)  # or is still running
     raised, (line,) = stage.deliver(id_="m2")
     assert (raised, line["code"], len(stage.ran)) == ("", "slice_duplicate", 1)
     stage.deliver(count=2)
@@ -390,7 +390,7 @@ QUARTERS = "0 */15 * * * *"
 
 @pytest.fixture
 def at_seven_past(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """It is seven past twelve, for the app and for the test."""
+    """Set the time to 12:07 for the app and the test."""
     clock = FakeClock(7 * 60.0)
     monkeypatch.setattr(fan_out, "SystemClock", lambda: clock)
     return clock.now()
@@ -502,11 +502,11 @@ CHANGES = LIKELY_CHANGES | LIKELY_CHANGES | ODD_CHANGES
 CUTS: st.SearchStrategy[list[tuple[int, int, bytes]]] = st.just([]) | st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 40), st.binary(max_size=4)), max_size=2
 )
-"""Where bytes are replaced, how many, and by what."""
+"""Positions, lengths and bytes of replacements."""
 
 
 def mutated(changes: dict[str, Any], cuts: list[tuple[int, int, bytes]]) -> str:
-    """A message like the timer's, with these changes."""
+    """Return a message like the timer's with these changes."""
     body = json.dumps({**json.loads(message().text()), **changes}).encode()
     for place, length, by in cuts:
         body = body[:place] + by + body[place + length :]
@@ -523,7 +523,7 @@ DROPPED = {
 
 
 def hold_any_message_harmless(stage: Stage, text: str, count: int) -> set[str]:
-    """Deliver it, hold it to what any message may bring about, and return the codes of its lines."""
+    """Deliver a message, check that its effects are harmless, and return the codes in its lines."""
     stage.ran.clear()
     raised, lines = stage.deliver(text or " ", count=count)
     codes = {line["code"] for line in lines}

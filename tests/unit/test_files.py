@@ -1,4 +1,4 @@
-"""App settings in files, in every form that people have them in."""
+"""App settings in files, in all common formats."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `onboard` prints for somebody else to type: a shell really hands it to the programs as meant, whatever names are in it."""
+"""The commands that `onboard` prints for other admins: a shell passes all values on unchanged."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ ACCESS = {
 
 @pytest.fixture
 def typed(tmp_path: Path) -> Typed:
-    """Types a command into a shell with stand-ins; returns what each program was given."""
+    """Return a function that runs a command with fakes, and returns the arguments of each program."""
     calls = tmp_path / "calls"
     for name in ("az", "databricks"):
         (tmp_path / name).write_text(STAND_IN.format(calls=calls))

@@ -1,4 +1,4 @@
-"""A run that the Functions host would end before its own budget does is not begun."""
+"""A run does not start if the Functions host would stop it before the end of its budget."""
 
 import json
 from pathlib import Path

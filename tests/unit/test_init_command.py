@@ -295,7 +295,7 @@ def test_an_interrupted_question_ends_with_130_and_writes_nothing(
 def test_on_a_terminal_it_proposes_to_sign_in_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    """Also with what the README gives it alone: else the next command of the page would refuse the list."""
+    """With the README's options too; otherwise the page's next command would refuse the list."""
     monkeypatch.setattr(init_module, "_has_terminal", lambda: True)
     answers = "\n" if options else f"{HOST}\n{URL}\n\n\n"
     done = init(tmp_path / "w.json", *options, "--identity", IDENTITY, answers=answers)
@@ -316,7 +316,7 @@ def test_every_place_that_names_an_option_has_that_option() -> None:
 
 
 def test_a_file_that_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None:
-    """A limit on the size of files fails in the middle of a file, as a full disk does."""
+    """A limit on the size of files fails in the middle of a file, like a full disk."""
     file = tmp_path / "w.json"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))

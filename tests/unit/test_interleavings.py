@@ -1,4 +1,4 @@
-"""Whatever is raised, in whatever order: nobody waits for what never comes, and every workspace comes to its end, once."""
+"""Any exception in any order: no thread waits forever, and every workspace finishes once."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ from tests.support.examples import as_often_as
 from tests.support.fakes import NOW, FakeServices, FakeWorkspace, failure
 
 PATIENCE = 30.0
-"""Seconds after which something hangs; nothing comes near."""
+"""Seconds after which a test hangs; normal times are far below."""
 
 FAULTS: dict[str, Callable[[], BaseException]] = {
     "nothing": lambda: Exception("never raised"),
@@ -60,7 +60,7 @@ faults = st.sampled_from(list(FAULTS))
 
 @pytest.fixture(autouse=True, scope="module")
 def restless() -> Iterator[None]:
-    """Threads change places all the time."""
+    """Make threads switch constantly."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -78,14 +78,14 @@ def test_every_caller_of_a_shared_look_up_gets_a_result(fault: str, askers: int,
         def compute() -> str:
             computed.append(key)
             if fault != "nothing":
-                raise FAULTS[fault]()  # noqa: RSE102  # a function that makes one
+                raise FAULTS[fault]()  # noqa: RSE102  # the value is a factory
             return "value"
 
         try:
             outcomes.append(once.get(key, compute))
         except (ServiceError, TimeoutError, NeverComputedError) as error:
             outcomes.append(type(error).__name__)
-        except BaseException as error:  # noqa: BLE001  # whoever came first sees it itself
+        except BaseException as error:  # noqa: BLE001  # the first exception is stored
             outcomes.append(f"itself: {type(error).__name__}")
 
     threads = [threading.Thread(target=ask, args=[number % keys]) for number in range(askers)]
@@ -118,7 +118,7 @@ def test_a_pool_does_every_task_once_whatever_tasks_raise_and_queue(
         ran.append(number)
         done.release()
         if fault != "nothing":
-            raise FAULTS[fault]()  # noqa: RSE102  # a function that makes one
+            raise FAULTS[fault]()  # noqa: RSE102  # the value is a factory
 
     before = threading.active_count()
     for number, (fault, more) in enumerate(tasks):
@@ -151,7 +151,7 @@ def test_no_task_waits_behind_a_hung_one_while_a_thread_is_to_be_had(size: int, 
 
 
 class Count:
-    """Counts how often each workspace was said to be done (`ports.Progress`)."""
+    """Counts the reports of each finished workspace (`ports.Progress`)."""
 
     def __init__(self) -> None:
         self.done_with: list[str] = []
@@ -169,7 +169,7 @@ def raising(at: str, fault: str, nth: int) -> Callable[[str], None]:
         if what == at and fault != "nothing":
             seen[0] += 1
             if seen[0] > nth:
-                raise FAULTS[fault]()  # noqa: RSE102  # a function that makes one
+                raise FAULTS[fault]()  # noqa: RSE102  # the value is a factory
 
     return before
 

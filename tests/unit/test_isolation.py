@@ -1,4 +1,4 @@
-"""Whatever part of a fleet hangs, and wherever: the others are refreshed. In virtual time."""
+"""If any part of a fleet hangs, the rest is refreshed. In virtual time."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.support.simulation import (
 )
 
 SEARCHED = int(os.environ.get("ISOLATION_CASES", "6"))
-"""Cases that are made up."""
+"""The number of random cases."""
 
 SIZES = (1, 5, 20, 45, 100, 130, 200, 300)
 LARGE = (*SIZES, 500, 1_000)
@@ -31,7 +31,7 @@ SEED = int(os.environ.get("ISOLATION_SEED", "0"))
 
 
 def hold(case: Case, patch: pytest.MonkeyPatch) -> None:
-    """What must hold of any mix whose fleet, were all well, needs a quarter of the budget."""
+    """Check a mix whose fleet, without faults, needs a quarter of the budget."""
     world, report = simulate(case, patch)
     names = [host(number) for number in range(case.workspaces)]
     whole = [name for name in names if world.works(name, CREDENTIAL_PATH)]
@@ -45,7 +45,7 @@ def hold(case: Case, patch: pytest.MonkeyPatch) -> None:
 
 
 SMALL = Case(40, 3, 4, 120, (), threads=24)
-"""As crowded as a thousand workspaces are on all the threads of a run."""
+"""A small fleet with as many workspaces per thread as a thousand workspaces have."""
 
 PLACES = (*CREDENTIAL_PATH, *FOLDER_PATH)
 
@@ -143,8 +143,8 @@ def test_a_failed_look_up_is_retried_for_the_folders(
 
 
 def made_up(seed: int, sizes: Sequence[int]) -> Case:
-    """Any mix."""
-    random = Random(seed)  # noqa: S311  # it guards nothing
+    """Return a random mix."""
+    random = Random(seed)  # noqa: S311  # not for security
     budget = random.choice([60, 90, 180, 300, 540])
     faults = tuple(
         Fault(

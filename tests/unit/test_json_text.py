@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001  # curly quotes and their like are what some of these texts are about
+# ruff: noqa: RUF001  # some texts are about curly quotes
 import json
 import math
 import re
@@ -28,7 +28,7 @@ def refused(text: str) -> JsonError | None:
     return None
 
 
-# What was written; where, what is wrong and what to write; what is shown of it.
+# Written text; place, problem and replacement; excerpt shown.
 WRONG = {
     # commas
     "comma before }": (
@@ -1012,7 +1012,7 @@ def test_nothing_but_a_json_error_comes_of_any_text(text: str) -> None:
     assert re.match(r"is not valid JSON: line \d+, column \d+(, in [^:]+)?: [^;]+; .+", message)
     assert len(message.splitlines()) == 1
     assert message.encode()
-    assert error.__context__ is None  # that of the standard library holds the text
+    assert error.__context__ is None  # the standard library's has the text
 
 
 def test_valid_json_that_the_standard_library_cannot_read_is_refused(
@@ -1111,7 +1111,7 @@ AROUND = [
 
 
 def pieces(secret: str) -> list[str]:
-    """Six characters in a row with at least one letter or digit: not brackets alone."""
+    """Return all pieces of six characters with at least one letter or digit."""
     found = (secret[at : at + 6] for at in range(len(secret) - 5))
     return [piece for piece in found if re.search("[0-9A-Za-z]", piece)]
 

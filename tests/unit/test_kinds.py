@@ -1,4 +1,4 @@
-"""What differs in a host, an id, a name or a value alone is one finding: told apart by fields, never by its words."""
+"""Failures that differ only in a host, ID, name or value are one finding, by their fields."""
 
 import io
 import itertools

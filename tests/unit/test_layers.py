@@ -1,4 +1,4 @@
-"""The architecture: the core knows no cloud, imports go one way, packages export nothing, tests share through one package."""
+"""The architecture: the core has no clients, imports go one way, packages export nothing."""
 
 import ast
 import re
@@ -42,7 +42,7 @@ HEAVY = (
 
 
 def imports(file: Path) -> set[str]:
-    """The modules of the package that a module imports, at its top or later."""
+    """Return the modules of the package that a module imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "git_refresh":
@@ -63,7 +63,7 @@ def test_importing_the_core_loads_no_sdk_no_http_library_and_no_client() -> None
 
 
 def test_only_the_composition_root_imports_clients() -> None:
-    """And what is never deployed: `admin` has services of its own around the same guard."""
+    """And tools that are not deployed: `admin` has its own services around the same guard."""
     users = {
         name
         for name, file in MODULES.items()
@@ -114,7 +114,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def imported(file: Path) -> set[str]:
-    """Return all that a file imports, with the names of `from` imports behind a dot."""
+    """Return all imports of a file, with the names of `from` imports after a dot."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""However long and however odd a text is, it is read in a time that grows with its length and no faster."""
+"""Long and odd texts are read in a time proportional to their length."""
 
 import contextlib
 import json
@@ -112,7 +112,7 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 SMALL, TIMES = 4_000, 8
 MEASURABLE = 0.04
-"""Seconds of this thread alone. Below that, caches and the collector of garbage tell more than the reader does."""
+"""Seconds of this thread's CPU. Below that, caches and garbage collection dominate."""
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:
@@ -123,7 +123,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 
 
 def grows_faster_than_its_text(read: Callable[[str], object], word: str) -> bool:
-    """Eight times the text in more than thirty-two times the time, whenever it is measured; squared growth would be 64."""
+    """Return whether eight times the text takes over 32 times the time; quadratic growth would be 64."""
     small, large = (word * SMALL)[:SMALL], (word * SMALL * TIMES)[: SMALL * TIMES]
     for _ in range(5):
         took = seconds(read, large)

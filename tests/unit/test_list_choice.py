@@ -1,4 +1,4 @@
-"""Which list a command reads: the file that is named, else ./workspaces.json, else the environment."""
+"""The list that a command reads: the given file, else ./workspaces.json, else the environment."""
 
 import json
 import os
@@ -49,11 +49,11 @@ def write(name: str, file: str = "workspaces.json") -> str:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty directory, and no app settings in the environment."""
+    """Yield an empty directory, with no app settings in the environment."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    yield tmp_path  # noqa: PT022  # the directory is left after it
+    yield tmp_path  # noqa: PT022  # restores the directory afterwards
 
 
 def cli(*arguments: str) -> Result:
@@ -61,7 +61,7 @@ def cli(*arguments: str) -> Result:
 
 
 def used(*arguments: str) -> tuple[str, bool]:
-    """What a check says that it read, and whether the list was right."""
+    """Return the source that a check names, and whether the list was valid."""
     done = cli("check", "--offline", *arguments)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Settings: ")]
     return line, done.exit_code == 0
@@ -168,7 +168,7 @@ def test_the_program_is_called_as_it_was_started(here: Path) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What a shell offers for the last word."""
+    """Return the shell's completions of the last word."""
     found = ShellComplete(main, {}, "git-refresh", "_X").get_completions([*words[:-1]], words[-1])
     return [item.value for item in found]
 

@@ -1,4 +1,4 @@
-"""Which of a workspace's Git folders are wanted, and by which entry of the settings."""
+"""The selection of a workspace's Git folders, and their entries in the settings."""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def found(read: Listing) -> list[str]:
 
 
 def told(read: Listing) -> list[tuple[str, str, bool]]:
-    """What is said of the paths ending in `/*`."""
+    """Return the findings of paths ending in `/*`."""
     return [(each.path, each.diagnosis.code, each.failed) for each in read.patterns(DiagnosisContext())]
 
 
@@ -63,7 +63,7 @@ def test_a_narrowed_pattern_is_not_said_to_find_nothing_and_a_whole_one_is() -> 
 
 
 def test_a_narrowed_pattern_finds_no_more_than_it_would_by_itself() -> None:
-    """Neither what has an entry of its own, nor what a nearer path ending in /* stands for."""
+    """Neither folders with their own entry, nor those of a nearer path ending in /*."""
     there = ["/Repos/a/1", "/Repos/a/b/2"]
     read = listing(["/Repos/a/*"], there, ["/Repos/a/1", "/Repos/a/b/*"], ["/Repos/a/1", "/Repos/a/b/2"])
     assert found(read) == []
@@ -99,7 +99,7 @@ def test_a_legacy_git_folder_is_seen_at_any_depth_below_a_path() -> None:
 
 
 def calls(size: int) -> int:
-    """How many functions it takes to read as many folders as there are patterns."""
+    """Return the number of function calls for as many folders as patterns."""
     read = listing([f"/Repos/{n}/*" for n in range(size)], [f"/Repos/{n}/x" for n in range(size)])
     listed = {f"/Repos/{n}": ListedObject(f"/Repos/{n}/x", n, "REPO") for n in range(size)}
     read._api.children = lambda path: [listed[path]]  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Whatever a service calls its things, a terminal shows just that: no markup, no emoji, no link, no style and no control of others."""
+"""A terminal shows names literally: no markup, emoji, link, style or control character takes effect."""
 
 import ast
 import os
@@ -93,7 +93,7 @@ names = st.one_of(
 
 @contextmanager
 def a_terminal(columns: int = 20_000) -> Iterator[Callable[[], str]]:
-    """A pseudo-terminal as stdout and stderr; what is called in the end tells what it was sent."""
+    """Yield a pseudo-terminal as stdout and stderr; calling the value returns its input."""
     master, slave = os.openpty()
     attributes = termios.tcgetattr(slave)
     attributes[1] &= ~termios.OPOST
@@ -197,11 +197,11 @@ def an_onboarding(text: str) -> None:
         Grant("principal", text, text, text, Command(text), "failed", text, error=diagnosis(text)),
     ]
     display = OnboardView(RedactingLogger(), {text: text}, NO_COMMAND, as_json=False)
-    display.plan(grants)
+    display.show_plan(grants)
     for grant in grants:
-        display.granted(grant)
+        display.show_grant(grant)
     checked = CheckReport((Check("folder", text, "failed", text, diagnosis(text)),))
-    display.end(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
+    display.show_summary(OnboardResult(tuple(grants), checked, applied=True, interrupted=False))
 
 
 def a_deployment(text: str) -> None:
@@ -258,7 +258,7 @@ def test_a_name_is_shown_as_it_is_and_nothing_of_it_is_obeyed(show: Callable[[st
 
 
 def _comparable(sent: str) -> list[str]:
-    """What was sent, whatever the width of a column: words, and what a terminal acts on, in order."""
+    """Return words and terminal controls in sequence, for any width of columns."""
     ours = re.sub(r"\x1b\]8;id=\d+;", "\x1b]8;id=;", sent)
     return re.findall(
         r"\x1b\][^\x1b\x07]*(?:\x1b\\|\x07)|\x1b\[[0-9;?]*[A-Za-z]|[^\s\x1b]+", ours.replace("─", "")
@@ -270,7 +270,7 @@ def _comparable(sent: str) -> list[str]:
 def test_the_console_itself_escapes_what_no_command_has(raw: str) -> None:
     kept = raw.translate(
         dict.fromkeys(map(ord, "\a\b\v\f\r\n\t"))
-    )  # which rich itself leaves out, or lays out
+    )  # rich removes these or uses them for layout
     with a_terminal() as shown:
         render.console().print(f"<{kept}>", soft_wrap=True)
         assert shown() == f"<{escape_unprintable(kept)}>\n"
@@ -290,13 +290,13 @@ def test_what_is_under_way_is_shown_as_it_is(raw: str) -> None:
             live.progress.refresh()
             live.finished(WorkspaceReport(kept, "h", "ok"))
         sent = shown()
-    if len(escape_unprintable(kept)) < 80:  # else the table has no room for it
+    if len(escape_unprintable(kept)) < 80:  # otherwise the table has no room for it
         assert escape_unprintable(kept) in sent
     assert "\x1b]8" not in sent
 
 
 def test_there_is_one_console() -> None:
-    """And what reads markup by itself, whatever a console takes, is told not to."""
+    """Code that parses markup anyway has it turned off."""
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,4 +1,4 @@
-"""Nothing leaves the app but through one edge, and what has passed it harms no log, no terminal and nobody's secret."""
+"""All output passes one place, which protects logs, terminals and secrets."""
 
 import ast
 import base64
@@ -177,7 +177,7 @@ def test_a_log_handler_that_fails_does_not_end_the_run(logger: RedactingLogger) 
 
 ALLOWED = {
     "output/log.py": {"getLogger", "StreamHandler", "NullHandler", ".log"},
-    "output/redact.py": {"getLogger", "NullHandler"},  # silences the loggers of SDKs, and writes to none
+    "output/redact.py": {"getLogger", "NullHandler"},  # silences SDK loggers and logs nothing
     "cli/render.py": {
         "echo",
         "Console",
@@ -187,24 +187,24 @@ ALLOWED = {
         "__stderr__",
         "write",
         "exit",
-    },  # prints what has passed the logger, to a stderr that takes what it cannot write
-    "cli/progress.py": {"print"},  # likewise
+    },  # prints logger output to a lenient stderr
+    "cli/progress.py": {"print"},  # as above
     "cli/findings.py": {"print"},
-    "cli/ask.py": {"stderr"},  # asks whether there is a terminal
+    "cli/ask.py": {"stderr"},  # tests for a terminal
     "cli/check.py": {"exit"},
     "cli/onboard.py": {"exit", "print"},
     "cli/status.py": {"print"},
     "cli/deploy.py": {"exit"},
     "cli/runs.py": {"print"},
-    "clients/azure_cli.py": {"stdout", "stderr"},  # of az, read
+    "clients/azure_cli.py": {"stdout", "stderr"},  # reads them from az
     "cli/shared.py": {"exit"},
     "cli/options.py": {"echo"},
-    "cli/explain.py": {"print"},  # prints what is in the table
-    "cli/init.py": {"write"},  # writes what somebody has just typed into a file of theirs
+    "cli/explain.py": {"print"},  # prints the table's texts
+    "cli/init.py": {"write"},  # writes the user's input into their file
     "cli/main.py": {"stdout", "stderr", "exit"},  # sets their encoding
     "cli/run.py": {"exit"},
-    "cli/rotate.py": {"stderr", "exit", "print"},  # asks whether there is a terminal
-    "__main__.py": {"exit"},  # says what is not installed
+    "cli/rotate.py": {"stderr", "exit", "print"},  # tests for a terminal
+    "__main__.py": {"exit"},  # reports a missing package
 }
 FUNCTIONS = {
     "getLogger",
@@ -222,7 +222,7 @@ STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 
 
 def ways_out(source: str) -> set[str]:
-    """What a module could print or log by. What `render` and `RedactingLogger` offer is theirs."""
+    """Return the calls by which a module could print or log, except on `render` and `RedactingLogger`."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         match node:

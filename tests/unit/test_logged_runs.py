@@ -1,4 +1,4 @@
-"""The runs of the deployed app, read from lines as the app writes them."""
+"""The runs of the deployed app, read from the app's log lines."""
 
 import json
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_a_run_without_a_line_of_its_own_was_cut_off(stored: StoredLines, write:
     found = the_run(stored)
     assert (found.result, found.workspaces_ok) == ("failed", 2)
     assert [failure.code for failure in found.failures] == ["run_not_completed"]
-    stored.at = NOW - 15 * MINUTE  # its line could still come
+    stored.at = NOW - 15 * MINUTE  # its line could still arrive
     assert the_run(stored).result == "running"
 
 
@@ -113,7 +113,7 @@ def test_an_invocation_whose_run_has_a_line_is_that_run(stored: StoredLines, wri
 
 
 def dispatched(write: Write, at: datetime, slices: int = 2) -> list[Slice]:
-    """The timer's lines of a run of two workspaces a slice."""
+    """Log the timer's lines of a run with two workspaces per slice."""
     logger, until = RedactingLogger(), at + 15 * MINUTE
     parts = [Slice("id", number, slices) for number in range(1, slices + 1)]
     write(at, lambda: log_dispatch("id", slices, 2 * slices, until, [], logger))
@@ -127,7 +127,7 @@ def names(part: Slice) -> list[str]:
 
 
 def refreshed(write: Write, at: datetime, part: Slice, **changes: Any) -> None:
-    """The lines of a slice; its second workspace is changed."""
+    """Log a slice; its second workspace changed."""
     done = [workspace(name=name, **(changes if name.endswith("2") else {})) for name in names(part)]
     for each in done:
         write(at, partial(log_workspace, "id", each, RedactingLogger(), part))
@@ -178,7 +178,7 @@ def test_slices_that_the_timer_has_not_logged_are_no_run(stored: StoredLines, wr
 
 
 def every(write: Write, minutes: int, *times: int) -> None:
-    """Runs that ended so many minutes ago, on a schedule of so many minutes."""
+    """Log runs that ended this many minutes ago, on a schedule with this interval."""
     for ago in times:
         at = NOW - ago * MINUTE
         write(at, partial(log_run, report(workspace()), RedactingLogger(), at + minutes * MINUTE))

@@ -49,7 +49,7 @@ def test_a_secret_is_found_however_it_is_written(form: str, secret: str) -> None
     st.text(max_size=40),
 )
 def test_every_piece_of_every_secret_is_found(secret: str, start: int, length: int, around: str) -> None:
-    assume(not secret.isalpha() and not secret.isdecimal())  # of such a one no service makes a secret
+    assume(not secret.isalpha() and not secret.isdecimal())  # no service issues such a secret
     start = min(start, len(secret) - PIECE)
     piece = secret[start : start + length]
     telling = any(len(set(piece[at : at + PIECE].lower())) >= 5 for at in range(len(piece) - PIECE + 1))
@@ -145,7 +145,7 @@ def token(seed: int, length: int = 1_500) -> str:
 
 
 def one_short_of_a_piece(secrets: Sequence[str], length: int) -> str:
-    """A text of parts of secrets, each one character too short, with nothing between them that ends the search early."""
+    """Return parts of secrets, each one character too short to be a piece, without separators."""
     drawn, text, before = random.Random(length), "", "/"  # noqa: S311
     known = "/".join(secrets).lower()
     while len(text) < length:
@@ -158,7 +158,7 @@ def one_short_of_a_piece(secrets: Sequence[str], length: int) -> str:
 
 
 def seconds(secrets: SecretFilter, text: str) -> float:
-    """Of this thread; the least of several, each of a text that is not remembered."""
+    """Return the CPU seconds of this thread: the least of several uncached texts."""
     took = []
     for number in range(5):
         other = f"{number}/{text}"
@@ -195,7 +195,7 @@ def test_the_time_for_a_text_grows_with_its_length_and_no_faster(form: str) -> N
 @pytest.mark.parametrize("form", HOSTILE)
 @pytest.mark.parametrize("length", [10, 36, 1_500])
 def test_the_time_for_a_text_does_not_grow_with_the_secrets(form: str, length: int) -> None:
-    """Short ones, client secrets and access tokens: 100 times as many, at most three times the time for finding them in memory."""
+    """100 times as many secrets take at most three times as long, apart from the search in memory."""
     values, few, many = known_few_and_many(length)
     text = HOSTILE[form]([value + token(1, PIECE) for value in values], 2_000)
     assert any(seconds(many, f"{again}/{text}") < 3 * seconds(few, f"{again}/{text}") for again in range(5))
@@ -203,7 +203,7 @@ def test_the_time_for_a_text_does_not_grow_with_the_secrets(form: str, length: i
 
 @cache
 def known_few_and_many(length: int) -> tuple[list[str], SecretFilter, SecretFilter]:
-    """Ten secrets of a length, a filter of these, and one of a thousand: making that takes longest."""
+    """Return ten secrets of a length, their filter, and one of a thousand, whose creation is slow."""
     many = [token(seed, length) + "7x" for seed in range(1_000)]
     return many[:10], SecretFilter(many[:10]), SecretFilter(many)
 

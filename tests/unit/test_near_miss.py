@@ -1,4 +1,4 @@
-"""A path at which nothing is: where a Git folder has almost the same, that one is named, and none is to be created."""
+"""A missing path with a similar existing Git folder: the finding names it, and none is created."""
 
 import json
 

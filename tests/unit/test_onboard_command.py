@@ -1,4 +1,4 @@
-"""What `onboard` and `rotate` refuse before they look at anything."""
+"""Options that `onboard` and `rotate` refuse before any request."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ LIST = {
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SETTINGS:
-        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
+        monkeypatch.setenv(name, "")  # so the command's change is undone
         monkeypatch.delenv(name)
 
 
@@ -102,7 +102,7 @@ def test_the_last_line_says_what_is_left_to_do(end: str, capsys: pytest.CaptureF
     checked = CheckReport((Check("settings", "app settings", "ok", "1 workspace"),)) if applied else None
     done = OnboardResult(tuple(grants), checked, applied=applied, interrupted=False)
     with click.Context(main):
-        OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).end(done)
+        OnboardView(RedactingLogger(), {}, Command("deploy"), as_json=False).show_summary(done)
     shown = capsys.readouterr().out.splitlines()
     assert " ".join(shown[shown.index(next(line for line in shown if line.startswith(said[:12]))) :]) == said
 

@@ -1,4 +1,4 @@
-"""What people paste in place of a value: taken where its meaning is certain, else refused with what to write."""
+"""Pasted values: accepted if their meaning is certain, else refused with a replacement."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def noted(found: Settings) -> list[str]:
     return [note.location for note in found.notes]
 
 
-# Addresses that are taken
+# Accepted URLs
 
 WORKSPACE_PAGES = [
     "/?o=77",
@@ -186,7 +186,7 @@ def test_a_note_on_the_defaults_appears_once() -> None:
     assert [note.location for note in found.notes] == ["WORKSPACE_DEFAULTS.folders[0].url"]
 
 
-# What is refused
+# Refused values
 
 UNFILLED = [
     "$(Databricks.Host)",
@@ -466,7 +466,7 @@ _SUGGESTION = re.compile(r'(?<=write )"([^"]+)"|(?<=write )(https://\S+|[0-9a-f]
 
 
 def suggested(problem: Problem) -> list[str]:
-    """The values that a message tells to write."""
+    """Return the replacements in a message."""
     return [quoted or plain for quoted, plain in _SUGGESTION.findall(problem.message)]
 
 
@@ -514,7 +514,7 @@ KEYS = [
 
 
 def case(key: str, text: str) -> tuple[object, dict[str, str]]:
-    """An entry and settings with one value."""
+    """Return an entry and settings with one value."""
     if key.isupper():
         return workspace(), {key: text}
     if key == "sparse":

@@ -103,7 +103,7 @@ def test_a_task_queued_later_gets_a_thread_of_its_own_when_all_others_wait() -> 
 
     def task() -> None:
         waiting.release()
-        release.wait(60)  # longer than anybody waits below
+        release.wait(60)  # longer than any wait below
 
     def first() -> None:
         for _ in range(4):
@@ -202,7 +202,7 @@ def test_a_machine_without_any_thread_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Stage:
-    """A pool in virtual time, which is looked at as a run does, and what its operations do there."""
+    """A pool in virtual time, polled like a run does, and the actions of its operations."""
 
     def __init__(
         self, concurrency: int, threads: int, patience_s: float = 1.0, share_s: float = 100.0
@@ -212,7 +212,7 @@ class Stage:
         self.log: list[tuple[str, float]] = []
 
     def submit(self, name: str, *waits: float, priority: Priority = Priority.CREDENTIALS) -> None:
-        """Queue an operation that waits so often and so long, and works in no time."""
+        """Queue an operation that waits this often and long, and needs no CPU time."""
 
         def task() -> None:
             self.log.append((name, self.time.at))
@@ -287,7 +287,7 @@ def test_an_operation_knows_when_it_has_waited_for_longer_than_its_share() -> No
 
 
 def test_a_machine_that_is_busy_lets_no_wait_seem_long() -> None:
-    """Looks come as late as threads at reading what has arrived."""
+    """Polls are as late as the threads that read responses."""
     stage = Stage(1, 10)
     stage.submit("waits", 4.0)
     stage.submit("next")

@@ -1,4 +1,4 @@
-"""Proxies that the environment names: which cannot be used, and what is said of them."""
+"""Proxies in the environment: unusable ones, and their messages."""
 
 import pytest
 
@@ -79,7 +79,7 @@ def test_a_proxy_that_is_not_on_the_way_is_not_judged(monkeypatch: pytest.Monkey
     assert proxy_problems([*URLS, "https://adb-1.2.azuredatabricks.net"])
     monkeypatch.setenv("HTTPS_PROXY", "http://10.0.0.4:3128")
     monkeypatch.delenv("NO_PROXY")
-    assert proxy_problems(URLS) == []  # requests takes ALL_PROXY only where there is no HTTPS_PROXY
+    assert proxy_problems(URLS) == []  # requests uses ALL_PROXY only without HTTPS_PROXY
     monkeypatch.delenv("HTTPS_PROXY")
     monkeypatch.delenv("ALL_PROXY")
     monkeypatch.setenv("HTTP_PROXY", proxy)

@@ -1,8 +1,10 @@
-"""A fleet over a simulated queue, in simulated time: workers that die at any moment, slices that fail, messages that are there twice,
-and a forger who may do to the queue whatever the right to write to it allows. The alerts' own queries say what became of a run.
+"""A fleet over a simulated queue and time: crashes, failing slices, duplicates, and a forger.
 
-The product's own timer and queue functions run; only the work on a slice, the claims' store and time itself are simulated. Nobody renews
-a message here, as if every instance had lost the queue: the platform gives it to another after ten minutes.
+The forger can do everything that write access to the queue allows. The alerts' own queries decide on the
+result of a run.
+
+The app's own timer and queue functions run; slices, claims and time are simulated. Here no instance renews a
+message, so the platform redelivers it after ten minutes.
 """
 
 import heapq
@@ -38,7 +40,7 @@ from tests.support.slices import FakeClaims, entry
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 TICK_S = 900.0
 INVISIBLE_S, AGAIN_S, MOST_DELIVERIES = 600.0, 30.0, 5
-"""The host's: how long a message is nobody else's, when one comes again whose invocation was red, and how often at most."""
+"""The host's values: invisibility, delay before a retry, and most deliveries."""
 COLD_START_S = 15.0
 ENVIRON = {
     "WORKSPACES": json.dumps([entry(number) for number in range(6)]),
@@ -50,17 +52,17 @@ NAMES = [f"data-{number}" for number in range(6)]
 
 
 class WorkerDiedError(BaseException):
-    """The process ended."""
+    pass
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one attempt at a slice."""
+    """The result of one attempt at a slice."""
 
     seconds: float = 5.0
-    """What its work takes, if its budget lets it."""
+    """The duration of its work, within its budget."""
     end: str = "fine"
-    """Or `red`; `worker`: its process dies; `instance`: all of the instance does, and nobody gives the message back."""
+    """Or `red`; `worker`: its process crashes; `instance`: the instance crashes and returns no message."""
 
 
 FATES = st.builds(
@@ -82,7 +84,7 @@ class Queued:
 
 @dataclass
 class World:
-    """Time, the queue, the instances."""
+    """Time, queue and instances."""
 
     fates: Iterator[Fate]
     duplicates: set[int] = field(default_factory=set)
@@ -91,25 +93,25 @@ class World:
     poison: list[Queued] = field(default_factory=list)
     events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     worked: list[tuple[str, float, float, str]] = field(default_factory=list)
-    """Workspace, from, until, and how it ended."""
+    """Workspace, start, end, and result."""
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     seen: list[str] = field(default_factory=list)
-    """Every text that the timer has ever put on the queue."""
+    """Every text that the timer has put on the queue."""
     refreshed: list[tuple[str, float]] = field(default_factory=list)
-    """Workspace, and when."""
+    """Workspace and time."""
     logged: list[dict[str, Any]] = field(default_factory=list)
     """The rows of Application Insights."""
     broken: list[Exception] = field(default_factory=list)
-    """What the queue's function must never raise."""
+    """Exceptions that the queue's function must never raise."""
     attempts: dict[tuple[str, int], list[str]] = field(default_factory=dict)
-    """How each attempt at a slice ended, by run and slice."""
+    """The end of each attempt at a slice, by run and slice."""
     _numbers: Iterator[int] = field(default_factory=count)
     _waiting: list[threading.Semaphore] = field(default_factory=list)
-    """Of the slices that are being worked on."""
+    """One semaphore per slice in progress."""
     _over: bool = False
     _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    # The clock, as the product sees it.
+    # The clock for the app.
     def now(self) -> datetime:
         return START + timedelta(seconds=self.at)
 
@@ -138,7 +140,7 @@ class World:
                 self.queue.append(Queued(f"m{next(self._numbers)}", text, self.at))
 
     def instance(self) -> None:
-        """One that looks at the queue, does a slice at a time, and dies if that is its fate."""
+        """Poll the queue, process one slice at a time, and crash if its fate says so."""
         found = next((each for each in self.queue if each.visible_at <= self.at), None)
         if found is None:
             self.later(30.0, self.instance)
@@ -147,7 +149,7 @@ class World:
         self._invoke(Delivery(found.text, found.id, found.delivered), found)
 
     def _invoke(self, delivery: Delivery, queued: Queued) -> None:
-        """Let the product work, on a thread that only runs while this one waits."""
+        """Run the app on a thread, while this thread waits."""
 
         def work() -> None:
             try:
@@ -159,7 +161,7 @@ class World:
                 if str(died) == "worker":
                     self._given_back(queued)
                 self.later(COLD_START_S, self.instance)
-            except Exception as error:  # noqa: BLE001  # a test then says which
+            except Exception as error:  # noqa: BLE001  # a test reports it
                 self.broken.append(error)
             else:
                 self._gone(queued)
@@ -170,7 +172,7 @@ class World:
         self._turn.acquire()
 
     def close(self) -> None:
-        """Let what is still at work end: no thread outlives its world."""
+        """Let all threads finish before the world ends."""
         self._over = True
         for wake in [*self._waiting]:
             wake.release()
@@ -180,7 +182,7 @@ class World:
         self.later(0.01, self.instance)
 
     def _gone(self, queued: Queued) -> None:
-        """Of whatever text it has by now: a forger may have changed or deleted it meanwhile."""
+        """Delete a message by ID, because a forger might have changed or deleted it."""
         self.queue = [each for each in self.queue if each is not queued]
 
     def _given_back(self, queued: Queued) -> None:
@@ -189,12 +191,12 @@ class World:
             self._gone(queued)
             self.poison.append(queued)
 
-    # What stands for the run itself.
+    # Replaces the run itself.
     def run(self, settings: Settings, *_: object, **given: Any) -> Report:
         slice_ = given["slice_"]
         fate = next(self.fates)
         self.attempts.setdefault((slice_.run_id, slice_.number), []).append(fate.end)
-        # A run keeps its budget, and ends within five seconds after it.
+        # A run ends within five seconds after its budget.
         seconds = min(fate.seconds, settings.timeout_s + 5.0)
         begun, wake = self.at, threading.Semaphore(0)
 
@@ -226,9 +228,9 @@ class World:
         log_run(report, given["logger"])
         return report
 
-    # What stands for Application Insights.
+    # Replaces Application Insights.
     def asked(self, query: str) -> list[dict[str, Any]]:
-        """What a query answers when all that there is to know has arrived."""
+        """Return the result of a query after all rows have arrived."""
         return kusto.run(query, {"traces": self.logged}, self.now() + timedelta(minutes=20))
 
     def note(self, record: logging.LogRecord) -> bool:
@@ -254,7 +256,7 @@ def simulated(world: World) -> Iterator[None]:
 
 
 def play(fates: list[Fate], instances: int, duplicates: set[int]) -> World:
-    """Two runs with these fates, then one in which nothing goes wrong."""
+    """Simulate two runs with these results, then one without faults."""
     world = World(iter([*fates, *[Fate()] * 1_000]), duplicates)
     with simulated(world):
         for number in range(instances):
@@ -356,22 +358,21 @@ NO_SUCCESS, NEVER_ENDED, FAILED = (
     for name in ("no-successful-run", "slice-not-completed", "slice-failed")
 )
 EACH_FAILURE = f"{FAILED.partition('let pairs =')[0]}found"
-"""The query on failures before it makes mails of them: a row for each, with its run."""
+"""The query on failures before it groups them by email: a row each, with its run."""
 EACH_RUN = NO_SUCCESS.partition("| summarize runs =")[0]
-"""The query on successful runs before it sums them up: a row for each run, and whether it is `good`."""
+"""The query on successful runs before aggregation: a row per run, with `good`."""
 ANOTHER_RUN = "b7a1c0de-0000-4000-8000-000000000009"
 
 
 @dataclass(frozen=True)
 class Forgery:
-    """Something that is done to the queue.
+    """A manipulation of the queue.
 
-    Attributes:
-        at: when, in seconds.
-        what: what is done.
-        which: of the messages, or of the texts that were ever there.
-        changes: what a forged text has in place of what it is made from.
-        later_s: for how long a message is hidden; or how much later its time ends.
+    `at`: the time in seconds.
+    `what`: the action.
+    `which`: the message, or an earlier text.
+    `changes`: changes of the copied text.
+    `later_s`: for how long a message is hidden, or its expiration delayed.
     """
 
     at: float
@@ -406,7 +407,7 @@ class Forgery:
                 pass
 
     def text(self, world: World) -> str:
-        """A forged message, made from one that was there."""
+        """Return a message forged from an earlier one."""
         base = json.loads(world.seen[self.which % len(world.seen)]) if world.seen else {}
         until = (world.now() + timedelta(seconds=self.later_s)).isoformat()
         return json.dumps(
@@ -441,13 +442,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def other_list(world: World) -> None:
-    """Save settings in mid-run: a workspace comes, before all others, and one goes. So the list is cut elsewhere."""
+    """Save settings during a run: a workspace is added at the front, another removed, so slices differ."""
     entries = [entry(9, name="newcomer"), *json.loads(ENVIRON["WORKSPACES"])[:-1]]
     world.environ["WORKSPACES"] = json.dumps(entries)
 
 
 def play_forged(fates: list[Fate], forgeries: list[Forgery], instances: int, saved_at: float | None) -> World:
-    """Three runs, and whatever is done to the queue meanwhile."""
+    """Simulate three runs with these forgeries."""
     world = World(iter([*fates, *[Fate()] * 1_000]))
     with simulated(world):
         for number in range(instances):
@@ -463,7 +464,7 @@ def play_forged(fates: list[Fate], forgeries: list[Forgery], instances: int, sav
 
 
 def missed(world: World, saved_at: float | None) -> dict[str, set[str]]:
-    """Of each run that the timer has dispatched: the workspaces that really were not refreshed in its time."""
+    """Return, per dispatched run, the workspaces that were not refreshed in time."""
     found: dict[str, set[str]] = {}
     for row in world.logged:
         line = json.loads(row["message"])
@@ -490,7 +491,7 @@ def test_whatever_is_done_to_the_queue_a_missed_workspace_is_named(
 
 
 def hold_the_alerts(world: World, saved_at: float | None) -> int:
-    """Hold what the alerts' queries say against what was really done; how many runs were not good."""
+    """Compare the alerts' queries with the real results; return the number of unsuccessful runs."""
     assert world.broken == []
     really = missed(world, saved_at)
     assert len(really) == 3
@@ -521,7 +522,7 @@ def test_without_a_forger_the_alerts_name_what_was_missed_and_nothing_else(
 
 
 def test_messages_put_back_with_other_names_fire_the_alerts() -> None:
-    """As it was seen: the slice's own message is taken away, and one with other names stands in its place, run after run."""
+    """In each run, the slice's own message is replaced by one with other names."""
     world = World(iter([Fate()] * 1_000))
     with simulated(world):
         world.later(0.0, world.instance)

@@ -83,7 +83,7 @@ def test_no_piece_of_a_password_is_shown_of_a_text_too_long_to_search(text: str,
 @given(st.integers(0, 120), st.sampled_from(sorted(SECRETS)), st.sampled_from(["/", " ", ":", "@"]))
 def test_a_token_is_not_shown_where_a_long_text_is_cut_through_it(before: int, name: str, sign: str) -> None:
     secret = SECRETS[name]
-    # What is taken out in front brings the place of the cut to where it can be seen.
+    # Text removed at the front moves the cut into view.
     text = redact(f"{'a' * (4_000 - before)}{sign}{secret}{'é' * 9_000}")
     assert not any(secret[at : at + 8] in text for at in range(len(secret) - 8))
 
@@ -182,7 +182,7 @@ class Ear(logging.Handler):
 
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    """Hears what reaches the root's handlers, from loggers that nobody has touched; they are as they were afterwards."""
+    """Capture the root's handlers, from loggers in their initial state, which is then restored."""
     loggers = [logging.getLogger(name) for name in SDKS]
     before = [(logger.propagate, logger.handlers, logger.level) for logger in loggers]
     for logger in loggers:

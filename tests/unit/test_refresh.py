@@ -69,7 +69,7 @@ def test_a_name_that_might_be_a_secret_is_never_suggested() -> None:
 
 
 def calls_of_a_run(workspaces: int) -> int:
-    """How many functions a quiet run calls in its threads."""
+    """Return the number of function calls in the threads of an unchanged run."""
     folders = [{"path": f"/Repos/etl/{n}", "url": URL, "branch": "main"} for n in range(5)]
     at = {folder["path"]: GitFolder(n, folder["path"], URL, "main", NEW) for n, folder in enumerate(folders)}
     fleet = {host(n): FakeWorkspace(stored=[OURS], at=dict(at)) for n in range(workspaces)}
@@ -89,7 +89,7 @@ def calls_of_a_run(workspaces: int) -> int:
 
 
 def test_the_work_grows_with_the_fleet_and_no_faster() -> None:
-    calls_of_a_run(1)  # what is done once in a process is done
+    calls_of_a_run(1)  # once per process, so not counted below
     assert calls_of_a_run(40) < 1.2 * 8 * calls_of_a_run(5)
 
 
@@ -128,7 +128,7 @@ def test_a_rejected_token_is_not_stored_without_a_credential_either() -> None:
 
 @pytest.mark.parametrize("status", [None, 500, 429, 401, 403])
 def test_an_azure_devops_that_cannot_be_asked_is_no_rejection(status: int | None) -> None:
-    """A bare 401 or 403 says no more: an identity that is signed in and lacks a right gets it too."""
+    """A 401 or 403 without details can also mean a missing permission."""
     workspace = FakeWorkspace(at=behind(), heads={"main": NEW})
     report = run(FakeServices({host(1): workspace}, devops_failure=failure(Service.AZURE_DEVOPS, status)))
     found = report.workspaces[0]
@@ -546,7 +546,7 @@ SECRET = "dose7f3c9a1e5b2d8064c7e1f09a3b5d2c48"
 
 
 def named_after_a_secret() -> FakeServices:
-    """A workspace in which a folder has a secret's name, and cannot be moved."""
+    """Return a workspace with a folder that has a secret's name and cannot be updated."""
     fake = FakeWorkspace(at=behind(f"/Repos/{SECRET}/prod\u202e"), fail={"move_folder": failure()})
     return FakeServices({host(1): fake}, {"main": NEW})
 
@@ -720,7 +720,7 @@ def test_a_log_line_is_never_so_long_that_it_is_cut(caplog: pytest.LogCaptureFix
 def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A host name that the resolver never answers for: no socket has it yet, so no deadline reaches it."""
+    """A blocked host name look-up has no socket, so no deadline applies."""
     monkeypatch.setattr(fleet_module, "REPORT_GRACE_S", 0.1)
     workspaces = {host(n): FakeWorkspace(at=behind()) for n in range(3)}
     release = threading.Event()
@@ -763,7 +763,7 @@ def test_what_cannot_be_stopped_is_left_behind_when_the_budget_is_over(
 def test_the_report_of_a_hung_fleet_is_in_time_on_a_quarter_core(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A thousand workspaces with sixty Git folders each: seconds of the processor after the work's end, times four."""
+    """A thousand workspaces with sixty Git folders each: four times the CPU seconds after the work's end."""
     monkeypatch.setattr(fleet_module, "REPORT_GRACE_S", 0.0)
     caplog.set_level("CRITICAL", "git_refresh")
     release = threading.Event()
@@ -802,7 +802,7 @@ def test_at_most_four_folders_of_a_workspace_are_worked_on_at_once() -> None:
             if running[0] == 4:
                 four.set()
         assert four.wait(10)
-        threading.Event().wait(0.01)  # long enough for a fifth to come along, if one could
+        threading.Event().wait(0.01)  # enough time for a fifth one
         with lock:
             running[0] -= 1
 

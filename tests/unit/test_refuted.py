@@ -1,4 +1,4 @@
-"""What a run has proved, no failure of it is blamed on: whole runs over fakes, in either order of their workspaces."""
+"""A failure's cause never contradicts the facts of its run: whole runs over fakes, in either order."""
 
 import json
 import threading
@@ -52,7 +52,7 @@ def folder_error(report: Report) -> Diagnosis:
 REFUSED = answered(Operation.SIGN_IN, 401, "invalid_client", "Client authentication failed")
 
 
-# A secret that signs in elsewhere
+# A secret that works elsewhere
 
 
 @pytest.mark.parametrize("refusing", range(3))
@@ -74,7 +74,7 @@ def test_a_secret_that_signs_in_elsewhere_is_never_to_be_rotated(
 
 
 class Told(NullProgress):
-    """Knows when a workspace has been reported."""
+    """Detects the first reported workspace."""
 
     def __init__(self) -> None:
         self.any = threading.Event()
@@ -88,7 +88,7 @@ def test_a_refusal_is_reported_after_the_last_workspace_of_the_same_secret() -> 
 
     def late(what: str) -> None:
         if what == "sign_in":
-            told.any.wait(0.2)  # passes whole where the refusal is held back
+            told.any.wait(0.2)  # times out if the refusal is held back
 
     workspaces[host(1)].before = late
     report = run(FakeServices(workspaces, {"main": OLD}), progress=told)
@@ -160,7 +160,7 @@ def test_where_the_stored_token_was_kept_nothing_is_known_of_it() -> None:
     assert error.code == "credential_expired_or_wrong"
 
 
-# Whose branch it is
+# Missing branches
 
 
 def on(branch: str) -> dict[str, GitFolder | OtherObject]:
@@ -169,7 +169,7 @@ def on(branch: str) -> dict[str, GitFolder | OtherObject]:
 
 @dataclass
 class Missing:
-    """A ref that is not there: what the settings have, where the folder is, and what Azure DevOps tells."""
+    """A missing ref: the settings, the folder's state, and Azure DevOps' response."""
 
     code: str
     wanted: dict[str, Any] = field(default_factory=dict)
@@ -254,7 +254,7 @@ def test_after_a_discard_no_uncommitted_change_is_blamed() -> None:
     [({}, "main", "branch_diverged"), ({"branch": "main"}, "topic", "git_conflict")],
 )
 def test_a_rewritten_history_is_no_uncommitted_change(wanted: dict[str, str], branch: str, code: str) -> None:
-    """Another branch than the folder is on need not have its commit."""
+    """A folder need not have the commit of another branch."""
     said = "Conflict pulling from remote. Conflicting files: a.py"
     workspace = FakeWorkspace(
         at=on(branch), fail={"move_folder": answered(Operation.MOVE_FOLDER, 400, "GIT_CONFLICT", said)}
@@ -263,7 +263,7 @@ def test_a_rewritten_history_is_no_uncommitted_change(wanted: dict[str, str], br
     assert folder_error(run(services, {"folders": [{"path": PATH, **wanted}]})).code == code
 
 
-# A network that is closed
+# Private networking
 
 CLOSED_TO = "Unauthorized network access to workspace: 7405610926587"
 CLOSED = {
@@ -310,7 +310,7 @@ def test_a_closed_network_is_diagnosed_in_every_form_and_at_every_step(
 
 
 def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
-    """Only what a workspace itself has answered says that it was reached."""
+    """Only a workspace's own response proves that it was reached."""
     lost = ServiceError(ServiceFailure(Service.DATABRICKS, Operation.LIST_CREDENTIALS.of(), FailureKind.DNS))
     workspaces = {host(number): FakeWorkspace(at=behind()) for number in range(2)}
     workspaces[host(0)].fail["sign_in"] = lost
@@ -333,7 +333,7 @@ def test_the_facts_of_one_workspace_prove_nothing_of_another() -> None:
     ],
 )
 def test_only_a_sign_in_that_was_answered_proves_the_host(way: str, code: str) -> None:
-    """A managed identity's token goes out with the first request alone."""
+    """A managed identity's token is first used in the first request."""
     lost = ServiceError(ServiceFailure(Service.DATABRICKS, Operation.LIST_CREDENTIALS.of(), FailureKind.DNS))
     services = FakeServices({host(1): FakeWorkspace(fail={"credentials": lost})}, {"main": NEW})
     assert codes(run(services, {**WAYS[way], "folders": []})) == [code]

@@ -1,4 +1,4 @@
-"""What Azure DevOps' answers prove about a token, and what a pull would only meet again."""
+"""Conclusions from Azure DevOps' responses about a token, and about a pull."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The notes of a release, and what is not released."""
+"""The notes of a release, and refused releases."""
 
 import re
 import subprocess

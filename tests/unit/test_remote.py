@@ -1,4 +1,4 @@
-"""Remote addresses of Git folders, as people and tools write them."""
+"""Remote URLs of Git folders in all common forms."""
 
 import pytest
 

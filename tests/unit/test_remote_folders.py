@@ -1,4 +1,4 @@
-"""Git folders whose remote address is no plain HTTPS address of Azure DevOps: what a run makes of them."""
+"""Git folders with a remote that is not an HTTPS URL of Azure DevOps, in a run."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Names that the settings had before: a warning, and what they did."""
+"""Renamed settings: a warning, and their previous effect."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What people see: read as whole lines."""
+"""Output for people, compared as whole lines."""
 
 import io
 import json
@@ -202,7 +202,7 @@ def test_mistakes_that_differ_only_in_value_are_one_line_with_the_first() -> Non
 
 
 def of_host(number: int, path: str = "") -> Diagnosis:
-    """A failure that differs in host, request id and path alone."""
+    """Return a failure that differs only in host, request ID and path."""
     host, id_ = f"https://adb-{number}.1.azuredatabricks.net", f"1b2c3d4e-0000-4000-8000-{number:012}"
     message = f"Could not move {path or 'it'}: Databricks returned 403 (request ID {id_})."
     return Diagnosis("permission_denied", message, f"{host} refuses {id_}.", f"Open {host} {path}.")

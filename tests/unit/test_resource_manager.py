@@ -1,4 +1,4 @@
-"""Azure Resource Manager as its responses report it, without sockets: where an app is, and what its lists contain."""
+"""Azure Resource Manager's responses without sockets: the place of an app, and lists."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def site(name: str, subscription: str = ONE, tags: Mapping[str, str] | None = No
 
 @dataclass
 class FakeRest(Rest):
-    """Resource Manager, which has an answer for each path, and remembers what was sent."""
+    """Resource Manager with a response per path, and a record of requests."""
 
     answers: dict[str, Any]
     sent: list[tuple[str, str, object]] = field(default_factory=list)

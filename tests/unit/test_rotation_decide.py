@@ -1,4 +1,4 @@
-"""What is to be done about an OAuth secret: every case a row."""
+"""The decision about an OAuth secret: one row per case."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def version(
 
 
 def seen(*versions: Version, has: list[OAuthSecret], **more: Any) -> SecretSnapshot:
-    """The last of the versions is the current one."""
+    """Return a snapshot in which the last version is the current one."""
     return SecretSnapshot(
         **{
             "target": TARGET,

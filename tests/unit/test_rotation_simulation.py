@@ -1,6 +1,6 @@
-"""Rotations of a simulated fleet's secret: whatever fails, whoever else is at it, wherever one is killed, the fleet can sign in.
+"""Simulated rotations: after any fault, concurrency or kill, the fleet can authenticate.
 
-The product's own steps and decisions run; the vault, the workspace and time are simulated.
+The app's own steps and decisions run; the vault, the workspace and time are simulated.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ pauses = st.sampled_from([0.0, 0.001, 0.5, 1.5, 380.0])
 
 
 def world(*, lag: float = 0.0, delay: float = 0.0, more: int = 0) -> World:
-    """A secret that somebody has made and stored by hand, and more that nobody knows of."""
+    """Return a world with a manually stored secret, and further unknown ones."""
     made = World(lag=lag, delay=delay)
     made.by_hand(stored=True)
     for _ in range(more):
@@ -60,7 +60,7 @@ def assert_sound(world: World) -> None:
 
 
 def settle(world: World) -> None:
-    """Rotated undisturbed, as the pipeline does, it comes to rest; what is left over is reported."""
+    """Rotate without faults, like the pipeline: the state settles, and leftovers are reported."""
     for _ in range(3):
         world.begin()
         report = rotate(world)
@@ -136,7 +136,7 @@ def test_several_admins_at_once(
     settle(it)
 
 
-# Services that lie
+# Lying services
 
 clocks = st.sampled_from([0.0, 0.0, 1.05, 800.0, -1.05, -800.0, None])
 lies = st.builds(
@@ -152,7 +152,7 @@ lies = st.builds(
 
 @st.composite
 def one_liar_at_a_time(draw: st.DrawFn) -> Lies:
-    """Of the two clocks that decide one is right: each party can forge its own."""
+    """Return lies with one of the two relevant clocks right, because each service can forge its own."""
     drawn = draw(lies)
     if draw(st.booleans()):
         return replace(drawn, databricks=draw(clocks))
@@ -160,7 +160,7 @@ def one_liar_at_a_time(draw: st.DrawFn) -> Lies:
 
 
 def judged(it: World, run: Callable[[], object]) -> None:
-    """Run, and hold that no honest workspace that the secret could sign in to is locked out."""
+    """Run, and check that honest workspaces that accept the secret still accept it."""
     worked = it.works(it.latest.value)
     ended = it.latest.version.expires_on
     with contextlib.suppress(CrashError):
@@ -172,7 +172,7 @@ def judged(it: World, run: Callable[[], object]) -> None:
 
 
 def comes_to_rest(it: World) -> None:
-    """Once all are honest, a few calls end with a secret that works, or with what an admin has to do."""
+    """Without lies, a few calls lead to a working secret or to a task for an admin."""
     it.lies = Lies()
     for _ in range(4):
         it.begin()
@@ -362,11 +362,11 @@ def test_a_secret_with_a_lost_response_counts_before_it_is_listed() -> None:
     assert [error.code for error in rotate(it).errors] == ["oauth_secret_limit_near"]
 
 
-# What is in use, whatever the tags say
+# The secret in use, whatever the tags
 
 
 def twice_rotated() -> tuple[World, str, str]:
-    """Its own second secret has been stored for long enough for the first to be deleted."""
+    """Return a world whose first managed secret can be deleted, because the second is old enough."""
     it = world()
     rotate(it)
     first = it.latest.version.names(CLIENT_ID) or ""
@@ -382,7 +382,7 @@ def kept(report: SecretReport) -> dict[str, str]:
 
 
 def renewed(it: World, first: str) -> None:
-    """Its first secret does not end for long, so that deleting it is a loss."""
+    """Return a world whose first secret is valid for long, so deleting it would be a loss."""
     it.secrets[first] = replace(it.secrets[first], expires_at=it.clock.now() + timedelta(days=500))
 
 
@@ -390,7 +390,7 @@ def test_a_secret_that_a_vault_copy_names_is_reported_and_not_deleted() -> None:
     it, first, second = twice_rotated()
     it.url = "https://restored.vault.azure.net"
     it.wait(400)
-    report = rotate(it, within=365)  # the copy's own: the second one stays current in the first vault
+    report = rotate(it, within=365)  # the copy's own, because the second stays current in the first vault
     assert report.action == "rotated"
     it.wait(2)
     report = rotate(it)
@@ -462,7 +462,7 @@ def test_every_version_that_names_a_former_one_is_compared() -> None:
     assert kept(rotate(it)) == {first: f'it is in use: "{NAME}" has its value'}
 
 
-# No party is believed alone
+# No single source is trusted
 
 
 def fleet(**lies: Any) -> World:
@@ -659,7 +659,7 @@ def test_an_allegedly_expired_secret_stays_where_only_it_signs_in() -> None:
     ]
 
 
-# Small differences that matter
+# Small differences with an effect
 
 
 def test_what_was_not_approved_is_not_deleted() -> None:

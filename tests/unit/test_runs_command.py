@@ -1,4 +1,4 @@
-"""`runs`: what it shows of the deployed app's runs, its exit codes and its JSON."""
+"""`runs`: its output on the deployed app's runs, exit codes and JSON."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> StoredLines:
 
 @pytest.fixture
 def ran(stored: StoredLines, caplog: pytest.LogCaptureFixture) -> Ran:
-    """Writes the line of a run that ended so many minutes ago; by default in time for a schedule of 15 minutes."""
+    """Return a function that logs a run that ended this many minutes ago, by default on schedule."""
 
     def write(ago: int, *workspaces: Any, problems: tuple[Problem, ...] = (), next_run: int = 15) -> None:
         done = report(*(workspaces or [workspace()]), problems=problems)
@@ -248,7 +248,7 @@ def test_control_characters_in_a_log_line_reach_no_terminal(stored: StoredLines,
 
 
 def in_slices(stored: StoredLines, caplog: pytest.LogCaptureFixture, ago: int, *, ends: bool = True) -> None:
-    """The lines of a run in two slices, a minute apart, on a schedule of an hour."""
+    """Log a run with two slices a minute apart, on an hourly schedule."""
     at, run_id, logger = NOW - ago * MINUTE, f"run {ago}", RedactingLogger()
     stored.record(caplog, at, lambda: log_dispatch(run_id, 2, 2, at + 60 * MINUTE, [], logger))
     for number in (1, 2):

@@ -1,4 +1,4 @@
-"""A schedule means here what the Functions host's own code made of it when it was run."""
+"""A schedule has the recorded meaning of the Functions host's own code."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, 200_000, tzinfo=UTC)
 
 
 def printed(fields: tuple[Field, ...]) -> str:
-    """The fields as NCrontab prints them."""
+    """Return the fields as NCrontab prints them."""
     return " ".join(",".join(_runs(field.values)) if field.restricts else "*" for field in fields)
 
 
@@ -27,7 +27,7 @@ def _runs(values: tuple[int, ...]) -> list[str]:
 
 
 def seconds_until(schedule: Schedule, base: datetime) -> list[int | None]:
-    """Until the first occurrence after a time, and from there until the second."""
+    """Return seconds to the first occurrence after a time, and from there to the second."""
     found: list[int | None] = []
     for _ in range(2):
         following = schedule.next_after(base)
@@ -39,7 +39,7 @@ def seconds_until(schedule: Schedule, base: datetime) -> list[int | None]:
 
 
 def as_recorded(text: str) -> list[object]:
-    """A case as the recording has it; of a refused one only that."""
+    """Return a case in the recording's format; for a refused one, only that."""
     try:
         schedule = Schedule.read(text)
     except ValueError:
@@ -84,7 +84,7 @@ def test_a_refusal_names_the_field_that_the_host_names() -> None:
 
 BEYOND_THE_RECORDING = {
     "0 5/2147483642 * * * *": "six fields",
-    "0 5/2147483643 * * * *": "refused",  # 32 bits overflow behind the last value
+    "0 5/2147483643 * * * *": "refused",  # 32-bit overflow after the last value
     "0 0/2147483647 * * * *": "six fields",
     "0 */-2147483648 * * * *": "six fields",
     "0 */-2147483649 * * * *": "refused",
@@ -112,7 +112,7 @@ BEYOND_THE_RECORDING = {
     "--00:15:00": "refused",
     "\uff10\uff10:15:00": "refused",
 }
-"""From the sources of NCrontab and .NET."""
+"""From the source of NCrontab and .NET."""
 
 
 @pytest.mark.parametrize(("text", "read_as"), BEYOND_THE_RECORDING.items(), ids=lambda text: text[:30])

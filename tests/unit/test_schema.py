@@ -1,4 +1,4 @@
-"""The schema that editors complete and check a workspaces.json by."""
+"""The schema for workspaces.json in editors."""
 
 import json
 from typing import Any

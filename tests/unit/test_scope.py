@@ -1,4 +1,4 @@
-"""--only and --folder: which part of the list is meant, and that a part is worked on as in a run of the whole list."""
+"""--only and --folder: the selected part of the list, with the same result as in a whole run."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -310,7 +310,7 @@ def test_a_pattern_leaves_what_another_entry_stands_for_to_that() -> None:
     assert [folder.path for folder in report.folders] == ["/Repos/a/2"]
 
 
-# A part of the list is worked on as in a run of the whole
+# A part has the same result as in a whole run
 
 PLACES = ["/Repos/a/1", "/Repos/a/11", "/Repos/a/b/2", "/Repos/c/3", "/Shared/4"]
 PATTERNS = ["/Repos/*", "/Repos/a/*", "/Repos/a/b/*"]
@@ -356,7 +356,7 @@ def workspace(draw: st.DrawFn) -> FakeWorkspace:
 
 @dataclass(frozen=True)
 class Case:
-    """A fleet, and which part of it is asked for."""
+    """A fleet and its selected part."""
 
     entries: list[dict[str, Any]]
     workspaces: list[FakeWorkspace]
@@ -368,7 +368,7 @@ class Case:
         return settings(*listed)
 
     def services(self) -> FakeServices:
-        """The clouds, untouched."""
+        """Return unchanged services."""
         workspaces = {
             host(n): replace(each, stored=list(each.stored), tokens={}, at=dict(each.at), log=[])
             for n, each in enumerate(self.workspaces, start=1)
@@ -394,7 +394,7 @@ def run(found: Settings, services: FakeServices, *, dry_run: bool = False) -> Re
 
 
 def wanted_by(path: str, listed: Collection[str]) -> str | None:
-    """Which entry a folder is wanted by: the longest that covers it."""
+    """Return the entry of a folder: the longest one that covers it."""
     covering = [
         each for each in listed if each == path or (each.endswith("*") and path.startswith(each[:-1]))
     ]
@@ -402,10 +402,10 @@ def wanted_by(path: str, listed: Collection[str]) -> str | None:
 
 
 def is_asked_for(path: str, listed: Collection[str], asked: Collection[str]) -> bool:
-    """Whether the whole run's row of this path belongs to the part."""
+    """Return whether the whole run's row of this path belongs to the part."""
     if not asked or path in asked:
         return True
-    if path.endswith("/*"):  # a path whose list has failed, or an entry that is wrong
+    if path.endswith("/*"):  # a path whose list failed, or an invalid entry
         return any(not each.endswith("/*") and wanted_by(each, listed) == path for each in asked)
     return wanted_by(path, listed) in asked and path not in listed
 
@@ -424,13 +424,13 @@ UNDONE = {"not_azure_devops", "no_remote_repository", "folder_detached"}
 
 
 def nothing_is_done(row: FolderReport) -> bool:
-    """Whether the whole run passes over a folder, which is a failure where somebody asks for that one."""
+    """Return whether the whole run skips a folder, which fails if it is selected."""
     frozen = row.note is not None and row.note.code == "folder_detached"
     return frozen or row.why == "it is not a clone from Azure DevOps"
 
 
 def is_unseen(row: FolderReport, there: FakeWorkspace, asked: Collection[str]) -> bool:
-    """Whether a Git folder was asked for by its own path, which fails: the whole run might see it in its directory."""
+    """Return whether a folder selected by path is hidden; the whole run might see it in its directory."""
     found = there.at.get(row.path)
     failed = row.error is not None and row.error.code == "service_unavailable"
     return (
@@ -464,7 +464,7 @@ def test_a_part_is_reported_as_in_a_run_of_the_whole_list(case: Case) -> None:
         report = next(each for each in narrowed.workspaces if each.name == name)
         rows = [row for row in expected[name].folders if is_asked_for(row.path, paths, asked)]
         missing = [row for row in report.folders if row.path not in {each.path for each in rows}]
-        for row in missing:  # the whole run does not look at what no directory shows
+        for row in missing:  # the whole run does not read hidden folders
             assert (row.path in asked, row.action) == (True, "failed")
             assert row.error is not None
             assert row.error.code in {"folder_not_listed", *({"service_unavailable"} if there.fail else ())}
@@ -501,7 +501,7 @@ def test_a_check_of_a_part_fails_if_a_run_of_it_does(case: Case) -> None:
     assert touched <= {entry.workspace.host for entry in part.entries if isinstance(entry, Entry)}
 
 
-# The token is judged by all of a workspace's repositories, whichever part of it is asked for
+# All repositories of a workspace decide on the token, whichever part is selected
 
 MANY = 30
 
@@ -512,13 +512,13 @@ def repository(number: int) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-    """One workspace with many repositories, of which some take the token."""
+    """One workspace with many repositories, some of which accept the token."""
 
     folders: list[dict[str, Any]]
     workspace: FakeWorkspace
     takes: frozenset[int]
     there: tuple[int, ...]
-    """Each Git folder's repository."""
+    """The repository of each Git folder."""
 
     def settings(self, *asked_for: str) -> Settings:
         return narrow(settings({"name": "data-1", "folders": self.folders}), scope((), asked_for))
@@ -535,7 +535,7 @@ class Judged:
 
 
 def judged(numbers: Collection[int], takes: Collection[int], kinds: Collection[str] = ("url",)) -> Judged:
-    """A folder for each repository: with its url and branch, its path alone, found by a pattern, or left out of the list."""
+    """Return a folder per repository: with URL and branch, by path, by a pattern, or not in the list."""
     folders: list[dict[str, Any]] = []
     there = {}
     for index, (number, kind) in enumerate(zip(numbers, kinds, strict=True)):
@@ -596,7 +596,7 @@ KINDS = ["path", "pattern", "git_cli", "detached"]
 
 
 @st.composite
-def judgements(draw: st.DrawFn) -> tuple[Judged, tuple[str, ...]]:
+def judgments(draw: st.DrawFn) -> tuple[Judged, tuple[str, ...]]:
     size = draw(st.sampled_from([2, 13, 18, 23, MANY]))
     numbers = [*range(size), *draw(st.lists(st.integers(0, size - 1), max_size=3))]
     usual = draw(st.sampled_from(["url", "url", *KINDS]))
@@ -607,7 +607,7 @@ def judgements(draw: st.DrawFn) -> tuple[Judged, tuple[str, ...]]:
     return case, tuple(draw(st.lists(st.sampled_from(listed), min_size=1, max_size=2, unique=True)))
 
 
-@given(judgements())
+@given(judgments())
 def test_a_part_judges_the_token_as_the_whole_does(drawn: tuple[Judged, tuple[str, ...]]) -> None:
     case, asked_for = drawn
     whole = case.action()
@@ -618,7 +618,7 @@ def test_a_part_judges_the_token_as_the_whole_does(drawn: tuple[Judged, tuple[st
         assert whole == "token_rejected"
 
 
-@given(judgements())
+@given(judgments())
 def test_a_check_fails_if_a_run_does_whichever_repositories_take_the_token(
     drawn: tuple[Judged, tuple[str, ...]],
 ) -> None:

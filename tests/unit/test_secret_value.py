@@ -1,4 +1,4 @@
-"""What people store in Key Vault in place of an OAuth secret."""
+"""Values stored in Key Vault that are not an OAuth secret."""
 
 import pytest
 

@@ -214,7 +214,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_none(wanted: str) -> None:
 
 
 def test_a_truncated_response_is_reported_by_its_cause() -> None:
-    """It was fine as far as it went: which would be told as an answer that is not what was promised."""
+    """The valid beginning must not be reported as an unexpected response."""
     for error, kind in ((AnswerTooLargeError(), "too_large"), (requests.Timeout(), "timeout")):
 
         def request(error: Exception = error) -> None:

@@ -1,4 +1,4 @@
-"""Whether an app setting fits into the process that it is handed to, to the byte."""
+"""The size of an app setting for a process, to the byte."""
 
 import json
 import subprocess

@@ -223,8 +223,8 @@ FATAL = {
         'WORKSPACE_DEFAULTS.workspace: is not a key of a workspace; if it is "host", it belongs to one workspace; write it in WORKSPACES',
     ),
     "default key that nobody knows": (
-        {"WORKSPACE_DEFAULTS": '{"colour": "x"}'},
-        "WORKSPACE_DEFAULTS.colour: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
+        {"WORKSPACE_DEFAULTS": '{"color": "x"}'},
+        "WORKSPACE_DEFAULTS.color: is not a key of a workspace; the known keys are auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
     ),
     "default key nearer to one that is allowed": (
         {"WORKSPACE_DEFAULTS": '{"git_name": "x"}'},
@@ -431,8 +431,8 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "mistyped key": ({"hots": 1}, 'WORKSPACES[1].hots: is not a key of a workspace; did you mean "host"?'),
     "unknown key": (
-        {"colour": 1},
-        "WORKSPACES[1].colour: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
+        {"color": 1},
+        "WORKSPACES[1].color: is not a key of a workspace; the known keys are host, name, auth, client_id, client_secret_name, git_username, folders, additional_principal_ids, identity, devops",
     ),
     "blank": ({"name": " "}, "WORKSPACES[1].name: must not be empty; leave it out instead"),
     "long": (

@@ -1,4 +1,4 @@
-"""What is printed to be pasted: a shell hands each value to the program that it is meant for, whole, and runs nothing of it."""
+"""Printed commands: a shell passes each value to its program unchanged, and runs nothing in it."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ HOST = "https://adb-1.1.azuredatabricks.net"
 GUID = "5a1e0000-0000-4000-8000-000000000001"
 
 WITH_HISTORY = "set -o history; set -H\n"
-"""As in a terminal, where bash looks for ! in a line first."""
+"""As in a terminal, where bash expands ! in a line first."""
 STAND_INS = """
 called() { printf '%s\\0' $(($# + 1)) "$@" "HOST=$DATABRICKS_HOST"; }
 for name in az curl databricks git ulimit; do
@@ -44,7 +44,7 @@ command_not_found_handle() { called "$@" >&3; }
 
 
 def calls(*lines: str, folder: Path) -> list[list[str]]:
-    """What each program is given, when these lines are pasted into bash, in order."""
+    """Return the arguments of each program, one by one, for lines pasted into bash."""
     python = folder / ".venv/bin/python"
     if not python.exists():
         python.parent.mkdir(parents=True)

@@ -127,7 +127,7 @@ def test_a_failure_within_a_brief_bound_is_remembered() -> None:
 
 
 def test_who_waits_for_another_s_look_up_has_time_of_its_own() -> None:
-    """The first gives up soon, the second before it has an answer, and the third asks anew when the first has given up."""
+    """The first caller times out, the second waits on, and the third retries after the first."""
     time = VirtualTime()
     run = Deadline.after(60, time)
     once: SingleFlight[str, int] = SingleFlight(run)

@@ -1,4 +1,4 @@
-"""A fleet is cut into slices so that each workspace is in one, and a message says nothing that is not to be said."""
+"""Each workspace of a fleet is in one slice, and messages contain nothing confidential."""
 
 import json
 from base64 import b64encode
@@ -112,7 +112,7 @@ def test_what_the_host_writes_into_a_message_does_not_matter() -> None:
 
 
 def test_no_key_of_a_message_replaces_the_queue_metadata_of_the_host() -> None:
-    """The host copies them over the trigger's own metadata, whatever their letter case."""
+    """The host copies them over the trigger's own metadata, in any letter case."""
     of_the_queue = {"id", "dequeuecount", "expirationtime", "insertiontime", "nextvisibletime", "popreceipt"}
     assert not of_the_queue & {key.lower() for key in WRITTEN}
 
@@ -234,7 +234,7 @@ ANYTHING = st.recursive(
 
 
 def reading(value: object) -> str:
-    """What is said against a message; nothing if it is one."""
+    """Return the objection to a message, or "" for a valid one."""
     try:
         read_message(json.dumps(value))
     except UnreadableMessageError as error:

@@ -1,4 +1,4 @@
-"""`status`: how things stand, and what of it nobody can know."""
+"""`status`: the state of workspaces, and unknown parts of it."""
 
 import io
 import json
@@ -104,7 +104,7 @@ def test_without_a_run_report_the_expiry_of_a_token_is_unknown() -> None:
 
 
 def fleet_of(number: int, **changes: Any) -> StatusReport:
-    """So many workspaces, each with its own Git credential and folders, and otherwise alike; the second one is changed."""
+    """Return workspaces with similar credentials and folders; the second one is changed."""
 
     def workspace(index: int) -> WorkspaceStatus:
         values: dict[str, Any] = {

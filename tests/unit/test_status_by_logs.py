@@ -1,4 +1,4 @@
-"""`status --app`: until when the stored tokens live, by the deployed app's log lines."""
+"""`status --app`: the expiration of stored tokens, from the deployed app's log lines."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def stored() -> StoredLines:
 
 @pytest.fixture
 def ran(stored: StoredLines, caplog: pytest.LogCaptureFixture) -> Ran:
-    """Writes the lines of a run that ended so many minutes ago, and whose token ends in so many from now."""
+    """Return a function that logs a run that ended this many minutes ago, with its token's expiration."""
 
     def write(
         ago: int,
@@ -172,7 +172,7 @@ def test_lines_that_cannot_be_queried_yet_count_as_not_written(stored: StoredLin
 
 def test_the_tokens_of_a_slice_are_those_of_its_own_line(stored: StoredLines, ran: Ran) -> None:
     ran(5, 50, slice=Slice("run 5", 1, 1))
-    assert credential(stored).expires_at is None  # the timer has not logged this run
+    assert credential(stored).expires_at is None  # the timer did not log this run
     stored.add(
         {"event": "git_refresh.dispatch", "run_id": "run 5", "slices": 1, "workspaces": 1}, NOW - 6 * MINUTE
     )

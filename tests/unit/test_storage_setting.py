@@ -1,4 +1,4 @@
-"""The queue's storage account, as the settings name it: what is wrong is told, and no part of a key is ever quoted."""
+"""The queue's storage account in the settings: problems are reported without parts of a key."""
 
 import pytest
 from hypothesis import given

@@ -1,5 +1,3 @@
-"""Small pieces of sentences."""
-
 import pytest
 
 from git_refresh.output.text import closest, count, first_of

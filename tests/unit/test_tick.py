@@ -1,4 +1,4 @@
-"""What the timer does, whatever happens: one run line, and one exception of one line when anything failed."""
+"""The timer: always one run line, and one exception with one line after a failure."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 def tick(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> tuple[str, list[dict[str, Any]]]:
-    """What was raised, and the lines that were logged."""
+    """Return the exception's text and the log lines."""
     caplog.set_level(logging.INFO, "git_refresh")
     with pytest.raises(RunFailedError) as raised:
         app.run_scheduled(environ, None)

@@ -1,4 +1,4 @@
-"""No gap between two credentials goes unreported, whatever the schedule, the tokens' lifetimes and the lateness of ticks."""
+"""Gaps between credentials are reported for all schedules, token lifetimes and delays."""
 
 import base64
 import itertools
@@ -28,7 +28,7 @@ START = datetime(2026, 11, 23, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Ran:
-    """One run: when it began and had stored its token, when that ends, and whether it said that something is amiss."""
+    """One run: its start, its token's storage and expiration, and whether it reported a problem."""
 
     stored: datetime
     ends: datetime
@@ -49,14 +49,14 @@ EVERY = {
 def simulate(
     interval: timedelta, jitters: list[float], lives: list[timedelta], missed: int | None
 ) -> list[Ran]:
-    """Ticks as the Functions host fires them: it hands over the status that it stored after the run before."""
+    """Simulate calls like the Functions host's, each with the status stored after the previous run."""
     status: dict[str, object] = {"Last": "0001-01-01T00:00:00", "Next": START.isoformat()}
     ran, due = [], START
     for number, (jitter, life) in enumerate(zip(jitters, lives, strict=True)):
         if number == missed:
             due += interval
             continue
-        began = due + MARGIN * jitter  # late by up to what is granted to it, the storing included
+        began = due + MARGIN * jitter  # late by up to the granted margin, including the storing
         next_run = next_run_after(began, status, EVERY[int(interval.total_seconds())])
         ran.append(
             Ran(
@@ -255,7 +255,7 @@ def jwt(payload: object) -> str:
 
 
 def given_token(monkeypatch: pytest.MonkeyPatch, token: str, expires_on: object) -> Token:
-    """What becomes of a token that the identity endpoint gives."""
+    """Return the result for a token from the identity endpoint."""
     monkeypatch.setattr(Identity, "_ask", lambda *_: AccessToken(token, expires_on))  # type: ignore[arg-type]
     environ = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "header-0f-this-machine-7"}
     identity = Identity(None, Network(ssl.create_default_context(), deadline(), SecretFilter()), environ)

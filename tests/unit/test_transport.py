@@ -1,4 +1,4 @@
-"""The session that every SDK is given: without sockets, what it refuses before it would need one."""
+"""The session of every SDK: requests that it refuses before it needs a socket."""
 
 import pytest
 import requests

@@ -1,5 +1,3 @@
-"""The values that every part of the app shares."""
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""Secrets of Key Vault as the run gets to see them through the SDK, without sockets."""
+"""Secrets of Key Vault through the SDK, without sockets."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ def vault(
     secrets: SecretFilter,
     begins: datetime | None = None,
 ) -> KeyVault:
-    """A vault whose every secret is this one."""
+    """Return a vault in which every secret is this one."""
     made = KeyVault(
         "https://contoso.vault.azure.net",
         FakeIdentity({}),  # type: ignore[arg-type]  # tokens are all that is asked of it

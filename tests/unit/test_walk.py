@@ -1,4 +1,4 @@
-"""The search below a path ending in /* ends, says what it left out, and does not look into Git folders."""
+"""The search below a path ending in /* ends, reports omissions, and skips Git folders' contents."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from tests.support.workspace_tree import Kind, Node, Tree
 
 
 def tree(*, tells: bool = True, **kinds: list[str]) -> Tree:
-    """A workspace with these paths of each kind, and the directories above them."""
+    """Return a workspace with these paths of each kind, and their directories."""
     made = Tree()
     for kind, paths in kinds.items():
         for path in paths:
@@ -39,7 +39,7 @@ _KINDS: dict[str, Kind] = {
 def search(
     there: Tree, *wanted: str, clock: FakeClock | None = None
 ) -> tuple[list[str], list[tuple[str, bool]], Listing]:
-    """What is found, what is said of the patterns, and the listing."""
+    """Return the folders found, the findings of the patterns, and the listing."""
     folders = tuple(Folder.model_validate({"path": path}) for path in wanted)
     read = Listing(there, folders, deadline=deadline(540, clock))
     found = [folder.path for folder in read]
@@ -70,14 +70,14 @@ def test_a_closed_network_is_no_missing_permission(code: str, message: str, *, r
 
 
 def names(told: list[tuple[str, bool]], path: str) -> bool:
-    """Whether the first finding is about this path."""
+    """Return whether the first finding is about this path."""
     return path in re.split(r"[ :,]+", told[0][0])
 
 
 def broken_off(
     there: Tree, at: str, failure: ServiceFailure, clock: FakeClock | None = None, takes: float = 0
 ) -> None:
-    """Let the listing of a directory fail, after so many seconds."""
+    """Let the listing of a directory fail after this many seconds."""
 
     def before(asked: str) -> None:
         if asked == f"children {at}":
@@ -87,7 +87,7 @@ def broken_off(
     there.before = before
 
 
-# Bounds
+# Limits
 
 
 def test_a_directory_beyond_the_depth_is_named_and_what_is_above_is_found() -> None:
@@ -110,7 +110,7 @@ def test_so_many_objects_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_so_many_requests_end_the_search_with_one_finding(*, tells: bool) -> None:
-    """Also in the middle of a directory that does not tell of what is in it; what is known by then is found."""
+    """Also inside a directory without marks; folders found by then are kept."""
     plain = [f"/Shared/d{number}" for number in range(MAX_REQUESTS + 100)]
     found, told, _ = search(there := tree(directories=plain, legacy=["/Shared/z"], tells=tells), "/Shared/*")
     assert found == ["/Shared/z"]

@@ -1,4 +1,4 @@
-"""What a workspace answers, as the run gets to see it through the SDK: without sockets, and past none of the promises."""
+"""A workspace's responses through the SDK, without sockets."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ FOLDER = {"id": 7, "path": "/Repos/a/b", "url": "https://dev.azure.com/contoso/p
 
 
 def api(answer: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> DatabricksWorkspaceApi:
-    """A workspace that answers every request so."""
+    """Return a workspace with this response to every request."""
     network = Network(tls_context(), Deadline.after(60, FakeClock()), SecretFilter([SHARED]))
     made = DatabricksWorkspaceApi(
         workspace_session(HOST, network),

@@ -1,4 +1,4 @@
-"""Trust zones: what each identity and tenant is given, and that nothing of one comes to another."""
+"""Trust zones: the values of each identity and tenant, which other zones never get."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ NEW = "b" * 40
 
 
 class Identity(FakeServices):
-    """One that gets a token of its own, and no other."""
+    """An identity with its own token only."""
 
     def __init__(self, zone: Zone, workspaces: dict[str, FakeWorkspace]) -> None:
         super().__init__(workspaces, {"main": NEW})
@@ -50,7 +50,7 @@ class Identity(FakeServices):
 
 @dataclass
 class FakeClouds:
-    """Each zone with services of its own, over the same workspaces."""
+    """Each zone with its own services, over the same workspaces."""
 
     workspaces: dict[str, FakeWorkspace]
     made: dict[Zone, Identity] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class FakeClouds:
 
 
 def fleet(*entries: dict[str, Any]) -> tuple[FakeClouds, dict[str, str]]:
-    """So many workspaces, signed in to by managed identity, each with a Git folder that is behind."""
+    """Return workspaces with managed identity, each with a Git folder that is behind."""
     at = {"/Repos/etl/prod": GitFolder(1, "/Repos/etl/prod", URL, "main", "a" * 40)}
     workspaces = {
         host(number): FakeWorkspace(stored=[OWN], at=dict(at), heads={"main": NEW})
@@ -225,7 +225,7 @@ def test_a_missing_identity_is_reported_by_each_of_its_workspaces() -> None:
 
 @pytest.fixture
 def interrupted() -> Iterator[tuple[FakeClouds, Settings, Deadline]]:
-    """Ctrl-C while a workspace of each zone is under way."""
+    """Press Ctrl-C while a workspace of each zone is in progress."""
     clouds, environ = fleet({}, {"identity": B})
     both, over = threading.Barrier(2), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Microsoft's own language service for the queries: it knows tables, columns, functions and types, which the grammar does not.
+"""Microsoft's language service for Kusto, which checks tables, columns, functions and types.
 
 `python -m tools.npm` installs it.
 """
@@ -15,10 +15,10 @@ INSTALLED = Path(sys.prefix) / "kql"
 
 
 def diagnose(queries: Mapping[str, str]) -> dict[str, list[str]]:
-    """What the service says of each query, with one process for all.
+    """Return the service's diagnostics of each query, from one process.
 
     Raises:
-        RuntimeError: it is not installed: `make install`.
+        RuntimeError: the service is not installed; run `make install`.
     """
     answer = npm.node(
         str(HERE / "check.js"), str(INSTALLED), str(HERE / "tables.json"), given=json.dumps(queries)

@@ -1,5 +1,5 @@
-// What Microsoft's language service says of queries: {name: text} on standard input, {name: [what it says]} on standard output.
-// Its modules put themselves into the global object.
+// Checks queries with Microsoft's language service: {name: text} on standard input, {name: [message]} on standard output.
+// Its modules register themselves in the global object.
 "use strict";
 const { createRequire } = require("node:module");
 const { readFileSync } = require("node:fs");

@@ -1,4 +1,4 @@
-"""Decides what to do about one OAuth secret. Pure functions over a snapshot."""
+"""Decides the steps for one OAuth secret. Pure functions over a snapshot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 MAX_OAUTH_SECRETS = 5
-"""Databricks' limit for a service principal. The app leaves the last one free for an emergency."""
+"""Databricks' limit for a service principal. rotate leaves the last one free for an emergency."""
 
 PREVIOUS_SECRET_GRACE = timedelta(days=1)
-"""Time to keep the previous secret after a new one was stored. No run that has read it takes longer."""
+"""Time to keep the previous secret after a new one was stored. No run that read it takes longer."""
 
 MAX_LIFETIME = timedelta(days=730)
 """Databricks' limit for an OAuth secret, and its default."""
@@ -28,7 +28,7 @@ class RotationTarget:
     name: str
     client_id: str
     hosts: tuple[str, ...]
-    """URLs of the workspaces, each once."""
+    """Distinct URLs of the workspaces."""
     workspaces: tuple[str, ...]
     """Names of the workspaces."""
     siblings: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class SecretSnapshot:
 
     target: RotationTarget
     place: str
-    """Vault and name, as in the tag `STORED_AS`."""
+    """Value of the tag `STORED_AS`: vault and name."""
     current: Version
     sign_ins: Mapping[str, SignIn]
     """Results of signing in with the current version, by host."""
@@ -60,14 +60,14 @@ class SecretSnapshot:
     secrets: Sequence[OAuthSecret]
     """All OAuth secrets of the service principal."""
     held: Mapping[str, str] = field(default_factory=dict)
-    """Reasons to keep replaced secrets whose values are or might be in use, by ID."""
+    """Reasons to keep previous secrets that are or might be in use, by ID."""
     vault_time: datetime | None = None
     databricks_time: datetime | None = None
-    """The service's own time; None if its responses have none."""
+    """Times by the services' own responses; None if unknown."""
 
     @property
     def now(self) -> datetime | None:
-        """The earlier time of both services, so one wrong clock ends no grace period; None if unknown."""
+        """The earlier time of both services, so one wrong clock cannot end a grace period. None: unknown."""
         if self.vault_time is None or self.databricks_time is None:
             return None
         return min(self.vault_time, self.databricks_time)
@@ -76,11 +76,11 @@ class SecretSnapshot:
         return [host for host, found in self.sign_ins.items() if found is result]
 
     def names(self, version: Version) -> str | None:
-        """Return the ID of the target's OAuth secret that a version's tags name."""
+        """Return the OAuth secret's ID in a version's tags; None unless it is of the same service principal."""
         return version.names(self.target.client_id)
 
     def stored_by_us(self, version: Version) -> str | None:
-        """Return that ID only if a command of this product stored the version under this name."""
+        """Return the same as `names`, but None unless this product stored the version under this name."""
         return version.stored_by_us(self.target.client_id, self.place)
 
     @property
@@ -95,7 +95,7 @@ class SecretSnapshot:
         return {self.names(version) for versions in self.siblings.values() for version in versions}
 
     def unclaimed(self, now: datetime) -> tuple[OAuthSecret, ...]:
-        """Return unexpired OAuth secrets that no tag identifies as created by this product or as in use."""
+        """Return unexpired OAuth secrets that tags identify neither as this product's nor as in use."""
         known = {self.names(self.current)} | self.named_by_siblings
         for version in self.versions:
             if not _is_older(version, self.current):
@@ -149,7 +149,7 @@ class SecretSnapshot:
 
     @property
     def why_kept(self) -> str:
-        """The reason to keep all previous secrets after the grace period; empty if none exists."""
+        """Reason to keep all previous secrets after the grace period; empty if they can be deleted."""
         if not self._ages:
             return "the time of Key Vault or Databricks is unknown"
         if rejecting := self.hosts(SignIn.REJECTED):
@@ -167,7 +167,7 @@ class SecretSnapshot:
 
     @property
     def _ages(self) -> list[tuple[datetime, datetime]]:
-        """Creation time of the current secret and time now, by each service. Empty if one service has none."""
+        """Creation time of the current secret and current time, by each service. Empty if one is unknown."""
         vault = self.current.created_on, self.vault_time
         current = self.current_secret
         databricks = current.created_at if current else None, self.databricks_time
@@ -176,7 +176,7 @@ class SecretSnapshot:
 
     @property
     def untagged_sibling(self) -> str | None:
-        """A sibling whose latest version has no tags, or None. Its value could be any untagged OAuth secret."""
+        """A sibling whose latest version has no tags, so it can contain any OAuth secret; None without one."""
         return next((name for name, versions in self.siblings.items() if not _is_tagged(versions)), None)
 
 
@@ -196,9 +196,9 @@ class Decision:
     """Lifetime of the new secret; None for the longest that Databricks allows."""
     scopes: tuple[str, ...] = ()
     stop: str = ""
-    """The obstacle to a new secret: the limit (`room`), unknown `scopes` or `end`, another `principal`."""
+    """Obstacle to a new secret: `room` (limit), `scopes` or `end` (unknown), or `principal` (another's)."""
     delete: tuple[OAuthSecret, ...] = ()
-    """Previous secrets whose grace period is over."""
+    """Previous secrets to delete: expired, or past the grace period."""
     kept: tuple[PreviousSecretReport, ...] = ()
     """The other previous secrets."""
     known: bool = True
@@ -217,7 +217,7 @@ def decide(
     *,
     force: bool = False,
 ) -> Decision:
-    """Decide what to do. A secret is due if it expires `within` this time, or always with `force`.
+    """Decide the steps. A secret is due if it expires `within` this time, is rejected, or with `force`.
 
     `lifetime` is that of a new secret; None for the lifetime of the current one.
     """
@@ -265,14 +265,14 @@ def decide(
 
 
 def _is_older(version: Version, current: Version) -> bool:
-    """Return whether a version is certainly older. Key Vault's times are whole seconds."""
+    """Return whether a version is certainly older. Key Vault returns times in whole seconds."""
     if version.created_on is None or current.created_on is None:
         return False
     return version.created_on < current.created_on
 
 
 def _is_tagged(versions: Sequence[Version]) -> bool:
-    """Return whether the latest version has tags. Each version of the last second might be the latest."""
+    """Return whether the latest version has tags. Any version of the last second might be the latest."""
     created = [version.created_on for version in versions if version.created_on]
     if len(created) < len(versions):
         return False
@@ -299,7 +299,7 @@ def _due(
 
 
 def _lifetime(version: Version, secret: OAuthSecret | None) -> timedelta | None:
-    """Return the longer lifetime of Databricks and Key Vault; None if one is unknown."""
+    """Return the longer lifetime by Databricks and Key Vault; None if one is unknown."""
     if secret is None or secret.created_at is None or secret.expires_at is None:
         return None
     if version.created_on is None or version.expires_on is None:
@@ -337,7 +337,7 @@ _MAX_NAMES = 5
 
 
 def targets_of(settings: Settings) -> list[RotationTarget]:
-    """Return the secrets of the list, those that several service principals share first."""
+    """Return the secrets of the list, starting with those that several service principals share."""
     users: dict[str, list[Entry]] = {}
     client_ids: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}

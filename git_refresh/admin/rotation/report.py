@@ -26,7 +26,7 @@ class PreviousSecretReport:
 
 @dataclass(frozen=True, slots=True)
 class UnmanagedSecretReport:
-    """An unexpired OAuth secret of the service principal that this product is not known to manage."""
+    """An unexpired OAuth secret of the service principal, not known to belong to this product."""
 
     id: str
     created_at: datetime | None
@@ -45,7 +45,7 @@ class NotSignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SecretReport:
-    """One secret of Key Vault."""
+    """The result for one secret of Key Vault."""
 
     name: str
     client_id: str
@@ -61,7 +61,6 @@ class SecretReport:
     unmanaged: tuple[UnmanagedSecretReport, ...] = ()
     not_signed_in: tuple[NotSignedIn, ...] = ()
     steps: tuple[str, ...] = ()
-    """Completed steps."""
     errors: tuple[Diagnosis, ...] = ()
 
     @property
@@ -78,12 +77,11 @@ class RotationReport:
 
     @property
     def result(self) -> Literal["ok", "failed"]:
-        """`failed` if anything failed, was interrupted, or needs another administrator."""
+        """`failed` also for problems of the list, and after an interrupt."""
         failed = self.problems or self.interrupted or any(secret.errors for secret in self.secrets)
         return "failed" if failed else "ok"
 
     def summary(self) -> str:
-        """Return the counts in one line."""
         actions = [secret.action for secret in self.secrets]
         previous = [each.action for secret in self.secrets for each in secret.previous]
         counts = (

@@ -1,4 +1,4 @@
-"""Rotates one OAuth secret. A kill leaves at most a secret that the next rotation reports."""
+"""Rotates one OAuth secret. If killed, leaves at most a secret that the next rotation reports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -71,7 +71,7 @@ READ_BACK_S = 30.0
 """Time in which Key Vault must show the stored version."""
 
 NEEDED_S = SIGN_IN_S + READ_BACK_S + 30.0
-"""Least time to start with: a new secret must be stored, or deleted again, before the deadline."""
+"""Least remaining time to create a secret, which must then be stored or deleted."""
 
 _LONGEST_PAUSE_S = 8.0
 
@@ -91,7 +91,7 @@ class SecretStore(Protocol):
 
 
 class OAuthSecretsApi(Protocol):
-    """`admin.oauth_secrets.OAuthSecrets`."""
+    """The part of `admin.oauth_secrets.OAuthSecrets` that a rotation uses."""
 
     def now(self) -> datetime | None: ...
     def principal_id(self, client_id: str) -> int: ...
@@ -111,11 +111,11 @@ class Rotation:
     """The rotation of one secret.
 
     Attributes:
-        _steps: completed steps, as they are shown.
-        _created: OAuth secrets that were created here, or appeared while a response was lost.
+        _steps: texts of the completed steps.
+        _created: OAuth secrets that this rotation created, or that appeared when a response was lost.
         _deleted: IDs of deleted OAuth secrets.
         _maybe_stored: IDs of OAuth secrets that are stored or might be.
-        _failures: results of the last sign-ins that were not accepted, by host.
+        _failures: failures of the last sign-ins, by host.
     """
 
     def __init__(  # noqa: PLR0913  # each a fact of its own, given by name
@@ -160,9 +160,9 @@ class Rotation:
         self._failures: dict[str, ServiceFailure] = {}
 
     def plan(self) -> tuple[SecretReport, Decision | None]:
-        """Return what would be done. Writes nothing."""
+        """Return the report and the decision; None if the state cannot be read. Writes nothing."""
         try:
-            seen = self._look()
+            seen = self._read_state()
         except ServiceError as error:
             return self.failed(explain(error.failure, self._context)), None
         decision = self._decide(seen)
@@ -170,13 +170,13 @@ class Rotation:
         return self._report("rotate" if decision.create else "unchanged", seen, decision, previous), decision
 
     def apply(self, approved: Decision) -> SecretReport:
-        """Read the state again, and do what is due and was approved.
+        """Read the state again, and do the approved steps that are still due.
 
         Raises:
             KeyboardInterrupt: the command was interrupted. A new secret that was not stored was deleted, if possible.
         """
         try:
-            seen = self._look()
+            seen = self._read_state()
         except ServiceError as error:
             return self.failed(explain(error.failure, self._context))
         decision = self._decide(seen)
@@ -188,7 +188,7 @@ class Rotation:
         ]
         if not (decision.create and approved.create):
             return self._report("unchanged", seen, decision, previous)
-        untried = self._untried(seen.hosts(SignIn.UNREACHABLE))
+        untried = self._why_untried(seen.hosts(SignIn.UNREACHABLE))
         if untried is not None:
             self._errors.append(untried)
             return self._report("failed", seen, decision, previous)
@@ -227,13 +227,13 @@ class Rotation:
     def _secrets(self) -> OAuthSecretsApi:
         return self._services.oauth_secrets(self.target.host)
 
-    def _look(self) -> SecretSnapshot:
-        """Read the current state.
+    def _read_state(self) -> SecretSnapshot:
+        """Return the state of the secret in both services.
 
         Raises:
-            ServiceError: something cannot be read, or is missing.
+            ServiceError: a part cannot be read, or is missing.
         """
-        # OAuth secrets before versions: one that is stored in between would otherwise look unmanaged.
+        # OAuth secrets before versions. Otherwise, one that is created and stored in between looks unmanaged.
         target = self.target
         secrets = self._secrets()
         principal = secrets.principal_id(target.client_id)
@@ -262,7 +262,7 @@ class Rotation:
         return replace(seen, held=self._in_use(seen, current.value) | self._still_valid(seen))
 
     def _still_valid(self, seen: SecretSnapshot) -> dict[str, str]:
-        """Return reasons to keep expired secrets that a workspace accepts instead of the current one, by ID."""
+        """Return reasons, by ID, to keep expired secrets that a workspace accepts instead of the current one."""
         held = dict[str, str]()
         rejecting = seen.hosts(SignIn.REJECTED)
         expired = {each.id for each in seen.expired} if rejecting else set()
@@ -331,7 +331,7 @@ class Rotation:
                 return replace(found, message="The secret was not rotated: it has no expiration date.")
 
     def _no_room(self, existing: Sequence[OAuthSecret], seen: SecretSnapshot) -> Diagnosis:
-        """Return the finding with all existing secrets. An expired one counts too, and can be deleted first."""
+        """Return the finding with all existing secrets, and an expired one as the first to delete."""
         now = self._now(seen)
         expired = next(
             (each for each in existing if each.expires_at is not None and each.expires_at <= now), None
@@ -384,7 +384,7 @@ class Rotation:
         return PreviousSecretReport(previous.id, previous.created_at, "deleted")
 
     def _create(self, seen: SecretSnapshot, decision: Decision) -> NewSecret:
-        """Create a secret. A lost response loses the secret too, so the second attempt creates another one.
+        """Create a secret. If the response is lost, so is the secret, and a second attempt creates another.
 
         Raises:
             DiagnosedError: no usable secret was created.
@@ -426,7 +426,7 @@ class Rotation:
         raise DiagnosedError(failure)
 
     def _expires_early(self, seen: SecretSnapshot, decision: Decision, new: NewSecret) -> bool:
-        """Return whether it expires earlier than requested. Its successors would inherit the short lifetime."""
+        """Return whether it expires earlier than requested. Later secrets would inherit the short lifetime."""
         expires_at, times = new.about.expires_at, (seen.vault_time, seen.databricks_time)
         now = max((time for time in times if time is not None), default=self._deadline.clock.now())
         return expires_at is not None and expires_at < now + (decision.lifetime or MAX_LIFETIME) - EARLY
@@ -438,7 +438,7 @@ class Rotation:
         """Try the secret at all workspaces, store it, and read it back.
 
         Raises:
-            DiagnosedError: the secret is not stored, or that is unknown.
+            DiagnosedError: the secret is not stored, or this is unknown.
         """
         began = self._deadline.clock.monotonic()
         try:
@@ -492,23 +492,23 @@ class Rotation:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _why_not_accepted(self, new: NewSecret, seconds: float) -> Diagnosis | None:
-        """Return why the secret must not be stored; None if it can be stored."""
+        """Return the reason not to store the secret; None if it can be stored."""
         rejecting = [host for host, failure in self._failures.items() if outcome(failure) is SignIn.REJECTED]
         if not rejecting:
-            return self._untried(list(self._failures))
+            return self._why_untried(list(self._failures))
         context = replace(self._context, host=rejecting[0], oauth_secret=new.about.id)
         found = finding("new_secret_rejected", context, places=places(rejecting), seconds=f"{seconds:.0f}")
         reason = self._why_rejected(rejecting[0])
         return replace(found, cause=f"{reason.message} {reason.cause} {found.cause}")
 
     def _why_rejected(self, host: str) -> Diagnosis:
-        """Explain the last failure at a workspace, also by the results of the others."""
+        """Explain the last failure at a workspace, with the results of the others."""
         elsewhere = len(self._failures) < len(self.target.hosts)
         known = frozenset({Known.SIGNED_IN_ELSEWHERE} if elsewhere else ())
         return explain(self._failures[host], replace(self._context, host=host, known=known))
 
-    def _untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
-        """Return why unreachable workspaces prevent a rotation; None if not. One must be reachable."""
+    def _why_untried(self, unreachable: Sequence[str]) -> Diagnosis | None:
+        """Return why unreachable workspaces prevent a rotation, or None. At least one must be reachable."""
         nowhere = len(unreachable) == len(self.target.hosts)
         missing = [host for host in unreachable if nowhere or host not in self._allowed]
         if not missing:
@@ -516,7 +516,7 @@ class Rotation:
         return finding("new_secret_untried", replace(self._context, host=missing[0]), places=places(missing))
 
     def _reads_back(self, seen: SecretSnapshot, new: NewSecret) -> bool:
-        """Return whether Key Vault shows the secret, as the latest version or as one that was replaced since."""
+        """Return whether Key Vault shows the secret, as the latest version or an already replaced one."""
         with suppress(ServiceError):
             current = self._vault.current(self.target.name)
             if current is not None and seen.names(current.version) == new.about.id:
@@ -529,7 +529,7 @@ class Rotation:
         return False
 
     def _is_replaced(self, seen: SecretSnapshot, new: NewSecret, latest: Version) -> bool:
-        """Return whether an older version, or one of the same second, names it."""
+        """Return whether a version that is not newer than `latest` names the new secret."""
         return any(
             version.created_on is not None
             and latest.created_on is not None
@@ -539,7 +539,7 @@ class Rotation:
         )
 
     def _roll_back(self, seen: SecretSnapshot, new: NewSecret) -> None:
-        """Delete a new secret that is not stored. If a version names it now, another command has stored it."""
+        """Delete a new secret that is not stored, unless a version in Key Vault names it."""
         id_ = new.about.id
         with suppress(ServiceError):
             if any(seen.names(version) == id_ for version in self._vault.versions(self.target.name)):
@@ -557,7 +557,7 @@ class Rotation:
     # Report
 
     def failed(self, why: Diagnosis) -> SecretReport:
-        """Return the report of a rotation that this stopped."""
+        """Return the report of a rotation that stopped for this reason."""
         self._errors.append(why)
         return self._described("failed")
 
@@ -598,7 +598,7 @@ class Rotation:
     def _unmanaged(
         self, seen: SecretSnapshot, decision: Decision, *, stored: bool
     ) -> tuple[UnmanagedSecretReport, ...]:
-        """Return the remaining unclaimed secrets. A secret that might be stored is left to the next rotation."""
+        """Return the remaining unclaimed secrets, except new ones that are or might be stored."""
         gone = self._deleted | self._maybe_stored
         left = [each for each in (*seen.secrets, *self._created) if each.id not in gone]
         found = replace(seen, secrets=left).unclaimed(self._now(seen))
@@ -622,7 +622,7 @@ class Rotation:
 
 
 def outcome(failure: ServiceFailure | None) -> SignIn:
-    """Return the result of a sign-in. Forbidden is not rejected: another secret would not help."""
+    """Return the result of a sign-in. 403 does not count as rejected: another secret would not help."""
     if failure is None:
         return SignIn.ACCEPTED
     forbidden = failure.status == HTTPStatus.FORBIDDEN
@@ -633,7 +633,7 @@ def outcome(failure: ServiceFailure | None) -> SignIn:
 def is_refusal(failure: ServiceFailure) -> bool:
     """Return whether a request certainly had no effect: it was refused, or never reached the service."""
     if failure.service not in {Service.KEY_VAULT, Service.DATABRICKS}:
-        return True  # without a token, nothing was sent
+        return True  # no token was issued, so nothing was sent
     if failure.kind is FailureKind.ANSWER:
         status = failure.status or 0
         return 400 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT  # noqa: PLR2004  # HTTP's client errors

@@ -1,4 +1,4 @@
-// What app.bicepparam sets in a fresh checkout. The other variants add to this.
+// The defaults of app.bicepparam. The other variants extend them.
 using '../../../infra/main.bicep'
 
 param environmentName = 'git-refresh'

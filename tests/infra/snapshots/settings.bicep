@@ -54,7 +54,7 @@ var cases = {
 
 output before { *: string } = running
 output cases { *: { *: string } } = cases
-// Of those, with what each deployment starts from and is given. A function cannot be called from a lambda that maps them.
+// The same cases with the input of each deployment, one by one: a lambda cannot call a function.
 output waiting { *: bool } = {
   first: waitsForList({}, {})
   firstWithList: waitsForList({}, listAndDefaults)
