@@ -10,7 +10,7 @@ import { isIdLike, isName, sizeOfArray, sizeOfObject } from 'modules/checks.bice
 #disable-next-line use-user-defined-types // the app checks the list, and reports every mistake
 param workspaces array?
 
-@description('Shared keys for the app setting WORKSPACE_DEFAULTS.')
+@description('Shared keys for the app setting WORKSPACE_DEFAULTS. With only workspaces set: {}.')
 #disable-next-line use-user-defined-types
 param workspaceDefaults object?
 
@@ -24,7 +24,7 @@ param refreshSchedule string = refreshIntervalMinutes == 60 ? '0 0 * * * *' : '0
 @description('Comma-separated hosts or suffixes that can also receive tokens.')
 param trustedHosts string?
 
-@description('Concurrent operations in one run.')
+@description('Maximum number of concurrent operations.')
 @minValue(1)
 @maxValue(256)
 param refreshConcurrency int?
@@ -34,7 +34,7 @@ param refreshConcurrency int?
 @maxValue(580)
 param refreshTimeoutSeconds int?
 
-@description('off: one run refreshes the whole list. queue: several instances refresh slices.')
+@description('off: one instance refreshes the whole list. queue: several instances refresh slices.')
 @allowed(['off', 'queue'])
 param fanOut string = 'off'
 
@@ -76,7 +76,7 @@ param privateEndpointSubnetId string = ''
 @description('Resource ID of the resource group with the private DNS zones. Empty: an Azure policy registers the endpoints.')
 param privateDnsZoneResourceGroupId string = ''
 
-@description('Lets the host store its events in a table.')
+@description('Lets the Functions host store its events in a table.')
 param storageTableAccess bool = false
 
 @description('Locks app, storage and created vault. Requires Owner or User Access Administrator.')
@@ -99,7 +99,7 @@ type zoneIdentity = {
 @description('Additional identities, one for each trust zone.')
 param identities zoneIdentity[] = []
 
-@description('Lets the app identity read secrets. If no identity does, no vault is created.')
+@description('Lets the app identity read secrets. If no identity can, no vault is created.')
 param grantKeyVaultAccess bool = true
 
 // ---- Key Vault ----
@@ -125,7 +125,7 @@ param keyVaultRetentionDays int = 7
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Daily limit of logs in GB. A thousand workspaces log about 0.15.')
+@description('Daily limit of logs in GB. 1,000 workspaces log about 0.15 GB.')
 @minValue(1)
 param logDailyCapGb int = 1
 

@@ -36,8 +36,10 @@ _INTRO = """\
 <!-- Made by `make docs` from tools/examples.py. Change it there. -->
 # Examples
 
-For admins who edit the workspace list: one example of each command, after `az login`.
-First [install `git-refresh`](setup.md).
+[Documentation](README.md) > Use > Examples
+
+For editors of the workspace list: common tasks, with commands and output.
+First, [install `git-refresh`](setup.md#prerequisites), and run `az login`.
 `…` stands for further lines.
 """
 
@@ -180,15 +182,15 @@ EXAMPLES = (
         2,
     ),
     Example(
-        "Grant the permissions of a new workspace",
-        "To grant them, add `--apply`.",
+        "Preview the permissions of a new workspace",
+        "`+` marks a missing permission.\nTo grant it, add `--apply`.",
         "git-refresh onboard --object-id 1b2c3d4e-0000-4000-8000-00000000001d --quiet",
         2,
         _new_workspace,
     ),
     Example(
         "Preview a deployment of the list",
-        "Exit code 3 means that the deployed list differs.",
+        "`~` marks a change, and `+` an addition.\nWith `--exit-code`, the exit code is 3 if differences exist.",
         f"git-refresh deploy --app {APP} --exit-code",
         4,
         _new_workspace,
@@ -196,19 +198,19 @@ EXAMPLES = (
     ),
     Example(
         "Preview a run",
-        "",
+        "`+` is created, and `~` is updated.",
         "git-refresh plan --only data-1",
         4,
     ),
     Example(
         "Run once now",
-        "Without `--yes`, `run` asks first.",
+        "The command stores your own token.\nWithout `--yes`, it asks first.",
         "git-refresh run --yes",
         3,
     ),
     Example(
         "Compare the workspaces with the list",
-        "Since the last run, the list has a new tag.",
+        "`!` marks a difference.\nIn this example, the list has a new tag.",
         "git-refresh status",
         4,
         _tag,
@@ -221,7 +223,7 @@ EXAMPLES = (
     ),
     Example(
         "Find the cause of a failed run",
-        "",
+        "The code, here `not_in_workspace`, is in [Troubleshooting](troubleshooting.md).",
         f"git-refresh runs --app {APP} --failed",
         5,
         _failed_run,

@@ -76,7 +76,7 @@ def _shown(query: Query) -> _Item:
     """Return a chart, tiles for pairs of a word and a number, or a table."""
     if query.text.endswith("| render timechart"):
         return {"visualization": "timechart"}
-    if re.search(r"\| project what = .*, number = .*$", query.text):
+    if re.search(r"\| project title = .*, number = .*$", query.text):
         tile = {
             "titleContent": {"columnMatch": "title", "formatter": 1},
             "leftContent": {"columnMatch": "number", "formatter": 12, "formatOptions": {"palette": "none"}},

@@ -61,7 +61,8 @@ class Folder(_Typed):
     )
     on_conflict: Literal["fail", "discard"] = Field(
         "fail",
-        description="Handling of uncommitted changes that conflict with an update: fail reports them, discard discards them.",
+        description="Handling of uncommitted changes. fail: report those that conflict with an update. "
+        "discard: discard all before an update.",
     )
     sparse: Annotated[tuple[SparseDirectory, ...], Array, Field(min_length=1, max_length=200)] | None = Field(
         None,
@@ -147,8 +148,8 @@ class Workspace(_Typed):
     )
     auth: Literal["oauth_secret", "managed_identity", "federated"] = Field(
         "oauth_secret",
-        description="Authentication method: a service principal with an OAuth secret (oauth_secret), the managed identity "
-        "(managed_identity), or a service principal whose federation policy trusts that identity (federated).",
+        description="Authentication method. oauth_secret: a service principal with an OAuth secret. managed_identity: the "
+        "managed identity. federated: a service principal whose federation policy trusts that identity.",
     )
     client_id: ApplicationId | None = Field(
         None,

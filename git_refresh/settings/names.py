@@ -50,7 +50,7 @@ SETTINGS = {
     ),
     "REFRESH_CONCURRENCY": Setting(
         "32",
-        "Maximum number of operations that work at a time, 1 to 256. Operations that wait long for a response do not count.",
+        "Maximum number of concurrent operations, 1 to 256. Operations that wait long for a response do not count.",
         "32",
     ),
     "REFRESH_TIMEOUT_SECONDS": Setting(
@@ -60,7 +60,7 @@ SETTINGS = {
     ),
     "FAN_OUT": Setting(
         "off",
-        "queue distributes each run over several workers with up to 50 workspaces each (docs/fan-out.md).",
+        "off: one instance refreshes the whole list. queue: several instances refresh slices (docs/fan-out.md).",
         "off",
     ),
 }
