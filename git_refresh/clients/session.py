@@ -67,7 +67,7 @@ class Network:
 
 @dataclass(slots=True)
 class ByteBudget:
-    """Bytes that one service can still send in this run, so it cannot exhaust the memory."""
+    """Bytes that one service can still send in this run, so others have enough resources."""
 
     left: int
 
@@ -174,7 +174,7 @@ def _json_object(response: requests.Response, body: bytes) -> bytes:
     """Return the body if it is a JSON object, without a byte-order mark, otherwise b"".
 
     Raises:
-        NotJsonError: the response is successful and has another body, or none although it should.
+        NotJsonError: a successful response has another body, or none after a GET request.
     """
     if isinstance(read_json(body), dict):
         return without_mark(body)
