@@ -135,7 +135,7 @@ def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
 
 
 def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> ServiceFailure:
-    """Return a network failure, with proxy and certificates from the environment that the Azure CLI uses too."""
+    """Return a network failure of the Azure CLI, which uses the proxy and CA variables of this process."""
     reason = _OPENSSL.search(stderr) if kind is FailureKind.TLS else None
     bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))

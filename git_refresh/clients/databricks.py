@@ -39,7 +39,7 @@ from git_refresh.output.redact import redact
 
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
-"""Seconds, including retries. Git operations can use the rest of the run: a clone can need ten minutes."""
+"""Includes retries. Git operations have no limit of their own, because a clone can need ten minutes."""
 
 LISTING_LIMIT = 15.0
 """Seconds for listing one directory, including retries. Other requests can find the same objects."""
@@ -288,7 +288,10 @@ class DatabricksWorkspaceApi:
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
     ) -> GitFolder:
-        """Clone a repository. Retried only if throttled. After another failure, the folder might exist (`find`)."""
+        """Clone a repository.
+
+        Retried only if throttled. After another failure, the folder might exist (`find`).
+        """
         return self._call(
             Operation.CREATE_FOLDER.of(),
             None,

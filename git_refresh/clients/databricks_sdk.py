@@ -1,8 +1,8 @@
 """Databricks SDK without its own configuration, lookups, retries and HTTP.
 
 `retry.call` retries within the operation's time, and all HTTP uses a `BoundedSession`.
-Only the needed modules are loaded. The package imports the clients of a hundred services,
-which takes two seconds of CPU at each cold start, and a third of the app's memory.
+Only the needed modules are loaded. The whole package has clients of a hundred services.
+They would take two seconds of CPU at each cold start, and a third of the app's memory.
 """
 
 import importlib.util

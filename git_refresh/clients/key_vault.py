@@ -52,7 +52,7 @@ class KeyVault:
         *,
         connections: int = 8,
     ) -> None:
-        # The URL is None only if the settings name no secret, so the client sends nothing.
+        # Without a URL, the settings name no secret, so the client sends nothing.
         self.url = url or "https://no-key-vault-url.invalid"
         self._network = network
         self._identity = identity

@@ -46,7 +46,7 @@ class Rest:
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
-        """Use a token, or a function that returns one for each call, because an admin's command can outlast a token.
+        """Use a token, or a function that returns one for each call, for commands that outlast a token.
 
         If `skew` is set, it observes the service's time instead of `time`.
         """
@@ -116,7 +116,10 @@ class Rest:
         body: object = None,
         repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
-        """Change a resource. By default, retried only if throttled. After another failure, read the current state."""
+        """Change a resource.
+
+        By default, retried only if throttled. After another failure, the change might be complete.
+        """
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat)[0]
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request

@@ -160,7 +160,7 @@ def _kind(status: int, message: str) -> FailureKind:
 
 
 _LOST = re.compile(r"Timed out after |deadline exceeded")
-"""Messages of Databricks after a timeout of its backend, usually with 400. Fact: databricks-sdk-go, apierr."""
+"""Databricks' messages after a timeout of its backend, usually with 400 (databricks-sdk-go, apierr)."""
 
 
 def _text_of(error: BaseException) -> str:

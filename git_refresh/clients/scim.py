@@ -31,7 +31,7 @@ _ALL = f"{_IDS},displayName,active,entitlements,groups"
 
 
 def principal_body(client_id: str | None, name: str) -> dict[str, object]:
-    """Return a service principal with workspace access, managed by Databricks if `client_id` is None."""
+    """Return a service principal with workspace access; without `client_id`, one that Databricks manages."""
     identity = {"applicationId": client_id} if client_id else {}
     return {
         **identity,

@@ -95,7 +95,7 @@ class BoundedSession(requests.Session):
         allowance: ByteBudget | None = None,
         skew: Skew | ServiceTime | None = None,
     ) -> None:
-        """Limit each response to `max_body`, and all responses to `allowance`. `skew` observes the service's time."""
+        """Limit each response to `max_body`, and all to `allowance`. `skew` observes the service's time."""
         super().__init__()
         self._skew = skew
         self._origins = frozenset(_origin(origin) for origin in origins)

@@ -16,13 +16,13 @@ class _Found[V]:
     known: Event
     """Set when the computation has ended."""
     get: Callable[[], V] | None = None
-    """Returns the value, or raises a new exception (each `raise` would extend the traceback of a shared one)."""
+    """Returns the value or raises a new exception, because each `raise` extends an exception's traceback."""
 
 
 class SingleFlight[K: Hashable, V]:
     """Cache that computes each value once, while other threads wait for it. It also caches failures.
 
-    A failure at a brief bound of the caller (`clock.Brief`) is not cached, because the next caller has its own time.
+    A failure at a brief deadline of the caller (`clock.Brief`) is not cached, because the next caller has its own time.
     """
 
     def __init__(self, deadline: Deadline) -> None:

@@ -28,7 +28,7 @@ CLAIM_LIMIT_S = 10.0
 
 
 class BlobClaims:
-    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT` (`ports.SliceClaims`). Methods raise `ServiceError` on failure.
+    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT`. Methods raise `ServiceError` on failure.
 
     The fingerprint is that of the message, so a claim is for one content. Only one worker can create the blob:
     https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.

@@ -1,4 +1,4 @@
-"""Hosts that can receive a token. The settings are checked against them, and sessions reach no others."""
+"""Hosts that can receive a token, by which the settings are validated."""
 
 import ipaddress
 import re

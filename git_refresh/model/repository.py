@@ -33,9 +33,9 @@ class Repository:
     """A repository of Azure DevOps Services. Values are equal if they mean the same repository."""
 
     key: tuple[str, str, str, str]
-    """Origin, organization, project and name in lower case, because Azure DevOps ignores the case of ASCII letters.
+    """Origin, organization, project and name. ASCII letters are in lower case, as Azure DevOps ignores it.
 
-    Security: other letters keep their case. Otherwise, ſ would equal s, and a workspace could substitute another repository.
+    Security: other letters keep their case. Otherwise, a long s (U+017F) would equal an s, and a workspace could substitute a repository.
     """
     origin: str = field(compare=False)
     """`https://host[:port]` of the API. Security: dev.azure.com for both built-in forms of a URL."""
@@ -117,7 +117,7 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
 
 
 def _written_without_user(url: str, trusted: TrustedHosts) -> str:
-    """Return the advice for a URL with a password: revoke it, and write the URL without it if that is valid."""
+    """Return the advice to revoke a password in a URL, and to write the URL without it if that is valid."""
     scheme, _, rest = url.partition("://")
     plain = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
@@ -128,7 +128,7 @@ def _written_without_user(url: str, trusted: TrustedHosts) -> str:
 
 
 def on_server(url: str, trusted: TrustedHosts) -> bool:
-    """Return whether a URL is of Azure DevOps Server, by its path.
+    """Return whether a URL is of Azure DevOps Server, by its host, port and path.
 
     A trusted host can also belong to Azure DevOps Services, so its URL must have a feature of the server.
     """
@@ -207,7 +207,7 @@ _TWICE = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
 
 
 def repository_url(text: str) -> RepositoryUrl:
-    """Return the clone URL of a repository page, SSH address, or other common form; otherwise the text itself."""
+    """Return the clone URL for a page, SSH address or other form of it; otherwise the text itself."""
     text = text.strip()
     url = _TERRAFORM.sub("", text, count=1)
     differs = ["begins with git::"] if url != text and "::" in text[:5] else []

@@ -82,7 +82,7 @@ class RefusedScheduleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """Part of a field between commas: a value or a range, possibly with a step. `*` has neither `first` nor `last`."""
+    """Part of a field between commas: a value or a range, possibly with a step. `*` has no `first`."""
 
     text: str
     first: int | None
@@ -298,7 +298,7 @@ def _time_span(text: str) -> timedelta | None:
 
 
 def _ticks(parts: dict[str, str]) -> int | None:
-    """Return .NET ticks (tenths of a microsecond); None if a part is too large."""
+    """Return tenths of a microsecond, as in .NET; None if a part is too large."""
     numbers = {name: part.lstrip("0")[:10] for name, part in parts.items()}  # ten digits are too many
     values = {name: int(number or 0) for name, number in numbers.items()}
     fraction = values.pop("f", 0)
@@ -380,7 +380,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\
 """Format of the host's times. A time without an offset is in UTC."""
 
 _CREDIBLE = timedelta(days=3_653)
-"""Maximum distance of a next run. The host writes year 1 for "never ran", and year 9999 for "never fires"."""
+"""Maximum distance of a next run. The host writes year 1 or 9999 if a timer never ran or never fires."""
 
 
 def _next(status: object, now: datetime) -> datetime | None:

@@ -18,13 +18,13 @@ KEY_VAULT = "https://vault.azure.net"
 AZURE_STORAGE = "https://storage.azure.com"
 RESOURCE_MANAGER = "https://management.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
-"""Resources for which Microsoft Entra issues tokens. One for the last is an assertion, to be exchanged for others."""
+"""Resources of tokens from Microsoft Entra. A token for the last is an assertion, for token exchange."""
 
 PROVIDER = "azureDevOpsServices"
-"""Git provider of Databricks: Azure DevOps with a stored token."""
+"""Databricks' Git provider for Azure DevOps with a stored token."""
 
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
-"""Git provider of Databricks: Azure DevOps with tokens that the workspace fetches. The app never changes these."""
+"""Databricks' Git provider for Azure DevOps with tokens of its own. The app changes no such credential."""
 
 CREDENTIAL_NAME = "databricks-git-refresh"
 """Name of the Git credentials that this app creates, by which it also recognizes them."""
@@ -221,7 +221,7 @@ class GitFolder:
     commit: str | None
     """None before the first commit."""
     git_cli: bool = False
-    """True with Git CLI access. The list of Git folders omits it, and its type in the Workspace API is DIRECTORY."""
+    """True with Git CLI access. The list of Git folders omits such folders; their type is DIRECTORY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class ListedObject:
 
 
 REPO, DIRECTORY = "REPO", "DIRECTORY"
-"""Types in the Workspace API. REPO is a legacy Git folder; DIRECTORY can be a Git folder with Git CLI access."""
+"""Types in the Workspace API: a legacy Git folder; a directory, or a Git folder with Git CLI access."""
 
 FILES = frozenset({"FILE", "NOTEBOOK", "LIBRARY", "DASHBOARD"})
 """Types in the Workspace API of objects that cannot contain others."""
@@ -277,7 +277,7 @@ def patterns_above(key: str) -> Iterator[str]:
 
 
 def listed_as(key: str, listed: Collection[str]) -> str | None:
-    """Return the entry of a list that matches a Git folder's key: the key itself, or the nearest path with `/*`."""
+    """Return the entry that matches a Git folder's key: the key itself, or the nearest path with `/*`."""
     if key in listed:
         return key
     return next((pattern for pattern in patterns_above(key) if pattern in listed), None)

@@ -48,7 +48,7 @@ class RedactingLogger:
         return _cut(escape_unprintable(self.secrets.mask(_cut(text, longest))), longest)
 
     def redact[T](self, value: T) -> T:
-        """Return a value with every text in it redacted: in dataclasses, lists, tuples, and values of dictionaries."""
+        """Redact every text in a value: in dataclasses, lists, tuples, and values of dictionaries."""
         changed = self._changed(_texts(value))
         return cast("T", _replaced(value, changed)) if changed else value
 

@@ -22,9 +22,9 @@ _MIN_DISTINCT_CHARS = 5
 """In a piece, because zeros in a row might be part of a workspace ID."""
 
 _MIN_SECRET_CHARS = 8
-"""Letters and digits. Shorter values would match ordinary words, as would values of only letters or digits.
+"""Letters and digits. Shorter values would match ordinary words, so the filter ignores them.
 
-No service issues such secrets, so they are ignored.
+It also ignores values of only letters or only digits. No service issues such secrets.
 """
 
 _RUN = re.compile(r"[^\s\"'<>]+")

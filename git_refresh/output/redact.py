@@ -37,7 +37,7 @@ REVOKE_IT = (
 
 
 def looks_like_secret(text: str) -> bool:
-    """Return whether a text almost certainly contains a secret, so the setting is invalid and never quoted.
+    """Return whether a text almost certainly contains a secret. Such a setting is invalid and not quoted.
 
     `redact` hides more. Here, an ID, commit, host or path must not match.
     """

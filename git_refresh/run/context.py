@@ -343,7 +343,7 @@ def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> Diagn
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:
-    """Add a repository and a ref to the context, unless they are None."""
+    """Add a repository and a ref to the context, if known."""
     if ref is not None:
         context = replace(context, ref=ref.title)
     if repository is None:

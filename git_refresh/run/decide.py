@@ -66,7 +66,7 @@ class FolderState:
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """Decision to create the folder, and to check out `ref` unless it is None."""
+    """Decision to create the folder, and to check out `ref` if set."""
 
     repository: Repository
     ref: Ref | None

@@ -221,7 +221,7 @@ class FolderRefresh:
         return replace(after, note=diagnosis)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
-        """Return a warning if the entry discards uncommitted changes, or None. The API does not report such changes."""
+        """Return a warning if the entry discards uncommitted changes, which the API does not report."""
         if wanted.on_conflict != "discard":
             return None
         done = "would be" if self.run.dry_run else "might be"

@@ -41,9 +41,10 @@ WALKS_LIMIT_S = 120.0
 
 
 class Listing:
-    """The configured folders of a workspace, and the objects at their paths. Each request is sent once, when needed.
+    """The configured folders of a workspace, and the objects at their paths.
 
-    Lookups raise `ServiceError`. A failure at a brief bound of the caller (`clock.Brief`) is not cached.
+    Each request is sent once, when needed. Lookups raise `ServiceError` on failure.
+    A failure at a brief deadline of the caller (`clock.Brief`) is not cached.
 
     The workspace's list of Git folders only saves requests: it is deprecated, and omits Git folders with Git CLI access.
     Named folders that it omits are read from one listing of their directory. Others are read separately.

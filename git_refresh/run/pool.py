@@ -1,4 +1,4 @@
-"""Thread pool of a run: starts operations by priority, and gives the places of waiting operations to others.
+"""Thread pool of a run: starts operations by priority. While some wait, others can work.
 
 A new operation starts while fewer than `concurrency` work. After a wait longer than the patience, an operation does not count.
 If others need a thread and all are in use, an operation that has waited longer than its share gives up.

@@ -73,7 +73,7 @@ class RefResolver(Protocol):
 
 
 class Authenticator[T](Protocol):
-    """Authentication methods. Each returns a client for one workspace, and raises `ServiceError` on failure."""
+    """Authentication methods. Each returns a client for a workspace, and raises `ServiceError` on failure."""
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> T:
         """Authenticate with a service principal's OAuth secret."""

@@ -293,7 +293,7 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
 
 
 MIN_TOKEN_LIFE = timedelta(minutes=60)
-"""Assumed lifetime of a new token. Those of app registrations are valid for 60 to 90 minutes."""
+"""Assumed lifetime of a new token. Tokens of app registrations are valid for 60 to 90 minutes."""
 
 MAX_RUN = timedelta(minutes=10)
 """`functionTimeout` in host.json."""

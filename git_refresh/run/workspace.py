@@ -199,7 +199,7 @@ def folder_reports(
 ) -> tuple[FolderReport, ...]:
     """Return the reports of all folders: named ones, then matches of `/*` entries, then invalid ones.
 
-    `late` is the failure of folders without a report. If it is None, these were skipped because the credential failed.
+    `late` is the failure of folders without a report. Without it, these were skipped because the credential failed.
     """
     rest = (
         FolderReport("", "failed", error=late)
