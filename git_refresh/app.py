@@ -1,4 +1,4 @@
-"""Composition root: connects a run to the real services, for the timer and for commands."""
+"""Composition root: connects runs and commands to the services."""
 
 import ssl
 import threading

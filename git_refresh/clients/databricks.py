@@ -51,7 +51,6 @@ MAX_REPOS_PAGES = 200
 """With 20 Git folders each: twice as many folders as a workspace can have."""
 
 _INVALID_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
-"""Error codes for an invalid field in a request."""
 
 ENTRIES = 5_000
 """Maximum Git folders in the list: more than twice as many as a workspace can have."""
@@ -67,7 +66,6 @@ LISTS_SIZE = 100_000_000
 
 
 def folder_lists(workspaces: int) -> Quota:
-    """Return the memory quota of a run for the lists of its workspaces."""
     return Quota(LISTS_SIZE, workspaces, LIST_SIZE)
 
 
@@ -279,7 +277,6 @@ class DatabricksWorkspaceApi:
         )
 
     def make_parent(self, path: str) -> None:
-        """Create missing directories above a path."""
         self.make_directory(path.rpartition("/")[0])
 
     def make_directory(self, path: str) -> None:

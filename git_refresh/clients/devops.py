@@ -68,7 +68,6 @@ class AzureDevOps:
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Return the commit of a branch or tag from a new lookup."""
         return self._fetch(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:

@@ -37,7 +37,6 @@ from git_refresh.model.values import (
 from git_refresh.output.mask import SecretFilter
 
 LOGIN = "https://login.microsoftonline.com"
-"""Token endpoint of Microsoft Entra."""
 
 TOKEN_LIMIT_S = 20.0
 """The identity endpoint is on the same machine, but `az` can take seconds."""

@@ -24,8 +24,6 @@ _RESERVED = "#/?\\[]"
 
 
 class Flaw(NamedTuple):
-    """A flaw of a proxy."""
-
     found: str
     """Continues a sentence that begins with the variable."""
     advice: str

@@ -266,12 +266,9 @@ class Diffs(Response):
     """Azure DevOps, Git - Diffs - Get, api-version 7.1."""
 
     commonCommit: Annotated[Commit | None, BeforeValidator(_or_none)] = None  # noqa: N815
-    """Merge base, if one exists."""
 
 
 class RefName(Response):
-    """Name of an item of `GitRefs`."""
-
     name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
     """Longer names cannot be suggested, because `redact` shortens them."""
 

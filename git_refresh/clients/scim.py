@@ -21,7 +21,6 @@ ADD_WORKSPACE_ACCESS = {
     "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
     "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
 }
-"""Body of the PATCH request that adds the entitlement."""
 _PRINCIPAL_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 ADMINS = "admins"
 _USERS = "users"
@@ -111,7 +110,6 @@ class ScimClient:
         return [each.id for each in self._with_client_id(client_id, what, _IDS)]
 
     def principal(self, client_id: str) -> Principal | None:
-        """Return the service principal of a workspace with this application ID, or None."""
         found = self._with_client_id(client_id, Operation.LOOK_UP_PRINCIPAL, _ALL)
         return next(map(self._shown, found), None)
 
@@ -121,7 +119,6 @@ class ScimClient:
         return [self._shown(each) for each in found if each.displayName == name]
 
     def client_id(self, principal_id: int) -> str | None:
-        """Return the application ID of the service principal with this ID, or None."""
         what, path = (
             Operation.LOOK_UP_PRINCIPAL.of(principal_id),
             f"{self._path}/ServicePrincipals/{principal_id}",
@@ -140,7 +137,6 @@ class ScimClient:
         return self._rest.send("POST", what, path, _Principal, body=body).applicationId
 
     def add_workspace_access(self, principal_id: int) -> None:
-        """Add workspace access to the other entitlements of a service principal."""
         path = f"{self._path}/ServicePrincipals/{principal_id}"
         body, repeat = ADD_WORKSPACE_ACCESS, Retry.IDEMPOTENT
         self._rest.send(

@@ -67,7 +67,7 @@ class Network:
 
 @dataclass(slots=True)
 class ByteBudget:
-    """Bytes that one service can still send in this run, so others have enough resources."""
+    """Number of bytes that one service can still send in this run."""
 
     left: int
 
@@ -139,7 +139,6 @@ class BoundedSession(requests.Session):
         return response
 
     def _read(self, response: requests.Response) -> bytes:
-        """Return the body, with its time and size limited."""
         body = bytearray()
         try:
             for chunk in response.raw.stream(_CHUNK, decode_content=True):

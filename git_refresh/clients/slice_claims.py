@@ -102,8 +102,6 @@ def _created(blob: BlobClient, content: bytes) -> bool:
 
 
 class _Claimed(Response):
-    """Content of a claim."""
-
     message: Word
     ended: Annotated[bool, Field(strict=True)]
 

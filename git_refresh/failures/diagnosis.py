@@ -74,7 +74,6 @@ class DiagnosisContext:
     invocation: Invocation = UNTYPED
     """Program and options for commands in remedies, which read the same settings."""
     late_because: str = "The previous run took too long, or the app was not running."
-    """Cause of a late run."""
     refreshing: str = (
         'Set "additional_principal_ids": [NUMERIC_ID] in the workspace\'s entry. '
         "If it is a user, change Run as to a service principal."
@@ -132,13 +131,11 @@ def finding(code: str, context: DiagnosisContext, **values: object) -> Diagnosis
 
 
 def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
-    """Return the diagnosis of an invalid entry of `WORKSPACES`."""
     found = finding("invalid_settings", DiagnosisContext(), problem=" ".join(map(str, problems)))
     return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
 
 
 def noted(where: str, found: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
-    """Return a diagnosis as a `Problem` of a report."""
     return Problem(where, str(found), f"{found.code} {found.kind}", severity, found)
 
 
@@ -178,7 +175,6 @@ def internal(error: BaseException, context: DiagnosisContext) -> Diagnosis:
 
 
 def fits(row: Row, failure: ServiceFailure, known: frozenset[Known] = frozenset()) -> bool:
-    """Return whether a row matches this failure."""
     return any(_matches(match, failure, known) for match in row.matches)
 
 

@@ -115,7 +115,6 @@ class Operation(StrEnum):
     END_SLICE = "mark slice {} as completed"
 
     def of(self, subject: object = "") -> "Attempt":
-        """Return the attempt with this subject, such as a secret's name or a path."""
         return Attempt(self, str(subject))
 
 
@@ -132,8 +131,6 @@ class Attempt:
 
 
 class FailureKind(StrEnum):
-    """Kind of a failed call."""
-
     ANSWER = "answer"
     """The service returned an error status."""
     LOST = "lost"
@@ -144,7 +141,6 @@ class FailureKind(StrEnum):
     LAPSED = "lapsed"
     """The token or secret in the response has expired."""
     NOT_ACTIVE = "not_active"
-    """The service rejected a secret before its activation date."""
     VALUE = "value"
     """The secret in Key Vault is not an OAuth secret."""
     SERVER = "server"
@@ -154,7 +150,6 @@ class FailureKind(StrEnum):
     NOT_ADMIN = "not_admin"
     """The user account is not a workspace admin."""
     PRINCIPAL_AMBIGUOUS = "principal_ambiguous"
-    """The workspace lists more than one such service principal."""
     OUT_OF_TIME = "out_of_time"
     """The run had no time left for the call."""
     NOT_SENT = "not_sent"
@@ -221,7 +216,6 @@ class ServiceFailure:
     proxy: str = ""
     """`host:port` of the proxy to an unreachable service."""
     proxy_variable: str = "HTTPS_PROXY"
-    """Environment variable that names this proxy."""
     bundle: str = ""
     """Environment variable that names the CA certificates; empty for those of certifi."""
     tenant: str = ""
@@ -276,9 +270,7 @@ _DENIED = frozenset({401, 403})
 _REASON = re.compile(r"\b(?:TF|VS)\d{5,7}\b")
 """Error number of Azure DevOps, in JSON, in HTML, or in the header X-TFS-ServiceError."""
 SIGN_IN_PAGE = r"(?is)^\s*<.*\bsign[ -]?in\b"
-"""HTML of a sign-in page."""
 SIGN_IN_REDIRECT = r"(?i)^\S*(?:_signin|login)"
-"""Redirect to a sign-in page."""
 
 
 def is_rejection(failure: ServiceFailure) -> bool:

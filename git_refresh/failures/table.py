@@ -37,6 +37,7 @@ _FOLDERS = {
     Operation.READ_PATH,
     Operation.CREATE_PARENT,
 }
+# Only commands for admins perform the operations in `_VAULT_ADMIN` and `_WORKSPACE_ADMIN`.
 _VAULT_ADMIN = {
     Operation.STORE_SECRET,
     Operation.READ_LATEST_VERSION,
@@ -44,10 +45,8 @@ _VAULT_ADMIN = {
     Operation.LIST_VERSIONS,
     Operation.FIND_DELETED_SECRET,
 }
-"""Operations that only an admin's command performs."""
 _OAUTH_SECRETS = {Operation.LIST_OAUTH_SECRETS, Operation.CREATE_OAUTH_SECRET, Operation.DELETE_OAUTH_SECRET}
 _WORKSPACE_ADMIN = {Operation.FIND_PRINCIPAL, *_OAUTH_SECRETS}
-"""Operations that only an admin's command performs."""
 _UNREACHED = NETWORK - {FailureKind.RESET, FailureKind.TIMEOUT}
 """Kinds of failures in which no request was sent."""
 _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
@@ -1648,7 +1647,6 @@ OWN = (
     *_OWN_DEPLOYMENT,
     *_ALSO_FOUND,
 )
-"""Findings of the app itself."""
 
 PAGE = {
     "Settings": _OWN_SETTINGS,

@@ -170,7 +170,6 @@ class OperationBounds[A]:
     room: int = 0
     """Bytes that the response can still have. Set for each request."""
     answer: A | None = None
-    """The last response, for the diagnosis."""
     proxy: str = ""
     """`host:port` of the proxy of the last request."""
     brief: Brief | None = None

@@ -184,9 +184,8 @@ class RepositoryUrl:
     differs: str = ""
     """Continues a sentence that begins with the text; empty if the text is the clone URL."""
     ref: tuple[Literal["branch", "tag"], str] | None = None
-    """Branch or tag, if the text is the URL of a page."""
+    """From the URL of a page, as is `commit`."""
     commit: str = ""
-    """Commit, if the text is the URL of a page."""
 
 
 _TERRAFORM = re.compile(r"git(?:::|\+)(?=https://|ssh://)", re.IGNORECASE)

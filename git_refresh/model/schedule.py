@@ -238,7 +238,7 @@ class Schedule:
 
     def _days(self, since: date) -> Iterator[date]:
         days, months, weekdays = (field.values for field in self.fields[3:])
-        if not any(days[0] <= _LONGEST[month] for month in months):
+        if not any(days[0] <= _DAYS_OF_MONTH[month] for month in months):
             return
         for year in range(since.year, MAXYEAR + 1):
             for month in months:
@@ -264,7 +264,7 @@ class Schedule:
 
 
 _YEAR = 366
-_LONGEST = {month: monthrange(2028, month)[1] for month in MONTH.every}
+_DAYS_OF_MONTH = {month: monthrange(2028, month)[1] for month in MONTH.every}
 """Days of each month, in a leap year."""
 
 _SPANS = [

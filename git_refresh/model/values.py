@@ -24,7 +24,7 @@ PROVIDER = "azureDevOpsServices"
 """Databricks' Git provider for Azure DevOps with a stored token."""
 
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
-"""Databricks' Git provider for Azure DevOps with tokens of its own. The app changes no such credential."""
+"""Databricks' Git provider for Azure DevOps with its own tokens. The app changes no such credential."""
 
 CREDENTIAL_NAME = "databricks-git-refresh"
 """Name of the Git credentials that this app creates, by which it also recognizes them."""
@@ -32,8 +32,6 @@ CREDENTIAL_NAME = "databricks-git-refresh"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem and its location."""
-
     location: str
     """Setting with its path, such as `WORKSPACES[2].host`, or another subject."""
     message: str
@@ -163,8 +161,6 @@ RefKind = Literal["branch", "tag"]
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The branch or tag to check out in a Git folder."""
-
     kind: RefKind
     name: str
 

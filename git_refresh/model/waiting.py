@@ -31,9 +31,7 @@ class WaitTracker(Protocol):
 
     def end_wait(self) -> None: ...
 
-    def used_up(self) -> bool:
-        """Return whether the operation has waited longer than its share."""
-        ...
+    def used_up(self) -> bool: ...
 
     def must_give_up(self) -> bool:
         """Return whether the operation has waited longer than its share, and others need its thread."""

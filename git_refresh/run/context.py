@@ -48,8 +48,6 @@ _UNKNOWN_SECRET = {400, 401}
 
 
 class Notes:
-    """Warnings for the report."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._noted: dict[Problem, None] = {}
@@ -151,7 +149,6 @@ class Run:
         self._origins = self.settings.origins()
 
     def sign_in(self, workspace: Workspace) -> WorkspaceApi:
-        """Sign in to a workspace as its entry configures, and return its API."""
         accepted, secret = False, None
         try:
             if (oauth := workspace.oauth) is not None:
@@ -332,7 +329,7 @@ def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
 
 
 def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> DiagnosisContext:
-    """Add a workspace's host and principal to the context."""
+    """Return the context with a workspace's host and principal."""
     context = replace(context, host=workspace.host)
     if (oauth := workspace.oauth) is not None:
         context = replace(context, secret=oauth.secret_name)
@@ -343,7 +340,7 @@ def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> Diagn
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:
-    """Add a repository and a ref to the context, if known."""
+    """Return the context with a repository and a ref, if known."""
     if ref is not None:
         context = replace(context, ref=ref.title)
     if repository is None:

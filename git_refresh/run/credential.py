@@ -18,8 +18,6 @@ from git_refresh.settings.models import Workspace
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefresh:
-    """Work on the credentials of one workspace, after the sign-in."""
-
     api: WorkspaceApi
     entry: Entry
     run: Run

@@ -62,7 +62,6 @@ class Fleet:
                     held.append((entry, work))
 
     def close(self) -> None:
-        """Drop the queued operations. Each thread ends after its current operation."""
         self._pool.close()
 
     def _done(self, entry: Entry, work: WorkspaceRefresh | None) -> None:

@@ -35,8 +35,6 @@ from git_refresh.settings.models import Folder
 
 @dataclass(frozen=True, slots=True)
 class FolderRefresh:
-    """Updates of the Git folders of one workspace, after its credential step."""
-
     api: WorkspaceApi
     run: Run
     context: DiagnosisContext

@@ -214,7 +214,6 @@ class _Place:
         self.pool = pool
         self.priority = priority
         self.working = False
-        """True if the operation counts as working."""
         self.patient = False
         """True after a wait longer than the patience. Later waits do not count as work."""
         self.since: float | None = None

@@ -143,7 +143,6 @@ class TokenReport:
     remaining_s: float
     """Remaining seconds at the end of the run."""
     workspaces: int
-    """Number of workspaces that store the token."""
 
     def expiration(self) -> dict[str, Any]:
         return {"expires_at": utc_text(self.expires_at), "remaining_s": round(self.remaining_s)}

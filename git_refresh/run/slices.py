@@ -41,7 +41,7 @@ VERSION = 1
 
 
 class UnreadableMessageError(Exception):
-    """A message that this app cannot read. The text continues a sentence that begins with "The message"."""
+    """The app cannot read a message. The text continues the words "The message"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,9 @@ class Defaults:
     """Keys that `WORKSPACE_DEFAULTS` adds to every entry."""
 
     keys: Mapping[str, Any] = field(default_factory=dict)
-    """Raw values."""
     arrays: Mapping[str, Any] = field(default_factory=dict)
     """Validated arrays, because validating long ones for each entry would delay the start."""
     notes: tuple[Problem, ...] = ()
-    """Warnings; see `Entry.notes`."""
 
 
 def read_entries(

@@ -262,7 +262,6 @@ def _absolute(value: str) -> str:
 
 
 def _cone(value: str) -> str:
-    """Validate a directory for a sparse checkout in cone mode."""
     if value.startswith("!"):
         raise ValueError("must be a directory to include: a sparse checkout in cone mode excludes nothing")
     plain = re.sub(r"(?:/?\*+)+/?\Z", "", value.replace("\\", "/"))

@@ -25,12 +25,11 @@ class Storage:
     connection_string: str = field(default="", repr=False)
     """Contains a key or signature; empty with an identity."""
     blobs: str = ""
-    """`https://ACCOUNT.blob.core.windows.net`; empty with a connection string."""
+    """URL of the blob endpoint; empty with a connection string."""
     client_id: str | None = None
     """Client ID of the user-assigned identity; None for the system-assigned one."""
 
     def secrets(self) -> list[str]:
-        """Return the secret parts of the connection string."""
         return [value for key, value in _parts(self.connection_string) if key in _OPENERS]
 
 

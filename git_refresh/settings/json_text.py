@@ -89,8 +89,6 @@ _NEXT_LINE = re.compile(r'\s*+(?:[{}\[\],]|"(?!\s*(?:[,:}\]]|$))|$)')
 
 @dataclass(slots=True)
 class _Bracket:
-    """An open bracket, with the current item or key."""
-
     opening: str
     at: int
     item: int = 0

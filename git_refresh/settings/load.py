@@ -41,7 +41,6 @@ REPORT_S_OF_PATTERNS = 20.0
 In this order: for each run, workspace, Git folder, and path with `/*`, and the maximum for all these paths.
 """
 MAX_REPORT_SHARE = 0.2
-"""Maximum share of the time limit for the report."""
 
 
 class SettingsError(Exception):
@@ -54,8 +53,6 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run."""
-
     entries: tuple[Entry | Rejected, ...]
     problems: tuple[Problem, ...] = ()
     key_vault_url: str | None = None
@@ -64,7 +61,6 @@ class Settings:
     concurrency: int = 32
     timeout_s: float = 540.0
     fan_out: bool = False
-    """True if `FAN_OUT` splits runs into slices."""
     listed: tuple[Entry | Rejected, ...] = ()
     """The whole workspace list, if `entries` is a part of it."""
     general_notes: tuple[Problem, ...] = ()
