@@ -1,7 +1,7 @@
 """Fan-out (`FAN_OUT=queue`): the timer queues slices, and the queue function refreshes each slice.
 
 A failed slice is not retried, because the next run starts within minutes and would fail the same way.
-A slice whose worker crashed is retried once, because the slice itself might have caused the crash.
+A slice whose worker crashed is retried only once, because the slice itself might have caused the crash.
 None of these messages reaches the poison queue.
 """
 

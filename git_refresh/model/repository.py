@@ -33,7 +33,7 @@ class Repository:
     """A repository of Azure DevOps Services. Values are equal if they mean the same repository."""
 
     key: tuple[str, str, str, str]
-    """Origin, organization, project and name. ASCII letters are in lower case, as Azure DevOps ignores it.
+    """Origin, organization, project and name in lower case, as Azure DevOps ignores the case of ASCII.
 
     Security: other letters keep their case. Otherwise, a long s (U+017F) would equal an s, and a workspace could substitute a repository.
     """

@@ -281,9 +281,7 @@ class Run:
         context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
             found = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
-            found = replace(
-                found, kind=oauth.secret_name
-            )  # not grouped, because each secret has its own date
+            found = replace(found, kind=oauth.secret_name)  # not grouped: each has its own date
             self.notes.add(oauth.secret_name, oauth.secret_name, found)
         if begins is not None and begins > now:
             found = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")

@@ -96,9 +96,9 @@ class Fleet:
         self._refresh_folders(work, MAX_PARALLEL_FOLDERS - 1)
 
     def _refresh_folders(self, work: WorkspaceRefresh, lanes: int) -> None:
-        """Update one folder after another on one connection, with up to `lanes` parallel tasks.
+        """Update one folder after another on one connection. Queue up to `lanes` tasks that do the same.
 
-        Parallel tasks have the lowest priority, so a busy run usually needs one connection for each workspace.
+        They have the lowest priority, so a busy run usually needs one connection for each workspace.
         """
         while work.folders_left:
             if lanes and work.folders_left > 1:

@@ -1,6 +1,6 @@
 """Thread pool of a run: starts operations by priority. While some wait, others can work.
 
-A new operation starts while fewer than `concurrency` work. After a wait longer than the patience, an operation does not count.
+A new operation starts while fewer than `concurrency` work. An operation does not count after a wait longer than the patience.
 If others need a thread and all are in use, an operation that has waited longer than its share gives up.
 
 The threads are daemons, so a run can end while a thread hangs. `concurrent.futures` waits for its threads at exit,

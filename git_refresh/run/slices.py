@@ -1,6 +1,6 @@
 """Splits the workspace list into slices, each with a message on the queue (`FAN_OUT=queue`).
 
-A message contains the names of workspaces. The worker reads their settings, so the queue exposes none and none are outdated.
+A message contains only the names of workspaces. The worker reads the current settings.
 """
 
 import json

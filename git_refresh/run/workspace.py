@@ -62,9 +62,7 @@ class WorkspaceRefresh:
             except ServiceError as error:
                 self._refusal = error.failure
                 return False
-            if (
-                self.workspace.auth != "managed_identity"
-            ):  # this method has sent no request to the workspace yet
+            if self.workspace.auth != "managed_identity":  # its first request comes later
                 self._context = self._context_after_response()
             self._report_step("storing the credential")
             listed = Listing.of(api, self.entry, self.run.deadline)

@@ -25,7 +25,7 @@ class ZoneRefresh:
     """
 
     def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
-        """Store the settings of this zone. `begin` creates its `Run` from the values that only it has."""
+        """Store the settings of this zone. `begin` creates its `Run` from the zone's own values."""
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)

@@ -102,9 +102,7 @@ def workspace_address(value: str, trusted: TrustedHosts) -> str:
         try:
             advice = f"; write {workspace_address(plain, trusted)}"
         except ValueError:
-            if "@" not in plain and Domain.DATABRICKS.has(
-                _host_in(plain)
-            ):  # the kind of host is more important
+            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # its kind matters more
                 raise
             raise ValueError("must start with https://") from None
         raise ValueError(f"must start with https://{advice}")
