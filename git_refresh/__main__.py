@@ -10,7 +10,7 @@ from git_refresh.output.shell import quote
 
 _NAME = "git-refresh"
 _COMPLETES = "_GIT_REFRESH_COMPLETE"
-"""The variable that a shell sets to request completions."""
+"""Environment variable in which a shell requests completions."""
 
 
 def _script() -> str:
@@ -22,7 +22,7 @@ def _script() -> str:
 
 
 def _program() -> str:
-    """Return the program as entered, which usage lines and remedies repeat."""
+    """Return the program as the user entered it, for usage lines and remedies."""
     words = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1] if __name__ == "__main__" else [_script()]
     try:
         return _NAME if os.environ.get(_COMPLETES) else " ".join(map(quote, words))

@@ -1,4 +1,4 @@
-"""Composition root: connects a run to the real services, for the timer and the command line."""
+"""Composition root: connects runs and commands to the services."""
 
 import ssl
 import threading
@@ -51,9 +51,10 @@ class AllClouds:
         jobs_client_shares_token: bool,
         admin: Callable[[Network], AdminAccess] | None,
     ) -> None:
-        """Open no connection yet.
+        """Prepare the clients. They open connections at their first requests.
 
-        If `jobs_client_shares_token`, other clients send workspace tokens too. Their responses must not repeat a token either.
+        Set `jobs_client_shares_token` if other clients also send the workspace tokens.
+        The tokens then count as secrets that no response can repeat.
         """
         self.settings = settings
         self.deadline = deadline
@@ -62,7 +63,7 @@ class AllClouds:
         self.network = Network(usable_network(environ, _addresses(settings, environ)), deadline, secrets)
         self.admin = admin(self.network) if admin and uses_azure_cli(environ) else None
         self.lists = folder_lists(len(settings.entries))
-        self.threads = _threads()
+        self.threads = _max_threads()
         self.keep_alive = _descriptors() > len(settings.entries) + self.threads + 3 * settings.concurrency
         self._lock = threading.Lock()
         self._own: dict[str | None, tuple[Identity, KeyVault]] = {}
@@ -122,7 +123,7 @@ class ZoneServices:
         return self._signed_in(host, partial(oauth.exchange, client_id=client_id, assertion=assertion))
 
     def _signed_in(self, host: str, sign_in: Callable[..., SecretStr]) -> DatabricksWorkspaceApi:
-        """Reuse the sign-in connection for all later requests."""
+        """Return a client that sends its requests over the connection of the sign-in."""
         session = workspace_session(host, self._clouds.network)
         try:
             token = sign_in(session, host, network=self._clouds.network)
@@ -161,10 +162,11 @@ def connect(
     jobs_client_shares_token: bool = False,
     admin: Callable[[Network], AdminAccess] | None = None,
 ) -> AllClouds:
-    """Return clients for work that starts now and ends within the time limit. Close them afterwards.
+    """Return clients for a run that starts now. The caller must close them.
 
-    Reduces the concurrency to what this process can carry. Withholds SDK logs and adds tokens to the logger's secrets.
-    `admin` is for commands that read, and only used without a managed identity.
+    Limits the concurrency to what the process's file descriptors allow, and withholds SDK logs.
+    The clients add their tokens to the logger's secrets.
+    `admin` is for commands that only read. It is called only if the run uses the Azure CLI account.
 
     Raises:
         SettingsError: the CA certificates cannot be read, or the proxy cannot be used.
@@ -172,7 +174,7 @@ def connect(
     silence_sdk_logs()
     deadline = Deadline.after(settings.work_s, clock or SystemClock())
     return AllClouds(
-        _affordable(settings),
+        _with_limited_concurrency(settings),
         deadline,
         environ,
         logger.secrets,
@@ -182,7 +184,7 @@ def connect(
 
 
 def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) -> SliceClaims:
-    """Return the claims on slices, in the storage account of the queue.
+    """Return the client for claims on slices, in the storage account of the queue.
 
     Raises:
         SettingsError: the storage settings are invalid, or the CA certificates cannot be read.
@@ -202,7 +204,7 @@ def claims(environ: Mapping[str, str], logger: RedactingLogger, clock: Clock) ->
 
 
 CLAIMS_S = 3600.0
-"""Seconds in which a worker can request tokens for its claims: longer than any slice takes."""
+"""Time limit of the client for claims: longer than any slice takes."""
 
 
 def uses_azure_cli(environ: Mapping[str, str]) -> bool:
@@ -210,28 +212,28 @@ def uses_azure_cli(environ: Mapping[str, str]) -> bool:
     return identity_of(environ) is Service.AZURE_CLI
 
 
-_RESERVED = 40
-"""File descriptors for the worker and the libraries."""
-_PLENTY = 1_000_000
+_RESERVED_DESCRIPTORS = 40
+"""For the worker and the libraries."""
+_UNLIMITED = 1_000_000
 
 
 def _descriptors() -> int:
     try:
         import resource  # noqa: PLC0415
-    except ImportError:  # Windows, for the command line only, has no such limit
-        return _PLENTY
+    except ImportError:  # Windows has no such limit
+        return _UNLIMITED
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return limit - _RESERVED if limit != resource.RLIM_INFINITY else _PLENTY
+    return limit - _RESERVED_DESCRIPTORS if limit != resource.RLIM_INFINITY else _UNLIMITED
 
 
-def _threads() -> int:
-    """Allow two file descriptors for each thread: one in use, and one that stays open afterwards."""
+def _max_threads() -> int:
+    """Return the maximum number of threads. Each needs two file descriptors: one in use and one idle."""
     return max(2, min(MAX_THREADS, _descriptors() // 2))
 
 
-def _affordable(settings: Settings) -> Settings:
-    """Limit concurrency to half of the threads. The other half is for operations that wait."""
-    return replace(settings, concurrency=max(1, min(settings.concurrency, _threads() // 2)))
+def _with_limited_concurrency(settings: Settings) -> Settings:
+    """Limit the concurrency to half of the threads. The other half is for operations that wait."""
+    return replace(settings, concurrency=max(1, min(settings.concurrency, _max_threads() // 2)))
 
 
 def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLContext:
@@ -251,9 +253,9 @@ def usable_network(environ: Mapping[str, str], urls: Iterable[str]) -> ssl.SSLCo
 
 
 def odd_proxy(settings: Settings, environ: Mapping[str, str], *, offline: bool) -> tuple[str, Flaw] | None:
-    """Return the variable and the flaw of the proxy, or None.
+    """Return the environment variable of a proxy with a flaw, and the flaw; None without one.
 
-    Reports an unusable proxy only if `offline`. Otherwise, such a proxy has already stopped the command.
+    An unusable proxy is returned only if `offline`. Otherwise, it has already stopped the command.
     """
     flaw = unusable_proxy(_addresses(settings, environ)) if offline else None
     if portless := portless_proxy(_addresses(settings, environ)):
@@ -269,7 +271,7 @@ def _addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the TLS context with the configured CA certificates.
+    """Return a TLS context with the configured CA certificates.
 
     Raises:
         SettingsError: the certificates cannot be read.
@@ -292,7 +294,7 @@ def trusted_certificates(environ: Mapping[str, str]) -> ssl.SSLContext:
 def run_scheduled(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> None:
-    """Run once for the timer, and raise if anything failed. Always logs one run line.
+    """Run once for the timer, log one run line, and raise if anything failed.
 
     Raises:
         RunFailedError: something failed, or the settings are invalid. The text is one line without secrets.

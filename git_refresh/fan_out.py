@@ -1,7 +1,7 @@
 """Fan-out (`FAN_OUT=queue`): the timer queues slices, and the queue function refreshes each slice.
 
 A failed slice is not retried, because the next run starts within minutes and would fail the same way.
-A slice whose worker crashed is retried once, because the slice itself might have caused the crash.
+A slice whose worker crashed is retried only once, because the slice itself might have caused the crash.
 None of these messages reaches the poison queue.
 """
 
@@ -28,16 +28,16 @@ from git_refresh.settings.functions_host import ENDING_S, read_storage
 from git_refresh.settings.load import Settings, SettingsError, load
 
 MIN_SLICE_SECONDS = 30.0
-"""The minimum of `REFRESH_TIMEOUT_SECONDS`: a slice with less time is not worth starting."""
+"""A slice with less time does not start. Equals the minimum of `REFRESH_TIMEOUT_SECONDS`."""
 
 MAX_CLOCK_SKEW_SECONDS = 10.0
 """Assumed maximum clock difference between two instances."""
 
-START_S = 15.0
-"""Assumed time from queueing a message to the start of a cold worker."""
+COLD_START_S = 15.0
+"""Assumed time from queueing a message to the start of a new worker."""
 
-MIN_GAP = timedelta(seconds=START_S + MIN_SLICE_SECONDS + ENDING_S + MAX_CLOCK_SKEW_SECONDS)
-"""Shortest time between two runs in which a slice can start."""
+MIN_GAP = timedelta(seconds=COLD_START_S + MIN_SLICE_SECONDS + ENDING_S + MAX_CLOCK_SKEW_SECONDS)
+"""Minimum time between two runs. With less, slices expire before they start."""
 
 ABANDON_AT_DELIVERY = 3
 """Delivery count at which a slice is abandoned. Must be less than `maxDequeueCount` in host.json."""
@@ -46,7 +46,7 @@ ABANDON_AT_DELIVERY = 3
 def dispatch(
     environ: Mapping[str, str], schedule_status: Mapping[str, object] | None, *, past_due: bool = False
 ) -> list[str]:
-    """Return one message for each slice of the list, and log the dispatch.
+    """Return one message for each slice of the workspace list, and log the dispatch.
 
     Raises:
         RunFailedError: the settings are invalid, so no slice could run.
@@ -55,7 +55,7 @@ def dispatch(
     log_to_platform()
     queued: list[Message] = []
 
-    def cut_the_list() -> None:
+    def queue_slices() -> None:
         now = SystemClock().now()
         settings = load(environ)
         storage = read_storage(environ)
@@ -70,13 +70,13 @@ def dispatch(
             log_queued(message.slice, message.valid_until, message.workspaces, logger)
         queued.extend(found)
 
-    raise_failure(failure_of(cut_the_list, logger), logger)
+    raise_failure(failure_of(queue_slices, logger), logger)
     return [message.text() for message in queued]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery of a queue message. `id` is the same each time, and `count` includes this delivery."""
+    """One delivery of a queue message. `id` identifies the message; `count` includes this delivery."""
 
     text: str
     id: str
@@ -84,7 +84,7 @@ class Delivery:
 
     @classmethod
     def of(cls, message: "QueueMessage") -> "Delivery":
-        """Read the message of the platform's worker. Missing values count as a first delivery."""
+        """Return the delivery of a message from the Functions worker. A missing count is 1."""
         text = message.get_body().decode(errors="replace")
         return cls(text, message.id or "", message.dequeue_count or 1)
 
@@ -100,7 +100,7 @@ class QueueMessage(Protocol):
 
 
 def refresh_slice(environ: Mapping[str, str], delivery: Delivery) -> None:
-    """Refresh a slice for the queue function, and raise if anything failed. Always logs one line.
+    """Refresh one slice for the queue function, and raise if anything failed. Always logs.
 
     Raises:
         RunFailedError: something failed. The text is one line without secrets.
@@ -129,9 +129,9 @@ def _refresh_slice(
     if _seconds_left(until, clock) < MIN_SLICE_SECONDS:
         log(finding("slice_too_late", DiagnosisContext(), **named))
         return ""
-    claims = _Claims(environ, logger, message, delivery, clock)
+    claim = _Claim(environ, logger, message, delivery, clock)
     try:
-        match claims.begin():
+        match claim.begin():
             case ClaimResult.ANOTHERS:
                 log(finding("slice_duplicate", DiagnosisContext(), **named), ok=True)
                 return ""
@@ -142,21 +142,21 @@ def _refresh_slice(
                 found = finding("slice_abandoned", DiagnosisContext(), **named, times=delivery.count - 1)
                 log(found, result="failed")
                 # Raise only if the claim records the end. Otherwise, redelivery would continue up to the poison queue.
-                return str(found) if claims.end() else ""
+                return str(found) if claim.end() else ""
 
         def budget(seconds: float) -> float:
             left = min(seconds - (clock.monotonic() - began), _seconds_left(until, clock))
             return max(left, 1.0)
 
-        failure = _run(environ, message, logger, clock, due=due, notes=claims.problems, budget=budget)
+        failure = _run(environ, message, logger, clock, due=due, notes=claim.problems, budget=budget)
         # Raise only if the claim records the end. Otherwise, redelivery would run the slice twice.
-        return failure if claims.end() else ""
+        return failure if claim.end() else ""
     finally:
-        claims.close()
+        claim.close()
 
 
 def _log_not_listed(message: Message, settings: Settings, logger: RedactingLogger) -> None:
-    """Log unlisted names. Compares names as the log shows them, so none reads like a listed one."""
+    """Log the workspaces of a message that the list does not contain, compared as the log shows them."""
     listed = {logger.redact_text(entry.name) for entry in settings.entries}
     others = [name for name in message.workspaces if logger.redact_text(name) not in listed]
     if others:
@@ -175,7 +175,7 @@ def _run(
     budget: Callable[[float], float],
 ) -> str:
     """Refresh the workspaces that are in both the message and the list. Return the failure, or ""."""
-    from git_refresh import app  # noqa: PLC0415  # SDKs, which the timer function does not need
+    from git_refresh import app  # noqa: PLC0415  # SDKs that the timer function does not need
 
     def run() -> Report | None:
         settings = load(environ)
@@ -200,8 +200,8 @@ def _run(
     return failure_of(run, logger, message.slice)
 
 
-class _Claims:
-    """The claim of a message on its slice. Without a claim, the slice still runs, with a warning."""
+class _Claim:
+    """The claim of a message on its slice. If storage fails, the slice runs without it, with a warning."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class _Claims:
             self.problems.append(noted("FAN_OUT", diagnose(error, DiagnosisContext())))
 
     def begin(self) -> ClaimResult:
-        """Claim the slice. Without claims, a second delivery means that the worker crashed."""
+        """Claim the slice. If storage fails, treat a second delivery as the result of a crash."""
         again = ClaimResult.AGAIN if self._delivery.count > 1 else ClaimResult.OURS
         if self._claims is None:
             return again
@@ -251,5 +251,5 @@ class _Claims:
 
 
 def _seconds_left(until: datetime, clock: Clock) -> float:
-    """Return the time for a slice. It must end before the next run: two runs must not update one folder."""
+    """Return the seconds left for a slice. It must end before the next run updates the same folders."""
     return (until - clock.now()).total_seconds() - ENDING_S - MAX_CLOCK_SKEW_SECONDS

@@ -1,1 +1,1 @@
-"""Clients of the services: bounded, retried, validated. Only `app` (composition root) imports them."""
+"""Clients of the services. Every call has a time limit, and every response is validated."""

@@ -1,4 +1,4 @@
-"""Reads the Azure CLI's account, and from its exit code and stderr why it returned no token.
+"""Reads the Azure CLI's subscription, and diagnoses why the Azure CLI returned no token.
 
 Facts: azure-identity's `AzureCliCredential`, azure-cli's `azure.cli.core.util.handle_exception` and `auth.util.aad_error_handler`.
 """
@@ -26,8 +26,8 @@ from git_refresh.failures.failure import (
 )
 from git_refresh.output.mask import SecretFilter
 
-_READ = 64 * 1024
-"""Last characters of stderr to read. A traceback is long, and its last line is the important one."""
+_MAX_STDERR_CHARS = 64 * 1024
+"""Read from the end of stderr, because the last line of a traceback is the important one."""
 
 _LOGIN = "https://login.microsoftonline.com"
 _NETWORK = (
@@ -46,7 +46,7 @@ _NETWORK = (
     (r"Connection refused|Max retries exceeded|ensure you have network connection", FailureKind.REFUSED),
     (r"Connection aborted|Connection reset|RemoteDisconnected", FailureKind.RESET),
 )
-"""Patterns in the order of the search, because libraries wrap one error in another."""
+"""In the order of the search, because one error can wrap another."""
 _OPENSSL = re.compile(r"\[SSL: \w+\] (?:certificate verify failed: )?([^(\n]{1,120}?)\.? \(_ssl")
 _TENANT = re.compile(r"az login[^\n]*? --tenant \"?([\w.-]{1,100})")
 _EXCEPTION = re.compile(
@@ -55,7 +55,7 @@ _EXCEPTION = re.compile(
 
 
 class _Account(Response):
-    """`az account show --output json`. Without a subscription, both IDs are the tenant's."""
+    """Output of `az account show`. Without a subscription, both IDs are the tenant's."""
 
     id: Guid
     tenantId: Guid  # noqa: N815  # the Azure CLI's name
@@ -88,7 +88,7 @@ def _run(command: list[str], limit: int) -> bytes:
     """Return the output of an Azure CLI command.
 
     Raises:
-        CredentialUnavailableError: it failed. The cause has the same form as in azure-identity.
+        CredentialUnavailableError: the command failed. The cause is the same as in azure-identity.
     """
     environ = {**os.environ, "AZURE_CORE_NO_COLOR": "true"}
     try:
@@ -103,12 +103,12 @@ def _run(command: list[str], limit: int) -> bytes:
 
 
 def azure_cli_failure(failure: ServiceFailure, error: Exception, limit: int) -> ServiceFailure:
-    """Return the failure behind an exception of `AzureCliCredential`, whose text might quote a token."""
+    """Return the failure for an exception of `AzureCliCredential`. Its text might quote a token."""
     cause = error.__cause__
     if isinstance(cause, subprocess.TimeoutExpired):
         return replace(failure, kind=FailureKind.SLOW, detail=f"{limit} second{'' if limit == 1 else 's'}")
     if isinstance(cause, subprocess.CalledProcessError):
-        return _exited(failure, cause.returncode, str(vars(cause).get("stderr") or "")[-_READ:])
+        return _exited(failure, cause.returncode, str(vars(cause).get("stderr") or "")[-_MAX_STDERR_CHARS:])
     if isinstance(cause, OSError):
         return replace(failure, detail="it cannot be executed")
     if cause is not None or not isinstance(error, CredentialUnavailableError):
@@ -135,7 +135,7 @@ def _exited(failure: ServiceFailure, code: int, stderr: str) -> ServiceFailure:
 
 
 def _unreached(failure: ServiceFailure, kind: FailureKind, stderr: str) -> ServiceFailure:
-    """Return the failure to reach Microsoft Entra. The Azure CLI reads the same variables as the app."""
+    """Return a network failure of the Azure CLI, which uses the proxy and CA variables of this process."""
     reason = _OPENSSL.search(stderr) if kind is FailureKind.TLS else None
     bundle = bundle_variable(os.environ) if kind is FailureKind.TLS else ""
     proxy = proxy_of(_LOGIN, requests.utils.get_environ_proxies(_LOGIN))

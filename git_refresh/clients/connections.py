@@ -1,7 +1,6 @@
-"""Connections whose reads and writes obey the deadline and byte limit of their operation.
+"""Connections that enforce the deadline and byte limit of their operation, with and without a proxy.
 
-A library's timeout applies to single reads, and no library limits an endless response head.
-These connections do, with and without a proxy. All share one TLS context.
+The timeouts of `requests` apply to single reads, and no library limits the size of a response's head.
 """
 
 import os
@@ -21,17 +20,17 @@ from git_refresh.model.clock import current_operation
 from git_refresh.model.waiting import at_once, turn
 
 CONNECT_LIMIT = 10.0
-"""Seconds for one attempt. A host name can have several IP addresses, each with its own attempt."""
+"""Seconds to connect to one IP address. A host name can have several."""
 
 
 class AnswerTooLargeError(requests.RequestException):
-    """A response larger than its limit. The rest was dropped."""
+    """A response exceeded its size limit."""
 
 
 class _BoundedSocket(socket.socket):
-    """Socket whose reads and writes obey the deadline and byte limit of the current operation.
+    """Socket that enforces the deadline and byte limit of the current operation.
 
-    It waits for short intervals, because the operation might have to release its thread in between.
+    It waits for short intervals, so the operation can release its thread in between.
     """
 
     @override
@@ -66,7 +65,7 @@ class _BoundedSocket(socket.socket):
             try:
                 return attempt(*args, **kwargs)
             except TimeoutError as error:
-                if error.errno is not None:  # of TCP: the other side has not acknowledged
+                if error.errno is not None:  # TCP itself timed out, not this interval
                     raise
 
 
@@ -84,7 +83,7 @@ class _BoundedConnection(HTTPConnection):
 
 
 class _BoundedTLSConnection(HTTPSConnection):
-    """Connection that is bounded from its first byte, including the request to a proxy."""
+    """Connection with a bounded socket from its first byte, including the CONNECT request to a proxy."""
 
     @override
     def _new_conn(self) -> socket.socket:
@@ -94,10 +93,10 @@ class _BoundedTLSConnection(HTTPSConnection):
 def _bounded(connected: socket.socket) -> _BoundedSocket:
     bounded = _BoundedSocket(fileno=connected.detach())
     try:
-        # Behind a proxy, urllib3 leaves this off. Each body would then wait for the acknowledgment of its head, often 40 ms.
+        # urllib3 does not set this behind a proxy. Each body would then wait for the acknowledgment of its head, often 40 ms.
         bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         current_operation().seconds_left()
-    except BaseException:  # too late, and only this function knows the socket
+    except BaseException:  # nothing else can close this socket
         bounded.close()
         raise
     return bounded
@@ -115,12 +114,12 @@ _POOLS = {"http": _BoundedPool, "https": _BoundedTLSPool}
 
 
 def bundle_variable(environ: Mapping[str, str]) -> str:
-    """Return the variable that names the CA certificates; "" for those of certifi."""
+    """Return the environment variable that names the CA certificates; "" for those of certifi."""
     return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), "")
 
 
 def openssl_reason(chain: Iterable[BaseException]) -> str:
-    """Return why OpenSSL ended a connection, or "". The text quotes at most the host name."""
+    """Return OpenSSL's reason for a failed connection, or "". It quotes at most the host name."""
     for error in chain:
         if isinstance(error, ssl.SSLError):
             reason = getattr(error, "verify_message", "") or str(
@@ -132,9 +131,9 @@ def openssl_reason(chain: Iterable[BaseException]) -> str:
 
 
 def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Return one context for a whole run: loading the CA bundle takes longer than all requests.
+    """Return a TLS context for a whole run, because loading the CA certificates takes long.
 
-    Uses `REQUESTS_CA_BUNDLE` (a file or a directory), for companies with an inspecting proxy.
+    The variable of `bundle_variable` can name a file or a directory of certificates.
     """
     bundle = environ.get(bundle_variable(environ)) or certifi.where()
     directory = Path(bundle).is_dir()
@@ -146,7 +145,7 @@ def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 
 class Adapter(HTTPAdapter):
-    """Gives every connection the shared context. `requests` would load the CA bundle for each."""
+    """Uses bounded sockets and one shared TLS context. `requests` would load the certificates each time."""
 
     def __init__(self, tls: ssl.SSLContext, connections: int) -> None:
         self._tls = tls
@@ -159,7 +158,7 @@ class Adapter(HTTPAdapter):
 
     @override
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        # A proxy's own certificate is verified against the same authorities.
+        # The same CA certificates verify a proxy's own certificate.
         manager = super().proxy_manager_for(
             proxy, ssl_context=self._tls, proxy_ssl_context=self._tls, **kwargs
         )

@@ -1,4 +1,4 @@
-"""One Azure Databricks workspace: its Git credentials and its Git folders."""
+"""Client for the Git credentials and Git folders of an Azure Databricks workspace."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -39,40 +39,38 @@ from git_refresh.output.redact import redact
 
 CREDENTIAL_LIMIT = 30.0
 LOOKUP_LIMIT = 30.0
-"""Includes retries. A Git operation can use the rest of the run: a clone can need ten minutes."""
+"""Includes retries. Git operations have no limit of their own, because a clone can need ten minutes."""
 
 LISTING_LIMIT = 15.0
 """Seconds for listing one directory, including retries. Other requests can find the same objects."""
 
 MAX_BODIES = 32 * 1024 * 1024
-"""Bytes of all responses of one workspace in a run: ten times the need for updating 2,000 Git folders."""
+"""Bytes of all responses of one workspace in a run: ten times as many as 2,000 Git folders need."""
 
 MAX_REPOS_PAGES = 200
-"""Pages of 20 Git folders: twice as many folders as a workspace can have."""
+"""With 20 Git folders each: twice as many folders as a workspace can have."""
 
-_ODD_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
-"""Error codes for an invalid field in a request."""
+_INVALID_FIELD = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
 
 ENTRIES = 5_000
-"""Git folders in the list: more than twice as many as a workspace can have."""
+"""Maximum Git folders in the list: more than twice as many as a workspace can have."""
 
 FOLDER_SIZE = 200
-"""Size of a Git folder in the list, in addition to the characters of its texts."""
+"""Approximate bytes for a Git folder in the list, in addition to its texts."""
 
 LIST_SIZE = 2_000_000
-"""Size of one workspace's list: 5,000 Git folders with 200 characters each."""
+"""Bytes for one workspace's list: 5,000 Git folders with 200 characters each."""
 
 LISTS_SIZE = 100_000_000
-"""Size of all lists of a run (see `Quota`). 1,000 workspaces with 200 Git folders each need less."""
+"""Bytes for all lists of a run (`Quota`). 1,000 workspaces with 200 Git folders each need less."""
 
 
 def folder_lists(workspaces: int) -> Quota:
-    """Return the quota of a run for the lists of its workspaces."""
     return Quota(LISTS_SIZE, workspaces, LIST_SIZE)
 
 
 def workspace_session(host: str, network: Network) -> BoundedSession:
-    """Return a session for one workspace: for the sign-in and for all later requests."""
+    """Return a session for the sign-in and all later requests of one workspace."""
     return BoundedSession([host], network.tls, allowance=ByteBudget(MAX_BODIES), skew=network.skew)
 
 
@@ -89,9 +87,9 @@ class DatabricksWorkspaceApi:
         lists: Quota | None = None,
         keeps_connections: bool = True,
     ) -> None:
-        """Take a session, which `close` closes, and a token or a function that returns one for each call.
+        """Use a session until `close` closes it, and a token or a function that returns one for each call.
 
-        `keeps_connections` is False if file descriptors are too few for idle connections.
+        Set `keeps_connections` to False if the process has too few file descriptors for idle connections.
         """
         self._network = network
         self._token = token if callable(token) else lambda: token
@@ -103,11 +101,11 @@ class DatabricksWorkspaceApi:
 
     @classmethod
     def over(cls, rest: Rest) -> "DatabricksWorkspaceApi":
-        """Return a client that shares the connections and the token of `rest`."""
+        """Return a client with the session and the token of `rest`."""
         return cls(rest.session, rest.origin, rest.token, rest.network)
 
     def release_idle_connections(self) -> None:
-        """Close idle connections if file descriptors are scarce: other workspaces need them first."""
+        """Close idle connections, unless the process has enough file descriptors for all workspaces."""
         if not self._keeps_connections:
             self._session.close()
 
@@ -134,7 +132,7 @@ class DatabricksWorkspaceApi:
         ]
 
     def update_credential(self, id_: int, username: str, token: SecretStr, principal_id: int | None) -> None:
-        """Store a token in a Git credential, and keep its name. A second request changes nothing."""
+        """Store a token in a Git credential, and keep the credential's name. Idempotent."""
         self._call(
             Operation.STORE_CREDENTIAL.of(),
             CREDENTIAL_LIMIT,
@@ -150,13 +148,14 @@ class DatabricksWorkspaceApi:
     def create_credential(self, username: str, token: SecretStr, principal_id: int | None) -> int:
         """Create a Git credential with this app's name, and return its ID.
 
-        If the workspace rejects the field for the name, creates it without a name.
-        Retried only if throttled: after a failure, read `credentials`.
+        If the workspace does not accept a name, the credential has none.
+        Retried only if throttled. After another failure, the credential might exist (`credentials`).
         """
         try:
             return self._create_credential(username, token, principal_id, CREDENTIAL_NAME)
         except ServiceError as error:
-            if error.failure.status != HTTPStatus.BAD_REQUEST or error.failure.error_code not in _ODD_FIELD:
+            failure = error.failure
+            if failure.status != HTTPStatus.BAD_REQUEST or failure.error_code not in _INVALID_FIELD:
                 raise
         return self._create_credential(username, token, principal_id, None)
 
@@ -184,8 +183,8 @@ class DatabricksWorkspaceApi:
     def folders(self, prefix: str) -> Iterator[list[GitFolder | None]]:
         """Yield the Git folders below a path, page by page, with None for an invalid item.
 
-        Facts: GET /api/2.0/repos is deprecated, because it omits Git folders with Git CLI access.
-        It also omits those without the permission CAN MANAGE.
+        Facts: GET /api/2.0/repos is deprecated, and omits Git folders with Git CLI access.
+        It also omits Git folders on which the caller lacks the permission CAN MANAGE.
         """
         query = {"path_prefix": prefix}
         entries = 0
@@ -212,7 +211,7 @@ class DatabricksWorkspaceApi:
         return [_listed(found, secrets) for found in page.repos], page.next_page_token
 
     def children(self, path: str) -> list[ListedObject | None]:
-        """Return the directories and Git folders directly in a directory, with None for an invalid object."""
+        """Return the subdirectories and Git folders of a directory, with None for an invalid object."""
         what = Operation.LIST_DIRECTORY.of(redact(path))
         return self._call(what, LISTING_LIMIT, lambda: self._children(path))
 
@@ -235,7 +234,7 @@ class DatabricksWorkspaceApi:
         return found
 
     def find(self, path: str) -> GitFolder | OtherObject | None:
-        """Return the object at a path, or None if nothing visible exists there."""
+        """Return the object at a path, or None if the caller sees none."""
         try:
             found = self._call(Operation.READ_PATH.of(), LOOKUP_LIMIT, lambda: self._status(path))
         except ServiceError as error:
@@ -261,7 +260,7 @@ class DatabricksWorkspaceApi:
         return here
 
     def examine(self, found: ListedObject) -> GitFolder | OtherObject:
-        """Return an object as the Repos API shows it. Only this API knows what is a Git folder."""
+        """Return an object as the Repos API shows it. Only this API identifies Git folders reliably."""
         try:
             folder = self.folder(found.id)
         except ServiceError as error:
@@ -278,7 +277,6 @@ class DatabricksWorkspaceApi:
         )
 
     def make_parent(self, path: str) -> None:
-        """Create the directories above a path, as far as they are missing."""
         self.make_directory(path.rpartition("/")[0])
 
     def make_directory(self, path: str) -> None:
@@ -287,7 +285,10 @@ class DatabricksWorkspaceApi:
     def create_folder(
         self, path: str, url: str, sparse: tuple[str, ...] | None, credential_id: int | None
     ) -> GitFolder:
-        """Clone a repository. Retried only if throttled: after a failure, the folder might exist (`find`)."""
+        """Clone a repository.
+
+        Retried only if throttled. After another failure, the folder might exist (`find`).
+        """
         return self._call(
             Operation.CREATE_FOLDER.of(),
             None,
@@ -307,7 +308,7 @@ class DatabricksWorkspaceApi:
     def move_folder(self, id_: int, ref: Ref, *, discard: bool, credential_id: int | None) -> None:
         """Update a Git folder to a branch's latest commit, or to a tag.
 
-        Retried only if throttled: after a lost response, the workspace might still be updating, and two updates conflict.
+        Retried only if throttled. After a lost response, the update might continue, and two updates conflict.
         """
         self._call(
             Operation.MOVE_FOLDER.of(ref),
@@ -333,7 +334,7 @@ class DatabricksWorkspaceApi:
         return read(model, value, self._secrets())
 
     def _secrets(self) -> SecretFilter:
-        """Return a new filter for each use: keeping one for each workspace would need more memory than tokens."""
+        """Return a new filter for each use, because keeping one for each workspace would need much memory."""
         return SecretFilter([self._token().get_secret_value()], beside=self._network.secrets)
 
 
@@ -364,7 +365,7 @@ def _child(found: object, secrets: SecretFilter) -> ListedObject | None:
 
 
 def _is_no_repository(failure: ServiceFailure) -> bool:
-    """Return whether an object has no repository: a directory, or the rest of a failed creation."""
+    """Return whether an object is not a Git folder, or is left over from a failed creation of one."""
     refused = failure.status == HTTPStatus.BAD_REQUEST and _NO_URL.search(failure.message) is not None
     return refused or failure.status == HTTPStatus.NOT_FOUND
 

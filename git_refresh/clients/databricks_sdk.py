@@ -1,7 +1,7 @@
-"""Databricks' SDK, without its own configuration, lookups, retries and HTTP.
+"""Databricks SDK without its own configuration, lookups, retries and HTTP.
 
 `retry.call` retries within the operation's time, and all HTTP uses a `BoundedSession`.
-Only the needed modules are loaded. The package imports clients of a hundred services.
+Only the needed modules are loaded. The whole package has clients of a hundred services.
 They would take two seconds of CPU at each cold start, and a third of the app's memory.
 """
 
@@ -19,7 +19,7 @@ from git_refresh.clients.session import BoundedSession
 
 @contextmanager
 def _without_its_init() -> Iterator[None]:
-    """Import modules of the package without its `__init__`. A later import still loads the whole package."""
+    """Import modules of the package without its `__init__`. Later imports load the package as usual."""
     name = "databricks.sdk"
     if name in sys.modules or (spec := importlib.util.find_spec(name)) is None:
         yield
@@ -46,7 +46,7 @@ __all__ = ["SparseCheckout", "WorkspaceClient"]
 
 
 class WorkspaceClient:
-    """The SDK's clients for one workspace. They send this token only through this session."""
+    """The SDK's clients for one workspace, with a token and a session."""
 
     def __init__(self, host: str, token: Callable[[], SecretStr], session: BoundedSession) -> None:
         config = _SealedConfig(
@@ -66,7 +66,7 @@ class WorkspaceClient:
 
 
 class _NoRetries(Clock):
-    """Ends the SDK's retry loop at its first sleep, with the failure that it was about to retry."""
+    """Raises the failure that the SDK would retry, at the first sleep of its retry loop."""
 
     @override
     def time(self) -> float:
@@ -81,7 +81,7 @@ Config.attributes()  # fills the settings table, which a subclass would build fr
 
 
 class _SealedConfig(Config):
-    """Built only from its arguments: not from DATABRICKS_*, ARM_*, ~/.databrickscfg or host metadata."""
+    """Configuration without DATABRICKS_* and ARM_* variables, ~/.databrickscfg and host metadata."""
 
     @override
     def _load_from_env(self) -> None: ...

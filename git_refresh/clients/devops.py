@@ -1,4 +1,4 @@
-"""Azure DevOps: looks up branches and tags, and shows whether the token is accepted."""
+"""Client for branches, tags and commits in Azure DevOps."""
 
 import threading
 from collections.abc import Mapping
@@ -30,23 +30,23 @@ from git_refresh.output.mask import SecretFilter
 REF_LIMIT_S = 15.0
 """Includes retries. Without a response, folders are pulled without comparing commits."""
 
-HINT_LIMIT = 5.0
-"""Seconds for the names of branches or tags, which are only needed for a suggestion."""
+SUGGESTION_LIMIT_S = 5.0
+"""For the names of branches or tags, because only a suggestion needs them."""
 
-HINT_NAMES = 1_000
-"""Names that are compared for a suggestion. Names later in the alphabet are not suggested."""
+MAX_SUGGESTION_NAMES = 1_000
+"""Names in alphabetical order. Later ones are never suggested."""
 
-_CONNECTIONS = 8
-"""Connections to keep open: a run looks up few refs."""
+_MAX_CONNECTIONS = 8
+"""Few, because a run looks up few refs."""
 
-_NO_ANSWER = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
-"""Failures to reach the host, which another lookup would only repeat."""
+_UNREACHABLE = frozenset({*NETWORK, FailureKind.PROXY_AUTH}) - {FailureKind.RESET}
+"""Failures that every lookup on the same host would repeat."""
 
 
 class AzureDevOps:
-    """Azure DevOps as the stored token sees it. Each ref is looked up once per run.
+    """Lookups with the token that the run stores. Each ref is looked up once per run.
 
-    Lookups raise `ServiceError`; see `is_rejection`.
+    Methods raise `ServiceError` on failure. `is_rejection` shows whether Azure DevOps rejected the token.
     """
 
     def __init__(self, token: Token, network: Network) -> None:
@@ -61,14 +61,13 @@ class AzureDevOps:
         self._rests: dict[str, Rest] = {}
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Return the commit of a branch or tag. Without a ref, check that the repository can be read.
+        """Return the commit of a branch or tag. Without a ref, only verify that the repository can be read.
 
-        Fact: Git - Refs - List, api-version 7.1; `filter` is a prefix, and an annotated tag carries its commit as `peeledObjectId`.
+        Facts: Git - Refs - List, api-version 7.1. `filter` is a prefix. An annotated tag has its commit in `peeledObjectId`.
         """
         return self._heads.get((repository, ref), lambda: self._fetch(repository, ref))
 
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
-        """Return the current commit of a branch or tag, without the cache."""
         return self._fetch(repository, ref)
 
     def has_commit(self, repository: Repository, commit: str) -> bool:
@@ -84,7 +83,7 @@ class AzureDevOps:
         return True
 
     def follows(self, repository: Repository, head: str, commit: str) -> bool:
-        """Return whether a head has a commit in its history. Fact: Git - Diffs - Get, api-version 7.1."""
+        """Return whether `commit` is in the history of `head`. Fact: Git - Diffs - Get, api-version 7.1."""
         query = {"baseVersion": commit, "targetVersion": head, "$top": "1"}
         query |= {"baseVersionType": "commit", "targetVersionType": "commit"}
         what = Operation.COMPARE_COMMITS.of(repository)
@@ -92,7 +91,7 @@ class AzureDevOps:
         return found is not None and found.commonCommit == commit
 
     def names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
-        """Return the names of all branches or tags, for a suggestion. Never raises or retries.
+        """Return the names of branches or tags for a suggestion. Never raises or retries.
 
         Empty if the repository has none, None if unknown.
         """
@@ -104,13 +103,13 @@ class AzureDevOps:
     def _fetch_names(self, repository: Repository, kind: RefKind) -> tuple[str, ...] | None:
         start = f"refs/{_FILTERS[kind]}"
         what = (Operation.LIST_BRANCHES if kind == "branch" else Operation.LIST_TAGS).of(repository)
-        query = {"filter": _FILTERS[kind], "$top": str(HINT_NAMES)}
+        query = {"filter": _FILTERS[kind], "$top": str(MAX_SUGGESTION_NAMES)}
         listed = self._get(
-            repository, what, "refs", responses.GitRefs, query, limit=HINT_LIMIT, repeat=Retry.NEVER
+            repository, what, "refs", responses.GitRefs, query, limit=SUGGESTION_LIMIT_S, repeat=Retry.NEVER
         ).value
         found = tuple(
             name.removeprefix(start)
-            for name in (_name(each, self._network.secrets) for each in listed[:HINT_NAMES])
+            for name in (_name(each, self._network.secrets) for each in listed[:MAX_SUGGESTION_NAMES])
             if name.startswith(start)
         )
         return found if found or not listed else None
@@ -126,8 +125,8 @@ class AzureDevOps:
         try:
             listed = self._get(repository, what, "refs", responses.GitRefs, query)
         except ServiceError as error:
-            # Otherwise, each further ref would wait as long, and delay the folders of all workspaces.
-            if error.failure.status is None and error.failure.kind in _NO_ANSWER and not cut_short():
+            # Without this cache, each further ref would wait as long, and delay the folders of all workspaces.
+            if error.failure.status is None and error.failure.kind in _UNREACHABLE and not cut_short():
                 self._unreachable[repository.origin] = error.failure
             raise
         try:
@@ -158,9 +157,9 @@ class AzureDevOps:
         return rest.get(what, path, model, query, limit=deadline.remaining(), repeat=repeat)
 
     def _is_server(self, rest: Rest, repository: Repository, deadline: Deadline) -> bool:
-        """Return whether a trusted host is Azure DevOps Server, which must not receive a token.
+        """Return whether a trusted host is Azure DevOps Server. Security: a server must not receive a token.
 
-        The request has no token. Azure DevOps Services requires Bearer authentication, the server NTLM or Negotiate.
+        The request has no token. Azure DevOps Services requires Bearer authentication, a server NTLM or Negotiate.
         """
 
         def ask() -> bool:
@@ -184,7 +183,7 @@ class AzureDevOps:
                     origin,
                     self._token.value,
                     self._network,
-                    connections=_CONNECTIONS,
+                    connections=_MAX_CONNECTIONS,
                     skew=self._network.skew,
                 )
             return self._rests[origin]

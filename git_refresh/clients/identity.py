@@ -37,22 +37,21 @@ from git_refresh.model.values import (
 from git_refresh.output.mask import SecretFilter
 
 LOGIN = "https://login.microsoftonline.com"
-"""Token endpoint of Microsoft Entra."""
 
 TOKEN_LIMIT_S = 20.0
-"""Seconds for a token. The identity endpoint is on the same machine, but `az` needs a few."""
+"""The identity endpoint is on the same machine, but `az` can take seconds."""
 
 
 def identity_of(environ: Mapping[str, str]) -> Service:
-    """Return the source of tokens on this machine. Only Azure gives its apps an identity endpoint."""
+    """Return the source of tokens: the identity endpoint in an Azure app, otherwise the Azure CLI."""
     return Service.IDENTITY if environ.get("IDENTITY_ENDPOINT") else Service.AZURE_CLI
 
 
 class Identity:
     """The managed identity in an Azure app, otherwise the account of the Azure CLI.
 
-    Each token has a new credential object: an old one would return its cached token until minutes before it expires.
-    The platform has its own cache, so this costs one local request per run.
+    Each token has a new credential object, because an old one can return a cached token that expires in minutes.
+    The platform caches too, so this adds one local request per run.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Identity:
         *,
         tenant_id: str = "",
     ) -> None:
-        """Take another tenant in `tenant_id`, if the Azure CLI's account is a guest there."""
+        """Use the Azure CLI's account in `tenant_id`, if set, where it is a guest."""
         self.service = identity_of(environ)
         self._client_id = client_id
         self._tenant_id = tenant_id
@@ -75,7 +74,7 @@ class Identity:
         self._tokens: SingleFlight[str, Token] = SingleFlight(network.deadline)
 
     def token(self, resource: str) -> Token:
-        """Return a token for a resource (ID or URL). It stays the same during a run.
+        """Return a token for a resource (ID or URL), cached for the run.
 
         Raises:
             ServiceError: the identity returned no token, or an expired one.
@@ -84,7 +83,7 @@ class Identity:
 
     def _fetch(self, resource: str) -> Token:
         what = _what(resource)
-        # Not the run's other secrets: tokens of one identity have parts in common.
+        # Without the run's other secrets, because the tokens of one identity have common parts.
         sent = SecretFilter([self._header])
         return _fetched(self.service, what, lambda: self._ask(resource), sent, self.network)
 
@@ -114,14 +113,14 @@ class Identity:
                 self.service, _what(resource), FailureKind.BROKEN, tenant=self._tenant_id, scope=scope
             )
             failure = azure_cli_failure(what, error, limit)
-        # An Azure app has no Azure CLI: its identity is missing.
+        # In an Azure app, a missing Azure CLI means that no identity is assigned.
         if failure.kind is FailureKind.NOT_INSTALLED and self._in_azure:
             failure = ServiceFailure(Service.IDENTITY, failure.attempt, FailureKind.NOT_ASSIGNED)
         raise ServiceError(failure)
 
 
 class ForeignIdentity:
-    """The identity in another tenant, where an app registration trusts it and receives the token.
+    """App registration in another tenant that trusts the identity. Tokens are for the app registration.
 
     Facts: https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
     """
@@ -133,7 +132,7 @@ class ForeignIdentity:
         self._tokens: SingleFlight[str, Token] = SingleFlight(self._network.deadline)
 
     def token(self, resource: str) -> Token:
-        """Return a token for a resource in that tenant. It stays the same during a run.
+        """Return a token for a resource in that tenant, cached for the run.
 
         Raises:
             ServiceError: the identity returned no assertion, or Microsoft Entra did not exchange it.
@@ -203,7 +202,7 @@ _NAMES = {
 
 
 class OneResource:
-    """The identity as a credential of azure-core, for the client of one service."""
+    """Credential (azure-core) for the client of one service."""
 
     def __init__(self, identity: Identity, resource: str) -> None:
         self._identity = identity

@@ -1,4 +1,4 @@
-"""Key Vault, which contains the OAuth secrets of Databricks service principals."""
+"""Client for the OAuth secrets in Key Vault."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -30,7 +30,7 @@ SECRET_LIMIT_S = 20.0
 
 
 def judge(value: object, name: str, sent: SecretFilter) -> None:
-    """Raise a `ServiceError` for a value that cannot be an OAuth secret, so the app never sends it."""
+    """Raise a `ServiceError` for a value that is not an OAuth secret, so the app never sends it."""
     if not isinstance(value, str) or sent.contains(value):
         return  # an invalid response, which `read` reports
     if flaw := flaw_of(value):
@@ -52,7 +52,7 @@ class KeyVault:
         *,
         connections: int = 8,
     ) -> None:
-        # None only if the settings name no secret, so nothing is read.
+        # Without a URL, the settings name no secret, so the client sends nothing.
         self.url = url or "https://no-key-vault-url.invalid"
         self._network = network
         self._identity = identity
@@ -64,8 +64,7 @@ class KeyVault:
             OneResource(identity, KEY_VAULT),
             transport=RequestsTransport(session=self._session, session_owner=False),
             retry_total=0,
-            # Security: a challenge decides nothing, even one in the SDK's cache. `OneResource` ignores it,
-            # and the session reaches only this vault.
+            # Security: `OneResource` ignores the challenge, and the session reaches only this vault.
             verify_challenge_resource=False,
         )
 
@@ -73,14 +72,14 @@ class KeyVault:
         self._session.close()
 
     def now(self) -> datetime | None:
-        """Return the time of the vault, by its responses; None before the first."""
+        """Return the vault's time; None before its first response."""
         return self._time.now()
 
     def secret(self, name: str) -> Secret:
-        """Return the latest version of a secret. It is read once per run.
+        """Return the latest version of a secret, cached for the run.
 
         Raises:
-            ServiceError: it cannot be read, or has expired (Key Vault returns expired secrets too).
+            ServiceError: the secret cannot be read, or has expired (Key Vault also returns expired secrets).
         """
         return self._secrets.get(name, lambda: self._fetch(name))
 
@@ -107,7 +106,7 @@ class KeyVault:
         return Secret(SecretStr(secret.value), secret.expires_on, secret.not_before)
 
     def _sent(self) -> SecretFilter:
-        """Return a filter for the token that the vault received, and must not return."""
+        """Return a filter for the token that the vault received, so a response cannot repeat it."""
         return SecretFilter([self._identity.token(KEY_VAULT).value.get_secret_value()])
 
     def _call[T](self, what: Attempt, request: Callable[[], T], repeat: Retry = Retry.IDEMPOTENT) -> T:

@@ -1,6 +1,6 @@
-"""Sign-in to a workspace by OAuth: with a service principal's secret, or by token federation.
+"""OAuth sign-in to a workspace, with a service principal's secret or by token federation.
 
-The session is the workspace's own, so later requests reuse the connection. Both functions raise `ServiceError`.
+Both functions use the workspace's session, and raise `ServiceError` on failure.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def sign_in(
     secret: SecretStr,
     network: Network,
 ) -> SecretStr:
-    """Return an access token for a service principal's OAuth secret (OAuth M2M), valid for an hour."""
+    """Exchange a service principal's OAuth secret for an access token (OAuth M2M), valid for an hour."""
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
     known = secret.get_secret_value()
 
@@ -46,7 +46,7 @@ def exchange(
     assertion: Token,
     network: Network,
 ) -> SecretStr:
-    """Return an access token for a service principal whose federation policy trusts the identity.
+    """Exchange the identity's token for an access token of a service principal that trusts the identity.
 
     Facts: https://learn.microsoft.com/azure/databricks/dev-tools/auth/oauth-federation-exchange
     """

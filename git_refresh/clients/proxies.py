@@ -1,4 +1,4 @@
-"""Proxies that the environment names: their variable and flaws. No text contains a password."""
+"""Checks the HTTP proxy in the environment variables. No text contains a password."""
 
 import os
 import re
@@ -16,34 +16,33 @@ from git_refresh.settings.pasted import PLACEHOLDER
 _with_scheme: Callable[[str, str], str] = requests.utils.prepend_scheme_if_needed
 _FORM = "write http://PROXY:PORT, or http://USER:PASSWORD@PROXY:PORT"
 _VARIABLES = ("all_proxy", "https_proxy")
-"""In ascending order of precedence: `requests` uses ALL_PROXY only without HTTPS_PROXY."""
+"""In ascending order of precedence, as in `requests`."""
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63})*\.?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _RESERVED = "#/?\\[]"
-"""Characters that end a user name or password in a URL, unless percent-encoded."""
+"""Characters that must be percent-encoded in a user name or password."""
 
 
 class Flaw(NamedTuple):
-    """A flaw of a proxy, which reads on after the variable, and the fix."""
-
     found: str
+    """Continues a sentence that begins with the variable."""
     advice: str
 
 
 def unusable_proxy(urls: Iterable[str]) -> Flaw | None:
-    """Return why the proxy for any of these URLs cannot be used, or None. NO_PROXY might exempt all."""
+    """Return why the proxy cannot be used, or None if it can or if none of these URLs needs it."""
     flaw = flaw_of(_environment_proxy())
     return flaw if flaw and any(map(requests.utils.get_environ_proxies, urls)) else None
 
 
 def proxy_problems(urls: Iterable[str]) -> list[Problem]:
-    """Return the problem of an unusable proxy, if a connection to any of these URLs needs it."""
+    """Return `unusable_proxy` as a list of problems."""
     flaw = unusable_proxy(urls)
     return [Problem(proxy_variable(), "; ".join(flaw))] if flaw else []
 
 
 def portless_proxy(urls: Iterable[str]) -> str:
-    """Return the host of a usable proxy without a port for any of these URLs, or ""."""
+    """Return the host of the proxy for any of these URLs if the proxy has no port, or ""."""
     proxy = _environment_proxy()
     if not proxy or flaw_of(proxy) or not any(map(requests.utils.get_environ_proxies, urls)):
         return ""
@@ -71,7 +70,7 @@ def _environment_proxy() -> str:
 
 
 def flaw_of(proxy: str) -> Flaw | None:
-    """Return why `requests` cannot use a proxy, or None."""
+    """Return why the app cannot use a proxy, or None."""
     if not proxy or _is_usable(proxy):
         return None
     start = _SCHEME.match(proxy)
@@ -91,7 +90,7 @@ def flaw_of(proxy: str) -> Flaw | None:
         found = "must start with http:// or https://"
     elif PLACEHOLDER.search(address):
         found = "is a placeholder that was never filled in"
-    elif not scheme and _is_usable(f"http://{bare}"):  # `requests` reads localhost: as a scheme
+    elif not scheme and _is_usable(f"http://{bare}"):  # `requests` parses localhost: as a scheme
         found = "must start with http://"
     else:
         found = "is not the address of a proxy"
@@ -99,13 +98,13 @@ def flaw_of(proxy: str) -> Flaw | None:
 
 
 def _is_usable(proxy: str) -> bool:
-    """Return whether `requests` and `urllib3` read the same host and port in it."""
+    """Return whether `requests` and `urllib3` find the same valid host and port in a proxy's URL."""
     try:
         written = _with_scheme(proxy, "http")
-        # `parse_url` encodes characters that break `urlsplit`, with which `requests` reads user and password.
+        # `requests` uses `parse_url` for the host, but `urlsplit` for user and password.
         parsed, parts = parse_url(written), urlsplit(proxy if "://" in proxy else written)
         port = parts.port
-    except ValueError:  # includes urllib3's
+    except ValueError:  # includes urllib3.exceptions.LocationParseError
         return False
     host, named = parsed.host or "", parts.hostname or ""
     same = parsed.scheme in {"http", "https"} and (not named.isascii() or host.strip("[]") == named)

@@ -1,6 +1,5 @@
-"""Validates service responses against their documented schema.
+"""Models that validate the responses of services: types, lengths and characters.
 
-Everything behind this module can trust types, lengths and character sets.
 An invalid response, or one that repeats a secret, raises `UnexpectedAnswerError`.
 """
 
@@ -32,18 +31,18 @@ from git_refresh.output.redact import INVISIBLE
 
 
 class UnexpectedAnswerError(Exception):
-    """A response that differs from the service's documentation."""
+    """A response differs from the service's documentation."""
 
 
 def without_mark(body: bytes) -> bytes:
-    """Return a body without the byte-order mark at the start of some Azure DevOps errors."""
+    """Remove the byte-order mark with which some errors of Azure DevOps begin."""
     return body.removeprefix(codecs.BOM_UTF8)
 
 
 def read_json(body: bytes) -> object:
-    """Return the value of a JSON text, or None. Ignores a byte-order mark.
+    """Return the value of a JSON text; None if it is invalid. Ignores a byte-order mark.
 
-    Unlike `json.loads`, rejects NaN, unpaired surrogates, numbers with thousands of digits, and nesting deeper than 200.
+    NaN, unpaired surrogates, numbers with thousands of digits, and nesting deeper than 200 are invalid.
     """
     try:
         return from_json(without_mark(body), allow_inf_nan=False)
@@ -52,16 +51,16 @@ def read_json(body: bytes) -> object:
 
 
 def read[M: Response](model: type[M], value: object, secrets: SecretFilter) -> M:
-    """Return a validated response.
+    """Return a response as `model`.
 
     Raises:
-        UnexpectedAnswerError: the value does not fit the model.
+        UnexpectedAnswerError: the value does not fit the model, or contains a secret.
     """
     try:
         return model.model_validate(value, context=secrets)
     except ValidationError:
         pass
-    raise UnexpectedAnswerError  # outside of the `except`: a validation error quotes its input
+    raise UnexpectedAnswerError  # outside of the `except`, because a validation error quotes its input
 
 
 def _may_be_kept(text: str, info: ValidationInfo) -> str:
@@ -102,7 +101,7 @@ Path = Annotated[
 Url = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
 _Ref = Annotated[str, Field(strict=True, max_length=2000), AfterValidator(_may_be_kept)]
 Branch = Annotated[_Ref | None, BeforeValidator(_attached)]
-"""None on a detached HEAD. No recorded response shows one: the field can be absent, empty or HEAD."""
+"""None on a detached HEAD, if the field is absent, empty or HEAD. No recorded response shows which."""
 Commit = Annotated[
     str, Field(strict=True, pattern=r"^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), AfterValidator(_may_be_kept)
 ]
@@ -111,34 +110,34 @@ SecretText = Annotated[str, Field(strict=True, pattern=r"^[!-~]+$", max_length=1
 Issuer = Annotated[
     str, Field(strict=True, max_length=120, pattern=r"^https://[a-z.]+/[0-9a-f-]{36}(?:/v2\.0)?/?$")
 ]
-"""Issuer of Microsoft Entra. Commands to run quote it, so nothing else is accepted."""
+"""Issuer of Microsoft Entra. No other text is accepted, because commands for the user quote it."""
 Guid = Annotated[str, Field(strict=True, pattern=rf"^{GUID.pattern}$")]
 PageToken = Annotated[str, Field(strict=True, max_length=4096)]
-"""Opaque: it is sent back and never shown."""
+"""Sent back to the service, and never shown."""
 
-_LATEST = 253_402_300_800
-"""Unix seconds of the year 10,000, beyond any `datetime`. Milliseconds of today are larger."""
+_YEAR_10000 = 253_402_300_800
+"""In Unix seconds. No `datetime` is later, and current milliseconds are larger."""
 
 
 def _moment(seconds: object) -> datetime:
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < _LATEST:
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < _YEAR_10000:
         raise ValueError("no Unix seconds")
     return datetime.fromtimestamp(seconds, UTC)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-"""Unix seconds in the response."""
+"""Written as Unix seconds."""
 
 
 class Response(BaseModel):
-    """A documented response. Other fields are dropped."""
+    """Base of all models. Undocumented fields are dropped."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
     def _read_nulls(cls, value: object) -> object:
-        """Read null as an empty list or as a missing optional field, because services return either."""
+        """Treat null as an empty list or a missing optional field, because services return either."""
         if not isinstance(value, Mapping) or None not in value.values():
             return value
         fields = cls.model_fields
@@ -165,14 +164,14 @@ class Credential(Response):
 
     credential_id: Id
     git_provider: Word = ""
-    # Only for choosing among several credentials: an invalid value must not let the credential expire.
+    # Only for the choice among several credentials, so an invalid value does not reject the credential.
     git_username: Annotated[Word | None, WrapValidator(or_nothing)] = None
     name: Annotated[Word | None, WrapValidator(or_nothing)] = None
     is_default_for_provider: Annotated[bool | None, WrapValidator(or_nothing)] = None
 
 
 class Credentials(Response):
-    """`GET /api/2.0/git-credentials`. The workspace omits an empty list."""
+    """`GET /api/2.0/git-credentials`. An empty list is absent."""
 
     credentials: Annotated[list[Credential], Field(max_length=1000)] = []
 
@@ -184,7 +183,7 @@ class MadeCredential(Response):
 
 
 class Repo(Response):
-    """`GET /api/2.0/repos/{id}`, and item of the list."""
+    """`GET /api/2.0/repos/{id}`, and item of `GET /api/2.0/repos`."""
 
     id: Id
     path: Path
@@ -202,13 +201,13 @@ class Repos(Page):
 
 
 class Directory(Response):
-    """Details of a DIRECTORY object. If absent, the object might be a Git folder with Git CLI access."""
+    """`directory_info` of a DIRECTORY. Without it, the object might be a Git folder with Git CLI access."""
 
     is_git_folder: Annotated[Annotated[bool, Field(strict=True)] | None, WrapValidator(or_nothing)] = None
 
 
 class GitInfo(Response):
-    """Details from `return_git_info`: the Git folder that an object is, or is inside."""
+    """`git_info` of an object that is a Git folder or inside one: that Git folder."""
 
     id: Id
     path: Path
@@ -245,7 +244,7 @@ class SignedIn(Response):
 
 
 class GitRefs(Response):
-    """Azure DevOps, Git - Refs - List, api-version 7.1. Only the ref to look up is validated further."""
+    """Azure DevOps, Git - Refs - List, api-version 7.1. Each ref is validated separately."""
 
     value: list[dict[str, Any]]
 
@@ -267,18 +266,15 @@ class Diffs(Response):
     """Azure DevOps, Git - Diffs - Get, api-version 7.1."""
 
     commonCommit: Annotated[Commit | None, BeforeValidator(_or_none)] = None  # noqa: N815
-    """Merge base; None if none exists."""
 
 
 class RefName(Response):
-    """Name of an item of `GitRefs`."""
-
     name: Annotated[str, Field(strict=True, max_length=120), AfterValidator(_may_be_kept)]
-    """Longer names are never suggested, because `redact` shortens them."""
+    """Longer names cannot be suggested, because `redact` shortens them."""
 
 
 class IdentityToken(Response):
-    """Token of Microsoft Entra, as azure-identity returns it."""
+    """Token from azure-identity."""
 
     token: Annotated[SecretText, AfterValidator(_may_be_kept)]
     expires_on: Moment
@@ -289,7 +285,7 @@ def _bare(value: object) -> object:
 
 
 class VaultSecret(Response):
-    """Secret of Key Vault, as its client returns it, without the whitespace that editors add."""
+    """Secret from the Key Vault client, without surrounding whitespace."""
 
     value: Annotated[SecretText, BeforeValidator(_bare), AfterValidator(_may_be_kept)]
     expires_on: AwareDatetime | None = None
@@ -297,7 +293,7 @@ class VaultSecret(Response):
 
 
 class ClaimsResponse(Response):
-    """Claims of a JWT, unverified: the receiving service verifies them. An invalid claim counts as absent."""
+    """Claims of a JWT, which the app does not verify. Invalid claims count as absent."""
 
     exp: Annotated[Moment | None, WrapValidator(or_nothing)] = None
     oid: Annotated[Guid | None, WrapValidator(or_nothing)] = None
@@ -318,5 +314,5 @@ def claims_of(token: str) -> ClaimsResponse:
 
 
 def signature_of(token: str) -> str:
-    """Return the signature of a JWT, the only part that an exchanged token does not repeat."""
+    """Return the signature of a JWT. A token from an exchange can repeat the other parts."""
     return token.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""Client of a REST API with one origin and one token: bounded, retried, validated by models."""
+"""Client of a REST API, with time limits, retries and validated responses."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,20 +19,21 @@ HEADERS = {
 }
 
 CALL_LIMIT_S = 30.0
-"""Includes retries. Adding a member to an Azure DevOps organization can take ten seconds."""
+"""Includes retries. Azure DevOps can take ten seconds to add a member to an organization."""
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 """Enough for a page of members, or for refs with a common prefix (900 bytes each)."""
 
 
 class Nothing(Response):
-    """A response without fields that the app needs."""
+    """A response whose fields the app ignores."""
 
 
 class Rest:
-    """One origin, called with one token. Calls raise `ServiceError` on failure.
+    """Client of one origin with one token. Methods raise `ServiceError` on failure.
 
-    `time` is the time of the service, by its responses.
+    Attributes:
+        time: the service's time, by the dates of its responses.
     """
 
     def __init__(
@@ -45,9 +46,9 @@ class Rest:
         connections: int = 1,
         skew: Skew | None = None,
     ) -> None:
-        """Take a token, or a function that returns one for each call (an admin's work can outlast a token).
+        """Use a token, or a function that returns one for each call, for commands that outlast a token.
 
-        `skew` observes the service's time instead of `time`.
+        If `skew` is set, it observes the service's time instead of `time`.
         """
         self._service = service
         self.origin = origin
@@ -115,7 +116,10 @@ class Rest:
         body: object = None,
         repeat: Retry = Retry.IF_THROTTLED,
     ) -> M:
-        """Change a resource. By default, retried only if throttled: after a failure, read the current state."""
+        """Change a resource.
+
+        By default, retried only if throttled. After another failure, the change might be complete.
+        """
         return self._call(method, what, path, model, query=query, body=body, repeat=repeat)[0]
 
     def _call[M: Response](  # noqa: PLR0913  # one for each part of a request
@@ -130,7 +134,7 @@ class Rest:
         limit: float | None = None,
         repeat: Retry = Retry.IDEMPOTENT,
     ) -> tuple[M, str]:
-        """Return the response, and the continuation token of Azure DevOps."""
+        """Return the response, and the continuation token of Azure DevOps or ""."""
         kind = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
 
         token = self.token().get_secret_value()
@@ -161,7 +165,7 @@ class Rest:
 
 
 def read_response[M: Response](answer: requests.Response, model: type[M], secrets: SecretFilter) -> M:
-    """Return a validated response.
+    """Return a response as `model`.
 
     Raises:
         UnexpectedAnswerError: the response is a failure, or does not fit the model.

@@ -1,7 +1,7 @@
-"""Bounds and retries every call to a service, and turns SDK exceptions into `ServiceFailure`.
+"""Limits the time of each call to a service, retries it, and turns exceptions into `ServiceFailure`.
 
 Security: an SDK's exception might contain the request with its token, so it is never logged or chained.
-`ServiceError` is raised after the `except` block has ended, without context.
+`ServiceError` is raised outside of every `except`, so it has no context.
 """
 
 import errno
@@ -28,23 +28,21 @@ from git_refresh.output.mask import SecretFilter
 
 
 class Retry(StrEnum):
-    """When an operation can be sent again."""
+    """Failures after which an operation is retried."""
 
     IDEMPOTENT = "safe"
-    """It reads, or a second request changes nothing: also after a lost response."""
+    """Any temporary failure, because a second request changes nothing."""
     IF_THROTTLED = "if_refused"
-    """It creates something: only if the service did not begin (too many requests)."""
+    """Only a refusal of too many requests, because otherwise the service might have done the work."""
     NEVER = "never"
-    """It is not worth a second attempt."""
 
 
 _ATTEMPTS = 3
-_READ_OF_ERROR = 16 * 1024
-"""Characters of an error's message to read."""
-_FINE = frozenset({*range(200, 203), *range(204, 300)})
-"""Statuses of success. Azure DevOps sends 203 with its sign-in page."""
+_MAX_MESSAGE_CHARS = 16 * 1024
+_SUCCESS = frozenset({*range(200, 203), *range(204, 300)})
+"""Without 203, which Azure DevOps sends with its sign-in page."""
 LONGEST_WAIT = 20.0
-"""Seconds to wait at most before a retry. A longer Retry-After is left to the next run."""
+"""Maximum seconds before a retry. After a longer Retry-After, the call fails."""
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_KIND = frozenset(
     {FailureKind.REFUSED, FailureKind.RESET, FailureKind.CONNECT_TIMEOUT, FailureKind.LOST}
@@ -68,10 +66,10 @@ def call[T](
     secrets: SecretFilter,
     repeat: Retry = Retry.IDEMPOTENT,
 ) -> T:
-    """Call a service until `deadline`, with retries as `repeat` allows.
+    """Call `request` until it succeeds, `deadline` is over, or `repeat` forbids a retry.
 
-    `request` is one call of an SDK whose HTTP uses a `BoundedSession`. `deadline` includes retries and waits.
-    An earlier deadline of the enclosing operation wins. The response must not repeat `secrets`.
+    `request` must use a `BoundedSession`. An earlier deadline of the enclosing operation has precedence.
+    The error contains none of the `secrets`.
 
     Raises:
         ServiceError: the call failed. The error has no cause or context.
@@ -90,7 +88,7 @@ def call[T](
                     failure = error.failure
                     break
                 except Exception as error:  # noqa: BLE001  # SDKs raise anything, and this handles all
-                    failure = _read(bare, error, under_way, secrets)
+                    failure = _failure_of(bare, error, under_way, secrets)
             wait = _pause(failure, repeat, attempt)
             if wait is None:
                 break
@@ -115,20 +113,20 @@ def _pause(failure: ServiceFailure, repeat: Retry, attempt: int) -> float | None
     return wanted if wanted <= LONGEST_WAIT else None
 
 
-def _read(
+def _failure_of(
     bare: ServiceFailure, error: Exception, under_way: OperationBounds[LastResponse], secrets: SecretFilter
 ) -> ServiceFailure:
-    """Return the failure that a response shows, without secrets. Counterpart of `responses` for errors."""
+    """Return the failure with the details of an exception and of the last response, without secrets."""
     kind, answer = _network_kind(error), under_way.answer
     if answer is None or kind in {FailureKind.TOO_LARGE, FailureKind.TIMEOUT, FailureKind.DESCRIPTORS}:
-        return _unanswered(bare, kind or FailureKind.UNEXPECTED, error, under_way.proxy)
+        return _failure_without_response(bare, kind or FailureKind.UNEXPECTED, error, under_way.proxy)
     headers = {key.lower(): value for key, value in answer.headers.items()}
     code, message = _error_of(answer.body)
-    code = code or _safe(headers.get("x-ms-error-code"))  # Azure Storage: its bodies are XML
-    # Azure DevOps has the same text in the body, or only here.
-    message = message or unquote(headers.get("x-tfs-serviceerror", "")[:_READ_OF_ERROR], errors="replace")
-    # The target of a redirect shows the reason: a sign-in page, or Private Link only.
-    message = f"{headers['location'][:_READ_OF_ERROR]} {message}" if "location" in headers else message
+    code = code or _safe(headers.get("x-ms-error-code"))  # the bodies of Azure Storage are XML
+    # Azure DevOps has the message in the body, or only in this header.
+    message = message or unquote(headers.get("x-tfs-serviceerror", "")[:_MAX_MESSAGE_CHARS], errors="replace")
+    # The target of a redirect shows the reason, such as a sign-in page or Private Link.
+    message = f"{headers['location'][:_MAX_MESSAGE_CHARS]} {message}" if "location" in headers else message
     request_id = next((_safe(headers[name]) for name in _REQUEST_ID_HEADERS if name in headers), "")
     return replace(
         bare,
@@ -141,7 +139,9 @@ def _read(
     )
 
 
-def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str) -> ServiceFailure:
+def _failure_without_response(
+    bare: ServiceFailure, kind: FailureKind, error: Exception, proxy: str
+) -> ServiceFailure:
     found = replace(bare, kind=kind, message=_text_of(error))
     if kind is FailureKind.TLS:
         found = replace(found, detail=openssl_reason(_chain(error)), bundle=bundle_variable(os.environ))
@@ -153,14 +153,14 @@ def _unanswered(bare: ServiceFailure, kind: FailureKind, error: Exception, proxy
 
 
 def _kind(status: int, message: str) -> FailureKind:
-    if status in _FINE:
+    if status in _SUCCESS:
         return FailureKind.UNEXPECTED
     lost = status == requests.codes.request_timeout or _LOST.search(message) is not None
     return FailureKind.LOST if lost and 400 <= status < 500 else FailureKind.ANSWER  # noqa: PLR2004  # HTTP's client errors
 
 
 _LOST = re.compile(r"Timed out after |deadline exceeded")
-"""Databricks' texts after a timeout of its backend, usually with 400. Fact: databricks-sdk-go, apierr."""
+"""Databricks' messages after a timeout of its backend, usually with 400 (databricks-sdk-go, apierr)."""
 
 
 def _text_of(error: BaseException) -> str:
@@ -170,12 +170,12 @@ def _text_of(error: BaseException) -> str:
         return ""
 
 
-_ASKS_TO_SIGN_IN = re.compile(r"Tunnel connection failed: 407\b")
-"""Text of http.client after a proxy's response to CONNECT."""
+_PROXY_AUTH = re.compile(r"Tunnel connection failed: 407\b")
+"""Exception text of http.client if a proxy rejects CONNECT."""
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return the exception and those that it wraps in `args`, `reason` and causes."""
+    """Return the exception, and all exceptions that it contains as argument, reason, cause or context."""
     found: list[BaseException] = []
     queue: list[Any] = [error]
     while queue and len(found) < _LONGEST_CHAIN:
@@ -192,7 +192,7 @@ _LONGEST_CHAIN = 50
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (AnswerTooLargeError, FailureKind.TOO_LARGE),
     (RequestRefusedError, FailureKind.NOT_SENT),
-    # Only a proxy's URL can be invalid: the services' URLs are checked with the settings.
+    # Only a proxy's URL can be invalid, because the services' URLs are validated with the settings.
     (requests.exceptions.InvalidURL, FailureKind.PROXY_UNUSABLE),
     (requests.exceptions.InvalidSchema, FailureKind.PROXY_UNUSABLE),
     (urllib3.exceptions.LocationValueError, FailureKind.PROXY_UNUSABLE),
@@ -206,7 +206,7 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (TimeoutError, FailureKind.TIMEOUT),
     (requests.exceptions.Timeout, FailureKind.TIMEOUT),
     (urllib3.exceptions.TimeoutError, FailureKind.TIMEOUT),
-    # Before ProxyError: urllib3 reports every failed connection through a proxy as one.
+    # Before ProxyError, because urllib3 raises it for every failed connection through a proxy.
     (ConnectionError, FailureKind.RESET),
     (requests.exceptions.ProxyError, FailureKind.PROXY),
     (urllib3.exceptions.ProtocolError, FailureKind.RESET),
@@ -215,14 +215,14 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
 
 
 def _network_kind(error: Exception) -> FailureKind | None:
-    """Return how the network failed, or None if it did not."""
+    """Return the kind of a network failure, or None for another exception."""
     chain = _chain(error)
     if any(isinstance(item, OSError) and item.errno in {errno.EMFILE, errno.ENFILE} for item in chain):
         return FailureKind.DESCRIPTORS
     kind = next((kind for type_, kind in _KINDS if any(isinstance(item, type_) for item in chain)), None)
-    if any(isinstance(item, OSError) and _ASKS_TO_SIGN_IN.search(_text_of(item)) for item in chain):
+    if any(isinstance(item, OSError) and _PROXY_AUTH.search(_text_of(item)) for item in chain):
         return FailureKind.PROXY_AUTH
-    # Without file descriptors, the resolver finds no name.
+    # Name resolution also fails if the process has no file descriptor left.
     return FailureKind.DESCRIPTORS if kind is FailureKind.DNS and not _descriptor_left() else kind
 
 
@@ -237,16 +237,16 @@ def _descriptor_left() -> bool:
 def _error_of(body: bytes) -> tuple[str, str]:
     """Return the error code and message of a response.
 
-    Databricks returns `{"error_code", "message"}`. Its sign-in returns `{"error", "error_description"}`,
-    and its SCIM API `{"schemas", "detail", "status"}`.
+    Databricks: `{"error_code", "message"}`, for a sign-in `{"error", "error_description"}`,
+    for SCIM `{"schemas", "detail", "status"}`.
 
-    Key Vault returns `{"error": {"code", "message", "innererror": {"code"}}}`, with the more precise inner code.
+    Key Vault: `{"error": {"code", "message", "innererror": {"code"}}}`. The inner code is more precise.
 
-    Azure DevOps returns `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
+    Azure DevOps: `{"typeKey", "message"}`, or `{"count", "value": {"Message"}}`.
     """
     answer = read_json(body)
     if answer is None:
-        text = without_mark(body)[:_READ_OF_ERROR].decode(errors="replace")
+        text = without_mark(body)[:_MAX_MESSAGE_CHARS].decode(errors="replace")
         plain = re.match(r"([A-Z_]{1,80}): ", text)
         return (plain[1] if plain else "", text)
     if not isinstance(answer, Mapping):
@@ -254,21 +254,21 @@ def _error_of(body: bytes) -> tuple[str, str]:
     error = answer.get("error")
     if isinstance(error, Mapping):
         inner = error.get("innererror")
-        telling = inner.get("code") if isinstance(inner, Mapping) else None
-        return _safe(telling or error.get("code")), _text(error.get("message"))
+        precise = inner.get("code") if isinstance(inner, Mapping) else None
+        return _safe(precise or error.get("code")), _text(error.get("message"))
     code = answer.get("error_code") or error or answer.get("typeKey")
     wrapped = answer.get("value")
-    improper = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
-    texts = (answer.get("message"), answer.get("error_description"), answer.get("detail"), improper)
+    wrapped_text = wrapped.get("Message") if isinstance(wrapped, Mapping) else None
+    texts = (answer.get("message"), answer.get("error_description"), answer.get("detail"), wrapped_text)
     return _safe(code), next(filter(None, map(_text, texts)), "")
 
 
 def _text(value: object) -> str:
-    return value[:_READ_OF_ERROR] if isinstance(value, str) else ""
+    return value[:_MAX_MESSAGE_CHARS] if isinstance(value, str) else ""
 
 
 def _safe(value: object) -> str:
-    """Return the text if it looks like an error code or request ID, otherwise "". It will be displayed."""
+    """Return an error code or request ID that is safe to display, otherwise ""."""
     return value if isinstance(value, str) and re.fullmatch(r"[\w.:/|-]{1,80}", value, re.ASCII) else ""
 
 

@@ -1,4 +1,4 @@
-"""Databricks' SCIM API: service principals of a workspace or of the account, and the caller.
+"""Client of Databricks' SCIM API, for the service principals of a workspace or an account.
 
 Facts: https://docs.databricks.com/api/azure/workspace/serviceprincipals and
 https://docs.databricks.com/api/azure/account/accountserviceprincipals
@@ -21,7 +21,6 @@ ADD_WORKSPACE_ACCESS = {
     "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
     "Operations": [{"op": "add", "path": "entitlements", "value": [{"value": WORKSPACE_ACCESS}]}],
 }
-"""Body of the PATCH that adds the entitlement. Other entitlements stay."""
 _PRINCIPAL_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 ADMINS = "admins"
 _USERS = "users"
@@ -31,10 +30,7 @@ _ALL = f"{_IDS},displayName,active,entitlements,groups"
 
 
 def principal_body(client_id: str | None, name: str) -> dict[str, object]:
-    """Return the body for adding a service principal with workspace access.
-
-    Without `client_id`, the principal is managed by Databricks.
-    """
+    """Return a service principal with workspace access; without `client_id`, one that Databricks manages."""
     identity = {"applicationId": client_id} if client_id else {}
     return {
         **identity,
@@ -75,7 +71,7 @@ class _Groups(Response):
 
 
 class Me(Response):
-    """`GET /Me`: the caller, by a user name or an application ID."""
+    """`GET /Me`: the caller. `userName` of a service principal is its application ID."""
 
     userName: Word  # noqa: N815
     groups: _Values = ()
@@ -92,14 +88,14 @@ class Principal:
     name: str
     active: bool
     entitled: bool
-    """True with workspace access, directly or by the group `users`."""
+    """True with workspace access, directly or from the group `users`."""
     groups: frozenset[str]
     entitlements: frozenset[str] = frozenset()
-    """Only direct ones."""
+    """Direct entitlements."""
 
 
 class ScimClient:
-    """SCIM API of a workspace or the account. Methods raise `ServiceError` on failure."""
+    """SCIM API of a workspace or an account. Methods raise `ServiceError` on failure."""
 
     def __init__(self, rest: Rest, path: str = "/api/2.0/preview/scim/v2") -> None:
         self._rest = rest
@@ -110,11 +106,10 @@ class ScimClient:
         return self._rest.get(Operation.LOOK_UP_CALLER.of(), f"{self._path}/Me", Me)
 
     def principal_ids(self, client_id: str, what: Operation = Operation.LOOK_UP_PRINCIPAL) -> list[int]:
-        """Return the IDs of service principals with this application ID: normally one at most."""
+        """Return the IDs of service principals with this application ID, normally at most one."""
         return [each.id for each in self._with_client_id(client_id, what, _IDS)]
 
     def principal(self, client_id: str) -> Principal | None:
-        """Return the service principal of a workspace with this application ID, or None."""
         found = self._with_client_id(client_id, Operation.LOOK_UP_PRINCIPAL, _ALL)
         return next(map(self._shown, found), None)
 
@@ -124,7 +119,6 @@ class ScimClient:
         return [self._shown(each) for each in found if each.displayName == name]
 
     def client_id(self, principal_id: int) -> str | None:
-        """Return the application ID of the service principal with this ID, or None."""
         what, path = (
             Operation.LOOK_UP_PRINCIPAL.of(principal_id),
             f"{self._path}/ServicePrincipals/{principal_id}",
@@ -135,15 +129,14 @@ class ScimClient:
     def add_principal(self, client_id: str | None, name: str) -> str:
         """Add a service principal with workspace access to a workspace, and return its application ID.
 
-        Retried only if throttled: a second request could add a second principal with this name.
-        Without `client_id`, Databricks creates a principal of its own.
+        Without `client_id`, Databricks creates one that it manages.
+        Retried only if throttled, because a second request could create a second one with this name.
         """
         body = {"schemas": [_PRINCIPAL_SCHEMA], **principal_body(client_id, name)}
         what, path = Operation.ADD_PRINCIPAL.of(), f"{self._path}/ServicePrincipals"
         return self._rest.send("POST", what, path, _Principal, body=body).applicationId
 
     def add_workspace_access(self, principal_id: int) -> None:
-        """Add workspace access to a service principal. Other entitlements stay."""
         path = f"{self._path}/ServicePrincipals/{principal_id}"
         body, repeat = ADD_WORKSPACE_ACCESS, Retry.IDEMPOTENT
         self._rest.send(
@@ -169,9 +162,9 @@ class ScimClient:
         )
 
     def _users_are_entitled(self) -> bool:
-        """Return whether every member of the workspace has workspace access, as by default."""
+        """Return whether every member of the workspace has workspace access, which is the default."""
         if self._users_entitled is None:
-            # Without the members, which can be a hundred thousand.
+            # Without the attribute `members`: a group can have a hundred thousand.
             query = {"filter": f'displayName eq "{_USERS}"', "attributes": "displayName,entitlements"}
             found = self._rest.get(Operation.LOOK_UP_USERS.of(), f"{self._path}/Groups", _Groups, query)
             self._users_entitled = any(

@@ -1,12 +1,12 @@
-"""Recognizes what people store in Key Vault by mistake instead of an OAuth secret. Never shows it."""
+"""Recognizes values that were stored in Key Vault by mistake instead of an OAuth secret."""
 
 import re
 
 from git_refresh.clients.responses import read_json
 from git_refresh.settings.pasted import PLACEHOLDER
 
-_READ = 16 * 1024
-"""As long as the longest value that `responses.SecretText` accepts."""
+_MAX_CHARS = 16 * 1024
+"""The maximum of `responses.SecretText`."""
 
 _TABLE = re.compile(r"(?:^|\s)-{3,}(?:\s|$)")
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -26,11 +26,11 @@ _FORMS = (
 
 
 def flaw_of(value: str) -> str:
-    """Return why a value cannot be an OAuth secret, reading on after "it"; "" if it might be one.
+    """Return why a value is not an OAuth secret, without quoting it; "" if it might be one.
 
-    Ignores surrounding whitespace. The workspace decides about values of unknown form.
+    The text continues a sentence that begins with "it". Surrounding whitespace is ignored.
     """
-    text = value[:_READ].strip().strip("\ufeff").strip()
+    text = value[:_MAX_CHARS].strip().strip("\ufeff").strip()
     if not text:
         return "is blank"
     if isinstance(read_json(text.encode(errors="replace")), dict | list) or text[0] in "{[":

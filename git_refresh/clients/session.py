@@ -1,8 +1,8 @@
-"""The one HTTP session for all SDKs of the app.
+"""HTTP session that all SDKs and clients of the app use.
 
-Requests reach only the given origins, over verified TLS, without redirects, cookies or `~/.netrc`.
-Each one ends with its operation's deadline, and its response has a maximum size. SDKs receive only JSON objects.
-The session keeps the last response for the diagnosis, because SDK exceptions lose its status and headers.
+It sends requests only to the given origins, over verified TLS, without redirects, cookies or `~/.netrc`.
+It enforces the operation's deadline and a maximum response size. SDKs receive only JSON objects.
+It keeps the last response for the diagnosis, because SDK exceptions lose its status and headers.
 """
 
 import ssl
@@ -22,29 +22,29 @@ from git_refresh.model.waiting import at_once
 from git_refresh.output.mask import SecretFilter
 
 MAX_BODY = 1024 * 1024
-"""Bytes of one decompressed response. A page of 20 Git folders has about 10,000, a token fewer."""
+"""Bytes of one decompressed response. A page of 20 Git folders has about 10,000."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes before the body: status and headers, those of a proxy, and every `100 Continue`."""
+"""Bytes before the body, including a proxy's headers and every `100 Continue`."""
 
 _CHUNK = 64 * 1024
 
 
 class RequestRefusedError(requests.RequestException):
-    """A request to another origin. It was not sent."""
+    """A request was for another origin, so it was not sent."""
 
 
 class RedirectedError(requests.RequestException):
-    """A redirect, which is never followed. SDKs take one without a body for a success."""
+    """The response is a redirect. SDKs would treat one without a body as a success."""
 
 
 class NotJsonError(requests.RequestException):
-    """A success response whose body is not a JSON object."""
+    """The body of a successful response is not a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastResponse:
-    """The last response, kept for the diagnosis. It might contain secrets and is never shown."""
+    """The last response, for the diagnosis. It might contain secrets, so it is never shown."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -56,13 +56,10 @@ class Network:
     """Objects that all clients of one run share."""
 
     tls: ssl.SSLContext
-    """Context that verifies certificates."""
     deadline: Deadline
-    """End of every wait."""
     secrets: SecretFilter
-    """Collects the secrets, which responses must not repeat."""
+    """Secrets of the run so far. Responses must not repeat them."""
     skew: Skew = field(init=False)
-    """Collects the services' time."""
 
     def __post_init__(self) -> None:
         self.skew = Skew(self.deadline.clock)
@@ -70,12 +67,12 @@ class Network:
 
 @dataclass(slots=True)
 class ByteBudget:
-    """Bytes that one service can still send in this run, so it cannot use up what all need."""
+    """Number of bytes that one service can still send in this run."""
 
     left: int
 
     def take(self, size: int) -> None:
-        """Count a response. Raise `AnswerTooLargeError` if the budget is used up."""
+        """Subtract the size of a response. Raise `AnswerTooLargeError` if the budget is exhausted."""
         self.left -= size
         if self.left < 0:
             raise AnswerTooLargeError("this service has sent more than a run takes from one")
@@ -86,7 +83,7 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 class BoundedSession(requests.Session):
-    """A session for the given origins (`https://host[:port]`) only."""
+    """Session for the given origins (`https://host[:port]`)."""
 
     def __init__(
         self,
@@ -98,7 +95,7 @@ class BoundedSession(requests.Session):
         allowance: ByteBudget | None = None,
         skew: Skew | ServiceTime | None = None,
     ) -> None:
-        """Limit each response to `max_body`, and all to the allowance. `skew` observes the service's time."""
+        """Limit each response to `max_body`, and all to `allowance`. `skew` observes the service's time."""
         super().__init__()
         self._skew = skew
         self._origins = frozenset(_origin(origin) for origin in origins)
@@ -113,7 +110,7 @@ class BoundedSession(requests.Session):
 
     @override
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Cache the environment's proxy for each origin: a lookup takes as long as half a request."""
+        """Cache the environment's proxy for each origin, because the lookup takes half as long as a request."""
         origin = _origin(url)
         if self.trust_env and origin not in self._proxies:
             self._proxies[origin] = requests.utils.get_environ_proxies(url)
@@ -142,7 +139,6 @@ class BoundedSession(requests.Session):
         return response
 
     def _read(self, response: requests.Response) -> bytes:
-        """Return the body. Reading it here bounds its time and size."""
         body = bytearray()
         try:
             for chunk in response.raw.stream(_CHUNK, decode_content=True):
@@ -158,11 +154,11 @@ class BoundedSession(requests.Session):
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None, so a redirect is an ordinary response, and no token ever follows one."""
+        """Return None. Security: without a target, no token follows a redirect."""
 
 
 def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
-    """Return `host:port` of the proxy for a URL, without user name and password, or ""."""
+    """Return `host:port` of the proxy for a URL, or ""."""
     try:
         chosen = requests.utils.select_proxy(url, proxies) or ""
         parts = urlsplit(chosen if "://" in chosen else f"//{chosen}")
@@ -174,10 +170,10 @@ def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _json_object(response: requests.Response, body: bytes) -> bytes:
-    """Return the body for an SDK: a JSON object without a byte-order mark, or nothing.
+    """Return the body if it is a JSON object, without a byte-order mark, otherwise b"".
 
     Raises:
-        NotJsonError: a successful response has another body.
+        NotJsonError: a successful response has another body, or none after a GET request.
     """
     if isinstance(read_json(body), dict):
         return without_mark(body)
@@ -188,7 +184,7 @@ def _json_object(response: requests.Response, body: bytes) -> bytes:
 
 
 def _origin(url: str) -> str:
-    """Return the origin without the default port, which Key Vault adds to the URL of a next page."""
+    """Return the origin of a URL without the default port. Key Vault adds it to the URL of a next page."""
     parts = urlsplit(url)
     address = parts.netloc.lower()
     if parts.scheme in _PORTS:

@@ -14,15 +14,15 @@ from git_refresh.model.waiting import turn, waiting
 @dataclass(slots=True)
 class _Found[V]:
     known: Event
-    """Set when `get` can be called."""
+    """Set when the computation has ended."""
     get: Callable[[], V] | None = None
-    """Returns the value, or raises a new exception each time: a shared one would grow with each traceback."""
+    """Returns the value or raises a new exception, because each `raise` extends an exception's traceback."""
 
 
 class SingleFlight[K: Hashable, V]:
-    """Computes a value once per key, while other threads wait for it. Remembers failures too.
+    """Cache that computes each value once, while other threads wait for it. It also caches failures.
 
-    A failure at a brief bound of the caller is not remembered, because the next caller has its own time.
+    A failure at a brief deadline of the caller (`clock.Brief`) is not cached, because the next caller has its own time.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -34,9 +34,9 @@ class SingleFlight[K: Hashable, V]:
         """Return the value of `key`.
 
         Raises:
-            ServiceError: computing it failed.
+            ServiceError: the computation failed.
             TimeoutError: the time of the run, or of the caller's operation, is over.
-            NeverComputedError: a bug prevented the computation.
+            NeverComputedError: a bug prevented the computation in another thread.
         """
         while True:
             with self._lock:
@@ -57,7 +57,7 @@ class SingleFlight[K: Hashable, V]:
                 found.known.wait(turn(left))
 
     def _resolve(self, key: K, found: _Found[V], compute: Callable[[], V]) -> Callable[[], V]:
-        """Compute the value. Always set a result: without one, waiting threads would block forever."""
+        """Compute the value. The event is always set, otherwise waiting threads would block forever."""
         passing = False
         try:
             value = compute()
@@ -79,9 +79,9 @@ class SingleFlight[K: Hashable, V]:
         return outcome
 
 
-def _fail(anew: Callable[[], Exception]) -> Never:
-    raise anew()
+def _fail(new_exception: Callable[[], Exception]) -> Never:
+    raise new_exception()
 
 
 class NeverComputedError(Exception):
-    """A bug prevented the shared computation. The text is the name of the original exception."""
+    """A bug prevented the computation. The text is the name of the original exception."""

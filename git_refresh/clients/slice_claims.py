@@ -1,7 +1,7 @@
-"""Claims on slices: small blobs, so no slice runs on two workers, or twice.
+"""Claims on slices: small blobs that prevent a slice from running on two workers, or twice.
 
 A queue delivers each message at least once. It redelivers a message after a crash of the worker or a failed invocation.
-Rarely, it has the same message twice.
+Rarely, the queue contains the same message twice.
 """
 
 import json
@@ -24,13 +24,13 @@ from git_refresh.run.ports import ClaimResult
 from git_refresh.settings.functions_host import Storage
 
 CLAIM_LIMIT_S = 10.0
-"""Seconds to create a claim, and again to close it. Without a claim, the slice still runs."""
+"""To create a claim, and again to record the end. Without a claim, the slice still runs."""
 
 
 class BlobClaims:
-    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT` (`ports.SliceClaims`). Calls raise `ServiceError`.
+    """Claims as blobs `RUN_ID/SLICE-FINGERPRINT`. Methods raise `ServiceError` on failure.
 
-    The fingerprint is the message's, so a claim is valid for this content only. The first creator of the blob has the slice:
+    The fingerprint is that of the message, so a claim is for one content. Only one worker can create the blob:
     https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations.
     """
 
@@ -48,7 +48,7 @@ class BlobClaims:
         self._container = _service(storage, **options).get_container_client(container)
 
     def begin(self, slice_: Slice, fingerprint: str, message_id: str) -> ClaimResult:
-        """Claim a slice for a message, or return who has it. Two messages can have the same content."""
+        """Claim a slice for a message, and return the result. Two messages can have the same content."""
         return call(
             Service.STORAGE,
             Operation.CLAIM_SLICE.of(_name(slice_)),
@@ -87,7 +87,7 @@ class BlobClaims:
         """Create a blob. Return False if it exists."""
         try:
             return _created(blob, content)
-        except ResourceNotFoundError:  # infra/ creates the container, other installations might lack it
+        except ResourceNotFoundError:  # only infra/ creates the container in advance
             with suppress(ResourceExistsError):  # another worker created it in the meantime
                 self._container.create_container()
             return _created(blob, content)
@@ -102,8 +102,6 @@ def _created(blob: BlobClient, content: bytes) -> bool:
 
 
 class _Claimed(Response):
-    """JSON of a claim."""
-
     message: Word
     ended: Annotated[bool, Field(strict=True)]
 
@@ -123,6 +121,6 @@ def _service(storage: Storage, **options: Any) -> BlobServiceClient:  # noqa: AN
 
 
 def _origin(client: BlobServiceClient) -> str:
-    """Return the origin. The emulator has the account in the path instead."""
+    """Return the origin of the blob endpoint. The emulator's has the account in its path."""
     parts = urlsplit(client.url)
     return f"{parts.scheme}://{parts.netloc}".lower()

@@ -1,1 +1,1 @@
-"""From a symptom to a stable code, its cause and its remedy."""
+"""Failures, and their diagnoses: code, cause and remedy."""

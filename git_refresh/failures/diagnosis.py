@@ -16,18 +16,18 @@ from git_refresh.output.shell import UNTYPED, Command, Invocation, fill
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A failure as reports show it, always with the same four keys."""
+    """A failure as reports show it. The JSON has the first four fields."""
 
     code: str
     message: str
     cause: str
     remedy: str
     kind: str = field(default="", compare=False)
-    """Difference between failures of one code beyond names and values. Not in the JSON."""
+    """Equal for failures of one code that differ only in values. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """The commands in cause and remedy, in their order. Not in the JSON."""
+    """Commands in cause and remedy, in their order. Not in the JSON."""
     happened: str = field(default="", compare=False, repr=False)
-    """The message without the attempted operation, for a line whose subject names it. Not in the JSON."""
+    """Message without the attempted operation, for output that names it already. Not in the JSON."""
     temporary: bool = field(default=False, compare=False, repr=False)
     """True if the next run usually succeeds without an action. Not in the JSON."""
 
@@ -40,7 +40,7 @@ _COMMAND = Command("COMMAND")
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """Values for the braces of the texts, all safe to show; capitals stand for an unknown value."""
+    """Values for the braces in the table of failures, all safe to show. Defaults mean unknown values."""
 
     host: str = "HOST"
     vault: str = "VAULT_URL"
@@ -52,7 +52,7 @@ class DiagnosisContext:
     oauth_secret: str = "OAUTH_SECRET_ID"  # noqa: S105  # an ID
     object_id: str = "OBJECT_ID"
     named_in: str = "AZURE_CLIENT_ID"
-    """Location of the identity in the settings."""
+    """Setting that names the identity."""
     tenant: str = "TENANT"
     app: str = "APP"
     group: str = "GROUP"
@@ -72,20 +72,19 @@ class DiagnosisContext:
     command: Command = _COMMAND
     """Command for that role to run."""
     invocation: Invocation = UNTYPED
-    """The program and options of a command that reads the same settings."""
+    """Program and options for commands in remedies, which read the same settings."""
     late_because: str = "The previous run took too long, or the app was not running."
-    """Reason for a late run from the timer's status."""
     refreshing: str = (
         'Set "additional_principal_ids": [NUMERIC_ID] in the workspace\'s entry. '
         "If it is a user, change Run as to a service principal."
     )
     """Remedy for a job whose Run as identity the app does not refresh."""
     commit: str = "COMMIT"
-    """Commit ID in place of a branch or tag."""
+    """Commit ID that an entry has instead of a branch or tag."""
     component: str = "COMPONENT_ID"
     """Resource ID of the app's Application Insights component."""
     known: frozenset[Known] = frozenset()
-    """Facts that the run has proved; they select the row and fill no text."""
+    """Facts that select the row. Not in any text."""
 
 
 def diagnose(error: BaseException, context: DiagnosisContext) -> Diagnosis:
@@ -101,7 +100,7 @@ def diagnose(error: BaseException, context: DiagnosisContext) -> Diagnosis:
 def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
     """Return the diagnosis of a failed call.
 
-    From the service's text, it shows only the file names of a conflict and the caller's own object ID.
+    The diagnosis quotes only file names, IDs and AADSTS numbers of the service's message.
     """
     row = next((row for row in TABLE if fits(row, failure, context.known)), UNKNOWN)
     values = _values(context)
@@ -110,10 +109,12 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
     if failure.kind is FailureKind.TLS and failure.service in {Service.ENTRA, Service.AZURE_CLI}:
         values |= {"service": str(Service.ENTRA), "address": "https://login.microsoftonline.com"}
     values["files"] = _files(failure)
-    values |= {name: value for name, value in {**_presented(failure), **_network(failure)}.items() if value}
+    values |= {
+        name: value for name, value in {**_token_claims(failure), **_network(failure)}.items() if value
+    }
     if values["object_id"] == _DEFAULTS["object_id"]:
         values["object_id"] = _object_id(failure) or values["object_id"]
-    found = _filled(_of_certificate(row, failure), what_happened(failure), values)
+    found = _filled(_with_tls_reason(row, failure), what_happened(failure), values)
     found = replace(found, kind=_kind(failure, row), happened=how_it_failed(failure))
     if not failure.proxy or failure.kind is FailureKind.PROXY_AUTH:
         return found
@@ -122,7 +123,7 @@ def explain(failure: ServiceFailure, context: DiagnosisContext) -> Diagnosis:
 
 
 def finding(code: str, context: DiagnosisContext, **values: object) -> Diagnosis:
-    """Return the diagnosis of a row in `OWN`; `values` extend the context."""
+    """Return the diagnosis of a finding (a row in `OWN`). `values` extend the context."""
     row = next(row for row in OWN if row.code == code)
     found = _filled(row, row.message, _values(context) | {name: str(value) for name, value in values.items()})
     problem = values.get("problem")
@@ -130,18 +131,16 @@ def finding(code: str, context: DiagnosisContext, **values: object) -> Diagnosis
 
 
 def wrong_entry(problems: Sequence[Problem]) -> Diagnosis:
-    """Return the diagnosis of an invalid entry of `WORKSPACES`."""
     found = finding("invalid_settings", DiagnosisContext(), problem=" ".join(map(str, problems)))
     return replace(found, kind=" ".join(problem.kind or problem.message for problem in problems))
 
 
 def noted(where: str, found: Diagnosis, severity: Literal["error", "warning"] = "warning") -> Problem:
-    """Return a diagnosis as one of a report's problems."""
     return Problem(where, str(found), f"{found.code} {found.kind}", severity, found)
 
 
 def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
-    """Return the diagnosis of a clock that is behind, or ahead if negative."""
+    """Return the diagnosis of a machine whose clock is behind; ahead if `behind` is negative."""
     direction = "behind" if behind > timedelta() else "ahead"
     return finding(
         "clock_skew", context, minutes=f"{abs(behind) / timedelta(minutes=1):.0f}", direction=direction
@@ -149,7 +148,7 @@ def clock_skew(behind: timedelta, context: DiagnosisContext) -> Diagnosis:
 
 
 def out_of_time(context: DiagnosisContext) -> Diagnosis:
-    """Return the diagnosis of a step that the run had no time for."""
+    """Return the diagnosis of a step for which the run had no time."""
     row = next(row for row in TABLE if row.code == "out_of_time")
     return _filled(row, "The run ran out of time before this step.", _values(context))
 
@@ -159,14 +158,14 @@ def interrupted(context: DiagnosisContext) -> Diagnosis:
 
 
 def in_general(row: Row, around: str = "") -> Diagnosis:
-    """Return a row's texts without known values, with `around` on both sides of each command."""
+    """Return a row's diagnosis with default values, for pages. `around` encloses each command."""
     return _filled(row, row.seen, _values(DiagnosisContext()), around)
 
 
 def internal(error: BaseException, context: DiagnosisContext) -> Diagnosis:
     """Return the diagnosis of a bug in the app.
 
-    It shows the exception's place but never its text, which might contain a secret.
+    It contains the location of the exception but not its text, which might contain a secret.
     """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -176,7 +175,6 @@ def internal(error: BaseException, context: DiagnosisContext) -> Diagnosis:
 
 
 def fits(row: Row, failure: ServiceFailure, known: frozenset[Known] = frozenset()) -> bool:
-    """Return whether a row matches this failure."""
     return any(_matches(match, failure, known) for match in row.matches)
 
 
@@ -227,7 +225,7 @@ _TO_THE_PROXY = {
     FailureKind.REFUSED: "the proxy refused the connection",
     FailureKind.CONNECT_TIMEOUT: "the connection to the proxy timed out",
 }
-"""Failures before the connection to the proxy, so not those of the service."""
+"""Failures of the connection to the proxy, not of the service."""
 
 
 def what_happened(failure: ServiceFailure) -> str:
@@ -263,13 +261,13 @@ def how_it_failed(failure: ServiceFailure) -> str:
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:
-    """Return the difference between failures of one code: the service, and for an unknown failure its response."""
+    """Return `Diagnosis.kind`: the service, and for an unknown failure its response."""
     answered = f" {failure.kind} {failure.status} {failure.error_code}" if row is UNKNOWN else ""
     return f"{failure.service}{' through a proxy' if failure.proxy else ''}{answered}"
 
 
-def _of_certificate(row: Row, failure: ServiceFailure) -> Row:
-    """Return the row with the cause and remedy of OpenSSL's reason, if known."""
+def _with_tls_reason(row: Row, failure: ServiceFailure) -> Row:
+    """Return the row, with cause and remedy for OpenSSL's reason after a TLS failure."""
     if failure.kind is not FailureKind.TLS or not failure.detail:
         return row
     found = next(each for each in CERTIFICATES if re.search(each.pattern, failure.detail, re.IGNORECASE))
@@ -291,13 +289,13 @@ def _network(failure: ServiceFailure) -> dict[str, str]:
 
 
 def _application(failure: ServiceFailure) -> str:
-    """Return the Azure CLI's own application ID if Microsoft Entra quotes it."""
+    """Return the application ID of the Azure CLI's service principal if Microsoft Entra quotes it."""
     found = re.search(rf"AADSTS7000222: .{{0,200}}app '({GUID.pattern})'", failure.message)
     return found[1] if found else ""
 
 
-def _presented(failure: ServiceFailure) -> dict[str, str]:
-    """Return the claims of the exchanged token, which a federation policy must repeat."""
+def _token_claims(failure: ServiceFailure) -> dict[str, str]:
+    """Return the claims of the exchanged token, with which a federation policy must match."""
     claims = failure.claims
     if claims is None:
         return {}
@@ -334,7 +332,7 @@ _ADDRESS = {Service.DATABRICKS: "host", Service.KEY_VAULT: "vault", Service.AZUR
 
 
 def _values(context: DiagnosisContext) -> dict[str, str]:
-    """Return the values of the braces; an empty one becomes its default."""
+    """Return the values for the braces. Empty values have their defaults."""
     facts = asdict(replace(context, invocation=UNTYPED))
     del facts["known"], facts["invocation"]
     values = {name: value or _DEFAULTS[name] for name, value in facts.items()}
@@ -380,7 +378,7 @@ def _filled(row: Row, message: str, values: Mapping[str, str], around: str = "")
     arguments = {**values, **_arguments(values)}
 
     def filled(text: str) -> str:
-        # Not str.format: values can contain braces, and a name without a value stays.
+        # Unlike str.format, this keeps braces in values and names without a value.
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
     commands: list[str] = []

@@ -1,4 +1,4 @@
-"""Failures of calls to services, as values that diagnoses and decisions read."""
+"""Failures of calls to services, as values."""
 
 # ruff: noqa: S105  # texts, not secrets
 
@@ -14,7 +14,7 @@ from git_refresh.model.values import TokenClaims
 
 
 class Service(StrEnum):
-    """Service that the app calls, by the name that users know."""
+    """Service that the app calls, by its name in messages."""
 
     IDENTITY = "managed identity endpoint"
     AZURE_CLI = "Azure CLI"
@@ -28,7 +28,7 @@ class Service(StrEnum):
 
 
 class Operation(StrEnum):
-    """Operation of a service, as it reads after "Could not"; `{}` stands for the subject."""
+    """Operation of a service. Continues the words "Could not"; `{}` stands for the subject."""
 
     # Tokens
     GET_TOKEN = "get a token for {}"
@@ -115,13 +115,12 @@ class Operation(StrEnum):
     END_SLICE = "mark slice {} as completed"
 
     def of(self, subject: object = "") -> "Attempt":
-        """Return the attempt with this subject, such as a secret's name or a path."""
         return Attempt(self, str(subject))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Operation with its subject, as it reads after "Could not"."""
+    """Operation with its subject. Continues the words "Could not"."""
 
     operation: Operation
     subject: str = ""
@@ -132,22 +131,18 @@ class Attempt:
 
 
 class FailureKind(StrEnum):
-    """Kind of a failed call."""
-
     ANSWER = "answer"
     """The service returned an error status."""
     LOST = "lost"
-    """The service returned that the outcome is unknown."""
+    """The service reported a timeout of its own, so the result is unknown."""
     UNEXPECTED = "unexpected"
     """The service returned success with an undocumented body."""
     TOO_LARGE = "too_large"
-    """The response exceeded the size limit."""
     LAPSED = "lapsed"
     """The token or secret in the response has expired."""
     NOT_ACTIVE = "not_active"
-    """The service rejected a secret before its activation date."""
     VALUE = "value"
-    """The value in the vault is not an OAuth secret."""
+    """The secret in Key Vault is not an OAuth secret."""
     SERVER = "server"
     """The host is Azure DevOps Server."""
     NO_PRINCIPAL = "no_principal"
@@ -155,7 +150,6 @@ class FailureKind(StrEnum):
     NOT_ADMIN = "not_admin"
     """The user account is not a workspace admin."""
     PRINCIPAL_AMBIGUOUS = "principal_ambiguous"
-    """The workspace lists more than one such service principal."""
     OUT_OF_TIME = "out_of_time"
     """The run had no time left for the call."""
     NOT_SENT = "not_sent"
@@ -175,21 +169,13 @@ class FailureKind(StrEnum):
     SIGN_IN = "sign_in"
     """Microsoft Entra rejected the Azure CLI session."""
     DNS = "dns"
-    """The host name did not resolve."""
     TLS = "tls"
-    """The TLS certificate could not be verified."""
     REFUSED = "refused"
-    """The connection was refused."""
     RESET = "reset"
-    """The connection was lost."""
     CONNECT_TIMEOUT = "connect_timeout"
-    """The connection timed out."""
     TIMEOUT = "timeout"
-    """The response timed out."""
     PROXY = "proxy"
-    """The HTTP proxy did not connect."""
     PROXY_AUTH = "proxy_auth"
-    """The HTTP proxy requires a sign-in."""
     PROXY_UNUSABLE = "proxy_unusable"
     """The URL of the HTTP proxy is invalid."""
     DESCRIPTORS = "descriptors"
@@ -212,9 +198,9 @@ NETWORK = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ServiceFailure:
-    """A failed call.
+    """A failed call to a service.
 
-    `message` only classifies the failure: it might quote secrets, so it is never shown.
+    `message` classifies the failure. It is never shown, because it might quote secrets.
     """
 
     service: Service
@@ -226,21 +212,20 @@ class ServiceFailure:
     request_id: str = ""
     retry_after_s: float | None = None
     detail: str = ""
-    """A reason in a few words that is safe to show, such as OpenSSL's."""
+    """Short reason that is safe to show, such as OpenSSL's."""
     proxy: str = ""
     """`host:port` of the proxy to an unreachable service."""
     proxy_variable: str = "HTTPS_PROXY"
-    """Environment variable that names this proxy."""
     bundle: str = ""
-    """Environment variable of the trusted certificates; empty for the app's own."""
+    """Environment variable that names the CA certificates; empty for those of certifi."""
     tenant: str = ""
-    """Tenant for the Azure CLI to sign in to again, if it returned one."""
+    """Tenant to which the Azure CLI must sign in again, if it names one."""
     scope: str = ""
-    """Scope of the token that the Azure CLI did not get."""
+    """Scope of the token that the Azure CLI did not return."""
     ended: datetime | None = None
-    """Expiration time of kind `LAPSED`."""
+    """Expiration date of a secret, for `LAPSED`."""
     claims: TokenClaims | None = None
-    """Claims of the token for federation."""
+    """Claims of the token that was not exchanged."""
 
     @property
     def outcome_unknown(self) -> bool:
@@ -253,12 +238,12 @@ class ServiceFailure:
 
     @property
     def throttled(self) -> bool:
-        """True if the service rejected one request of too many; Databricks also returns 400 for that."""
+        """True if the service refused one of too many requests, for which Databricks can also return 400."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.error_code == "REQUEST_LIMIT_EXCEEDED"
 
 
 class ServiceError(Exception):
-    """A failed call to a service; its text has only the safe parts of the failure."""
+    """A call to a service failed. The text contains only the safe parts of the failure."""
 
     def __init__(self, failure: ServiceFailure) -> None:
         super().__init__(
@@ -268,7 +253,7 @@ class ServiceError(Exception):
 
 
 def none_if_missing[T](call: Callable[[], T]) -> T | None:
-    """Return what a call returns; None if the service returns 404."""
+    """Return the result of a call; None if the service returns 404."""
     try:
         return call()
     except ServiceError as error:
@@ -278,22 +263,20 @@ def none_if_missing[T](call: Callable[[], T]) -> T | None:
 
 
 AADSTS = re.compile(r"\bAADSTS\d{4,8}\b")
-"""Number of a reason of Microsoft Entra."""
+"""Error number of Microsoft Entra."""
 
 _DEFINITE = frozenset({400, 404, 410})
 _DENIED = frozenset({401, 403})
 _REASON = re.compile(r"\b(?:TF|VS)\d{5,7}\b")
-"""Number of a reason of Azure DevOps, in JSON, in HTML, or in the header X-TFS-ServiceError."""
+"""Error number of Azure DevOps, in JSON, in HTML, or in the header X-TFS-ServiceError."""
 SIGN_IN_PAGE = r"(?is)^\s*<.*\bsign[ -]?in\b"
-"""HTML of a sign-in page."""
 SIGN_IN_REDIRECT = r"(?i)^\S*(?:_signin|login)"
-"""Redirect to a sign-in page."""
 
 
 def is_rejection(failure: ServiceFailure) -> bool:
-    """Return whether Azure DevOps definitely rejected the token: 401 or 403 with a reason, or a sign-in page.
+    """Return whether Azure DevOps rejected the token: 401 or 403 with a reason, or a sign-in page.
 
-    A 401 without a reason proves nothing: an identity that lacks a permission gets the same.
+    A reason is an exception's name or an error number. A 401 without one can mean a missing permission.
     """
     if failure.service is not Service.AZURE_DEVOPS:
         return False
@@ -321,7 +304,7 @@ def is_conflict(failure: ServiceFailure) -> bool:
 
 
 def is_definite(failure: ServiceFailure) -> bool:
-    """Return whether a pull would fail for the same reason with a less clear response."""
+    """Return whether a failed ref lookup proves that a pull would fail too."""
     if failure.service is not Service.AZURE_DEVOPS:
         return False
     return (

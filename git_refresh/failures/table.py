@@ -1,8 +1,8 @@
-"""The table of failures: how each is recognized, its cause, and its remedy.
+"""Table of failures: conditions, cause and remedy of each code.
 
-The first row that matches a failure explains it, so specific rows come before general ones.
-Braces are filled with values of `DiagnosisContext`; `pattern` and `seen` quote services.
-A remedy ends with its command in backticks, without a full stop; a second command follows a sentence that begins with "Or" or "Then".
+The first matching row applies, so specific rows come before general ones.
+Braces are filled with values of `DiagnosisContext`. `pattern` and `seen` quote services.
+A remedy ends with its command in backticks, without a full stop. A sentence before a second command begins with "Or" or "Then".
 """
 
 from collections.abc import Collection
@@ -37,6 +37,7 @@ _FOLDERS = {
     Operation.READ_PATH,
     Operation.CREATE_PARENT,
 }
+# Only commands for admins perform the operations in `_VAULT_ADMIN` and `_WORKSPACE_ADMIN`.
 _VAULT_ADMIN = {
     Operation.STORE_SECRET,
     Operation.READ_LATEST_VERSION,
@@ -44,22 +45,20 @@ _VAULT_ADMIN = {
     Operation.LIST_VERSIONS,
     Operation.FIND_DELETED_SECRET,
 }
-"""Operations that only an admin's command performs."""
 _OAUTH_SECRETS = {Operation.LIST_OAUTH_SECRETS, Operation.CREATE_OAUTH_SECRET, Operation.DELETE_OAUTH_SECRET}
 _WORKSPACE_ADMIN = {Operation.FIND_PRINCIPAL, *_OAUTH_SECRETS}
-"""Operations that only an admin's command performs."""
 _UNREACHED = NETWORK - {FailureKind.RESET, FailureKind.TIMEOUT}
-"""Kinds of failure without a sent request."""
+"""Kinds of failures in which no request was sent."""
 _UNTHROTTLED = r"(?!REQUEST_LIMIT_EXCEEDED$).*"
 _NO_CREDENTIAL = r"Missing Git provider credentials|Azure Active Directory credentials missing"
 _PAGE = r"(?i)^\s*<(?:!doctype|html|head|body|title)\b"
 _POLICY_DIFFERS = "TOKEN_AUDIENCE_INVALID|TOKEN_SUBJECT_INVALID"
-"""Responses that prove the existence of a federation policy for another token."""
+"""Error codes that prove that a federation policy for another token exists."""
 _NO_POLICY = "TOKEN_INVALID|valid federation policy"
 
 
 class Known(StrEnum):
-    """Fact that a run has proved before a failure, so no cause that it refutes is named."""
+    """Fact that a run has proved before a failure, which excludes some causes."""
 
     SIGNED_IN_ELSEWHERE = "signed in elsewhere"
     """Another workspace accepted the same client ID with the same secret or identity."""
@@ -81,7 +80,7 @@ class Known(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Condition on a failure: every field that is set must match."""
+    """Condition on a failure. All fields that are set must match."""
 
     service: tuple[Service, ...] = ()
     kind: Collection[FailureKind] = ()
@@ -102,15 +101,15 @@ class Row:
     code: str
     """Stable, because dashboards and pipelines depend on it."""
     matches: tuple[Match, ...] = ()
-    """A failure matches the row if it meets any of these."""
+    """A failure matches the row if it meets any of these conditions."""
     seen: str = ""
-    """Status, error code, and message of the service; "…" stands for omitted text."""
+    """Status, error code and message of the service. "…" stands for omitted text."""
     message: str = ""
-    """The event, only in `OWN` rows."""
+    """Only in rows of `OWN`."""
     cause: str = ""
     remedy: str = ""
     title: str = ""
-    """Meaning in at most eight words for lists; empty if the cause is short enough."""
+    """Short form of the cause for lists, in at most eight words; empty if the cause is short enough."""
     temporary: bool = False
     """True if the next run usually succeeds without an action, so an alert can wait."""
 
@@ -125,7 +124,6 @@ def row(
     title: str = "",
     temporary: bool = False,
 ) -> Row:
-    """Return a row."""
     return Row(code, matches, seen, message, cause, remedy, title, temporary)
 
 
@@ -149,7 +147,7 @@ _TEST_AZ = (
 )
 _DELETE_SECRET = "Delete it: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
-"""Environment of Databricks CLI commands for an account."""
+"""Environment variables of Databricks CLI commands for an account."""
 PRINCIPAL_NUMBER = (
     f'"$({IN_ACCOUNT} databricks account service-principals list --filter {{by_client_id}} --output json | '
     "jq -r '.[0].id')\""
@@ -192,7 +190,7 @@ SHARED = {
     "Test the Azure CLI": _TEST_AZ,
     "Sign in to the tenant": _OTHER_SIGN_IN,
 }
-"""Remedies of several rows by title; the page prints each once."""
+"""Remedies of several rows, by title. docs/troubleshooting.md has each once."""
 
 _CONFLICT = (
     Match(DATABRICKS, error_code="GIT_CONFLICT"),
@@ -931,19 +929,19 @@ _ANY = (
 CLOSED = frozenset(
     {"workspace_private_link", "workspace_ip_blocked", "workspace_network_denied", "workspace_blocked"}
 )
-"""Codes of workspaces that block this network for every caller."""
+"""Codes of failures in which a workspace blocks the network, for every caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Cause and remedy of a TLS failure, in place of those of the row."""
+    """Cause and remedy of a TLS failure that replace those of the row."""
 
     pattern: str
     """Regular expression to search for in OpenSSL's reason, in any letter case."""
     cause: str
     remedy: str
     remedy_with_bundle: str = ""
-    """Remedy if an environment variable names the trusted certificates; empty if it does not differ."""
+    """Remedy if an environment variable names the CA certificates; empty if it is the same."""
 
 
 CERTIFICATES = (
@@ -1004,7 +1002,7 @@ TABLE = (
     *_LOGS,
     *_ANY,
 )
-"""Failures of services, in the order in which they are tried."""
+"""Failures of services, in the order of matching."""
 
 UNKNOWN = row(
     "unknown",
@@ -1015,7 +1013,7 @@ UNKNOWN = row(
 
 
 def _also_found(code: str, message: str) -> Row:
-    """Return the row of a failure that the app also finds without a service's response."""
+    """Return a row of `TABLE` as a finding that the app also makes without a service's response."""
     return replace(next(row for row in TABLE if row.code == code), matches=(), seen="", message=message)
 
 
@@ -1649,7 +1647,6 @@ OWN = (
     *_OWN_DEPLOYMENT,
     *_ALSO_FOUND,
 )
-"""Findings of the app itself, without a failure of a service."""
 
 PAGE = {
     "Settings": _OWN_SETTINGS,
@@ -1667,4 +1664,4 @@ PAGE = {
     "Permissions": _OWN_PERMISSIONS,
     "Deployment": (*_RESOURCE_MANAGER, *_OWN_DEPLOYMENT),
 }
-"""Every code once, by section, in the order of the layers."""
+"""Each code once, by section of docs/troubleshooting.md."""

@@ -1,1 +1,1 @@
-"""Values for the whole app. This layer imports no SDK, no HTTP library and no settings."""
+"""Values for the whole app. This layer does not import SDKs, HTTP libraries or the settings."""

@@ -1,4 +1,4 @@
-"""Clocks, deadlines, and bounds of operations. Time is passed in, so tests need not wait."""
+"""Clocks, deadlines, and limits of operations. Clocks are parameters, so tests do not wait."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never jump, for time limits."""
+        """Return seconds for time limits. Setting the wall clock has no effect."""
         ...
 
     def sleep(self, seconds: float) -> None: ...
@@ -37,9 +37,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. Setting it during a run has no effect on the run.
+    """The machine's clock as of the start of the run. Setting it later has no effect.
 
-    If it is wrong at the start, it stays wrong by the same amount, and `Skew` shows that.
+    An error at the start stays the same during the run, so `Skew` can measure it.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class SystemClock:
 
 
 def _elapsed() -> float:
-    """Return seconds that include the time of a sleeping laptop. Only Linux has such a clock."""
+    """Return seconds that include the time while a laptop sleeps. Only Linux has such a clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
 
 
@@ -84,14 +84,14 @@ class Deadline:
 
 
 class Skew:
-    """Lag of this machine's clock behind the services', by the `Date` headers of responses."""
+    """Difference between this machine's clock and the services', from the `Date` headers of responses."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._behind: timedelta | None = None
 
     def observe(self, date: str | None) -> None:
-        """Note the `Date` of a new response. The smallest difference counts, because responses take time."""
+        """Record the `Date` of a new response. The smallest difference counts, because responses take time."""
         there = _date(date)
         behind = there - self._clock.now() if there else None
         if behind is None or abs(behind) > _CREDIBLE_SKEW:
@@ -100,24 +100,24 @@ class Skew:
             self._behind = behind
 
     def behind(self) -> timedelta:
-        """Return the difference; negative if this machine's clock is ahead.
+        """Return how far this machine's clock is behind; negative if it is ahead.
 
-        Zero if the difference is too small to matter, or before the first response.
+        Zero for a tolerated difference, or before the first response.
         """
         found = self._behind or timedelta()
         return found if abs(found) > _TOLERATED_SKEW else timedelta()
 
 
 class ServiceTime:
-    """Time of one service, by the `Date` headers of its responses, without this machine's wall clock."""
+    """Time of one service, from the `Date` headers of its responses. Ignores this machine's wall clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._at_zero: datetime | None = None
-        """The service's time when this machine's monotonic clock was zero."""
+        """The service's time at zero of this machine's monotonic clock."""
 
     def observe(self, date: str | None) -> None:
-        """Note the `Date` of a new response. The one with the earliest time counts."""
+        """Record the `Date` of a new response. The one that results in the earliest time counts."""
         there = _date(date)
         if there is None:
             return
@@ -128,7 +128,7 @@ class ServiceTime:
         self._at_zero = at_zero if self._at_zero is None else min(at_zero, self._at_zero)
 
     def now(self) -> datetime | None:
-        """Return the service's time; None if no response had a date."""
+        """Return the service's time; None if no response had a valid date."""
         try:
             return self._at_zero and self._at_zero + timedelta(seconds=self._clock.monotonic())
         except OverflowError:
@@ -145,14 +145,14 @@ def _date(header: str | None) -> datetime | None:
 
 _TOLERATED_SKEW = timedelta(seconds=30)
 _CREDIBLE_SKEW = timedelta(days=1)
-"""With a larger error, this machine would reject every certificate, so the response is wrong."""
+"""With a larger difference, this machine would reject every certificate, so the header is wrong."""
 
 
 @dataclass(slots=True)
 class Brief:
-    """A bound of the caller. A failure at this bound says nothing about the service.
+    """A short deadline of one caller. A failure at this deadline proves nothing about the service.
 
-    `over` is also True if an attempt was given up because of this bound.
+    `over` is True if a retry was impossible because of the deadline.
     """
 
     deadline: Deadline
@@ -161,23 +161,22 @@ class Brief:
 
 @dataclass(slots=True)
 class OperationBounds[A]:
-    """Bounds of one operation on one thread: its deadline, bytes left, and last response.
+    """Limits and last response of the current operation on a thread.
 
-    Pooled sockets outlive the operation that opened them, so they read the current one's bounds.
+    Sockets of a connection pool outlive the operation that opened them, so they read the limits of the current one.
     """
 
     deadline: Deadline
     room: int = 0
-    """Bytes that can still arrive. Each request sets it."""
+    """Bytes that the response can still have. Set for each request."""
     answer: A | None = None
-    """The last response, for the diagnosis."""
     proxy: str = ""
-    """`host:port` of the proxy of its last request."""
+    """`host:port` of the proxy of the last request."""
     brief: Brief | None = None
-    """The enclosing brief bound, if any."""
+    """The innermost brief deadline."""
 
     def seconds_left(self) -> float:
-        """Return the seconds left for waiting.
+        """Return the seconds left.
 
         Raises:
             TimeoutError: no time is left.
@@ -193,9 +192,9 @@ _current: ContextVar[OperationBounds[Any]] = ContextVar("operation")
 
 @contextmanager
 def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[OperationBounds[Any]]:
-    """Bound all work of the calling thread by `deadline`, or by an earlier enclosing one.
+    """Limit all work of the calling thread by `deadline`, or by an earlier enclosing deadline.
 
-    If `brief`, nothing remembers a failure at this bound for other callers; see `cut_short`.
+    If `brief`, caches must not store a failure at this deadline for other callers; see `cut_short`.
     """
     outer = _current.get(None)
     earlier = enclosed(deadline)
@@ -208,47 +207,47 @@ def operation(deadline: Deadline, *, brief: bool = False) -> Iterator[OperationB
 
 
 def enclosed(deadline: Deadline) -> Deadline:
-    """Return the earlier of a deadline and that of the thread's current operation."""
+    """Return the earlier of `deadline` and the deadline of the thread's current operation."""
     outer = _current.get(None)
     return deadline if outer is None or deadline.at < outer.deadline.at else outer.deadline
 
 
 def cut_short() -> bool:
-    """Return whether the thread's brief bound is over, or an attempt was given up because of it."""
+    """Return whether the thread's brief deadline has passed, or made a retry impossible."""
     outer = _current.get(None)
     brief = outer.brief if outer is not None else None
     return brief is not None and (brief.over or brief.deadline.remaining() <= 0)
 
 
 def give_up_for(deadline: Deadline) -> None:
-    """Note that another attempt before `deadline` is impossible. This ends a brief bound up to then."""
+    """Record that another attempt before `deadline` is impossible. See `Brief.over`."""
     outer = _current.get(None)
     if outer is not None and outer.brief is not None and outer.brief.deadline.at <= deadline.at:
         outer.brief.over = True
 
 
 def current_operation() -> OperationBounds[Any]:
-    """Return the thread's current operation. A new thread has none.
+    """Return the thread's current operation.
 
     Raises:
-        LookupError: no operation is under way, but each request needs one.
+        LookupError: the thread has none. Each request needs one.
     """
     return _current.get()
 
 
 READ_LAG_S = 30.0
-"""Seconds until a write must be visible. Reads have lagged by up to eight."""
+"""Maximum delay until reads return a write. Delays of up to eight seconds have been observed."""
 
 POLL_PAUSE_S = 1.0
-"""Seconds before the second look, doubled before each further one."""
+"""Pause before the second call, doubled before each further one."""
 
 
 def poll[T](
     clock: Clock, look: Callable[[], T], good: Callable[[T], bool], seconds: float | None = None
 ) -> T:
-    """Call `look` until its result is `good` or the time is over, and return the last result.
+    """Call `look` until its result is `good` or `seconds` (default: `READ_LAG_S`) have passed.
 
-    The time is `seconds`, by default `READ_LAG_S`.
+    Return the last result.
     """
     began, pause = clock.monotonic(), POLL_PAUSE_S
     limit = READ_LAG_S if seconds is None else seconds

@@ -1,4 +1,4 @@
-"""Hosts that can receive a token: checked with the settings, then enforced by the transport."""
+"""Hosts that can receive a token, by which the settings are validated."""
 
 import ipaddress
 import re
@@ -17,10 +17,10 @@ class Domain(Enum):
     KEY_VAULT = (".vault.azure.net",)
     STORAGE = (".core.windows.net", ".storage.azure.net")
     AZURE_DEVOPS = ("dev.azure.com", "*.visualstudio.com")
-    """`*` is exactly one label, an organization. Deeper names, like tunnels.api, are other services."""
+    """`*` is exactly one label, an organization. Deeper names, such as tunnels.api, are other services."""
 
     def has(self, host: str) -> bool:
-        """Return whether a host in lower case belongs to this domain."""
+        """Return whether a host (in lower case) belongs to this domain."""
         return _matches(host, self.value)
 
 
@@ -33,11 +33,11 @@ def _is_address(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return getattr(address, "scope_id", None) is None  # %eth0 names a network of one machine only
+    return getattr(address, "scope_id", None) is None  # %eth0 is valid on one machine only
 
 
 def _canonical(host: str) -> str:
-    """Return the one form of an IP address, without the brackets around IPv6 in a URL."""
+    """Return a host name in lower case, or the canonical form of an IP address."""
     return str(ipaddress.ip_address(host)) if _is_address(host) else host.lower()
 
 
@@ -48,7 +48,7 @@ class TrustedHosts:
     entries: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Normalize the entries, because an IPv6 address can be shortened in several ways."""
+        """Normalize the entries, because an IPv6 address has several forms."""
         object.__setattr__(self, "entries", frozenset(map(_canonical, self.entries)))
 
     def trusts(self, hostname: str) -> bool:
@@ -57,11 +57,11 @@ class TrustedHosts:
 
 
 NO_HOSTS = TrustedHosts()
-"""Only the built-in domains."""
+"""Trust only the built-in domains."""
 
 
 def parse_trusted_hosts(text: str) -> tuple[TrustedHosts, list[str]]:
-    """Return the entries of a comma-separated list, and a complaint for each invalid one."""
+    """Parse a comma-separated list. Also return a message for each invalid entry."""
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     complaints = [
         f'"{redact(entry)}" must be a host name like git.contoso.com, a suffix like .contoso.com or an IP address, '
@@ -76,7 +76,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
     """Return the `https://host[:port]` of a URL that can receive a token.
 
     Raises:
-        ValueError: the URL cannot. The text reads on after the URL, with the reason and what to write.
+        ValueError: the URL cannot receive a token. The text continues a sentence that begins with the URL.
     """
     parts = split_url(url)
     if parts.scheme == "https" and "@" in parts.netloc:
@@ -85,7 +85,7 @@ def origin_of(url: str, domain: Domain, trusted: TrustedHosts) -> str:
 
 
 def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
-    """Return the origin of a split URL, which can have a user before the host; see `origin_of`."""
+    """Return the origin of a split URL; see `origin_of`. The URL can have a user name before the host."""
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ValueError(f"must start with https://{_with_https(parts, domain, trusted)}")
@@ -105,7 +105,7 @@ def origin_of_parts(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -
 
 
 def _with_https(parts: SplitResult, domain: Domain, trusted: TrustedHosts) -> str:
-    """Return the advice to write the URL with https://, if that is valid."""
+    """Return the advice to write the URL with https://, or "" if that is invalid."""
     secure = parts._replace(scheme="https")
     if parts.scheme != "http" or "@" in parts.netloc:
         return ""
@@ -120,13 +120,13 @@ def split_url(url: str) -> SplitResult:
     """Split a URL.
 
     Raises:
-        ValueError: it is not a URL. The text reads on after the URL.
+        ValueError: the text is not a URL. The message continues a sentence that begins with it.
     """
-    if INVISIBLE.search(url):  # urlsplit would drop some of them silently
+    if INVISIBLE.search(url):  # urlsplit would silently remove some
         raise ValueError(CONTAINS_INVISIBLE)
     try:
         parts = urlsplit(url)
-        _ = parts.port  # checked only when read
+        _ = parts.port  # validates the port
     except ValueError:
         raise ValueError("is not a valid URL") from None
     return parts

@@ -1,14 +1,14 @@
-"""Totals that many parties share."""
+"""Quota that many parties share."""
 
 import threading
 from collections import Counter
 
 
 class Quota:
-    """A total: half is divided equally, and half goes to the first parties that need more."""
+    """Half of a total is divided equally. The other half is for the first parties that need more."""
 
     def __init__(self, total: int, parties: int, most: int) -> None:
-        """Divide a total. Each party can take at most `most`."""
+        """Divide `total` among `parties`. A party can take at most `most`."""
         self._own = total // 2 // max(1, parties)
         self._common = total // 2
         self._most = most
@@ -16,7 +16,7 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self, party: str, amount: int) -> bool:
-        """Take an amount, from any thread. Return False, and take nothing, if the quota has too little left."""
+        """Take an amount. Take nothing and return False if not enough is left. Thread-safe."""
         with self._lock:
             before = self._taken[party]
             after = before + amount

@@ -1,4 +1,4 @@
-"""Azure DevOps repositories: one value for all the forms of their URLs."""
+"""Azure DevOps repositories, and the forms of their URLs."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from git_refresh.model.hosts import Domain, TrustedHosts, origin_of_parts, split
 from git_refresh.output.redact import CONTAINS_INVISIBLE, INVISIBLE, looks_like_secret, redact
 
 _ELSEWHERE = re.compile(r"(?:^|\.)(github|gitlab|bitbucket)\.", re.IGNORECASE)
-"""In the host of a repository of another service, self-hosted ones included."""
+"""Hosts of other Git services, including self-hosted ones."""
 _NAMES = {"github": "GitHub", "gitlab": "GitLab", "bitbucket": "Bitbucket"}
 _OLD = ".visualstudio.com"
 BUILT_IN = "https://dev.azure.com"
-"""Origin for all requests to Azure DevOps Services, whatever the form of the URL."""
+"""Origin of all requests to Azure DevOps Services, for URLs of either form."""
 
 _FORM = "https://dev.azure.com/{organization}/{project}/_git/{repository}"
 
@@ -25,25 +25,25 @@ _SERVER = (
 )
 _SERVER_PORT = 8080
 _USER = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#:]*)(:[^/?#]*)?@", re.IGNORECASE)
-"""User and password before the host, up to the last @ before the path."""
+"""Scheme, user and password of a URL, up to the last @ before the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository of Azure DevOps Services. Two are equal if they are the same repository."""
+    """A repository of Azure DevOps Services. Values are equal if they mean the same repository."""
 
     key: tuple[str, str, str, str]
-    """Origin, organization, project and name in lower case: Azure DevOps ignores the case of ASCII.
+    """Origin, organization, project and name in lower case, as Azure DevOps ignores the case of ASCII.
 
-    Security: no other letters are folded. Otherwise, a long s would equal an s, and a workspace could substitute a repository.
+    Security: other letters keep their case. Otherwise, a long s (U+017F) would equal an s, and a workspace could substitute a repository.
     """
     origin: str = field(compare=False)
-    """`https://host[:port]` of the API: dev.azure.com for both built-in forms, so no token goes elsewhere."""
+    """`https://host[:port]` of the API. Security: dev.azure.com for both built-in forms of a URL."""
     organization: str = field(compare=False)
     project: str = field(compare=False)
     name: str = field(compare=False)
     _written: str = field(compare=False, repr=False)
-    """Start of the clone URL, on the host of the original URL."""
+    """Start of the clone URL, with the host of the original URL."""
 
     @property
     def url(self) -> str:
@@ -61,12 +61,10 @@ class Repository:
 
 
 def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
-    """Read a repository's URL on `dev.azure.com`, with or without `name@`, or in the older form.
-
-    The older form is `{organization}.visualstudio.com`.
+    """Parse a clone URL on `dev.azure.com`, `{organization}.visualstudio.com` or a trusted host.
 
     Raises:
-        ValueError: it is no such URL, or its host is not trusted. The text reads on after the URL.
+        ValueError: the URL is not a clone URL on such a host. The text continues a sentence that begins with the URL.
     """
     origin, path = _address(url.strip(), trusted)
     if domain := _organization_of_old_form(origin):
@@ -79,7 +77,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
     match path:
         case [project, "_git", name]:
             pass
-        case ["_git", name]:  # the repository with its project's name
+        case ["_git", name]:  # short form of a repository with its project's name
             project = name
         case _:
             raise ValueError(f"must have the form {_FORM}")
@@ -88,7 +86,7 @@ def parse_repository(url: str, trusted: TrustedHosts) -> Repository:
 
 
 def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
-    """Return the trusted origin of a URL, and the names in its path."""
+    """Return the trusted origin of a URL, and the decoded names in its path."""
     if ssh := re.fullmatch(r"(?:ssh://)?(?:[\w-]+@)?ssh\.dev\.azure\.com:v3/([^/]+)/([^/]+)/([^/]+)", url):
         address = "https://dev.azure.com/{}/{}/_git/{}".format(*ssh.groups())
         raise ValueError(f"is an SSH address; write {redact(address)}")
@@ -119,7 +117,7 @@ def _address(url: str, trusted: TrustedHosts) -> tuple[str, list[str]]:
 
 
 def _written_without_user(url: str, trusted: TrustedHosts) -> str:
-    """Return the advice for a URL with a password: the URL without it, if that is valid."""
+    """Return the advice to revoke a password in a URL, and to write the URL without it if that is valid."""
     scheme, _, rest = url.partition("://")
     plain = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
@@ -130,9 +128,9 @@ def _written_without_user(url: str, trusted: TrustedHosts) -> str:
 
 
 def on_server(url: str, trusted: TrustedHosts) -> bool:
-    """Return whether a URL is of Azure DevOps Server: a company's host with Azure DevOps' path names.
+    """Return whether a URL is of Azure DevOps Server, by its host, port and path.
 
-    A trusted host can belong to Azure DevOps Services, unless the URL has a feature of the server only.
+    A trusted host can also belong to Azure DevOps Services, so its URL must have a feature of the server.
     """
     try:
         parts = split_url(url)
@@ -151,10 +149,7 @@ _SERVICES = ("dev.azure.com", ".visualstudio.com")
 
 
 def without_user(url: str) -> tuple[str, bool]:
-    """Return a URL without `user:password@`, and whether this part contained a secret.
-
-    The user name can be a token.
-    """
+    """Return a URL without `user:password@`, and whether it had a password or a token as user name."""
     found = _USER.match(url)
     if found is None:
         return url, False
@@ -173,7 +168,7 @@ def _decoded(part: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return text.encode().lower().decode()  # bytes: only ASCII letters change
+    return text.encode().lower().decode()  # of bytes, `lower` changes only ASCII letters
 
 
 def _organization_of_old_form(origin: str) -> str | None:
@@ -183,15 +178,14 @@ def _organization_of_old_form(origin: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryUrl:
-    """A clone URL, and how the text that it was read from differs."""
+    """A clone URL, and how it differs from the text that contained it."""
 
     url: str
     differs: str = ""
-    """Reads on after the text; empty if the text is the clone URL."""
+    """Continues a sentence that begins with the text; empty if the text is the clone URL."""
     ref: tuple[Literal["branch", "tag"], str] | None = None
-    """Branch or tag on a page of the repository."""
+    """From the URL of a page, as is `commit`."""
     commit: str = ""
-    """Commit on a page of the repository."""
 
 
 _TERRAFORM = re.compile(r"git(?:::|\+)(?=https://|ssh://)", re.IGNORECASE)
@@ -212,7 +206,7 @@ _TWICE = re.compile(r"%(?:25)+([0-9A-Fa-f]{2})")
 
 
 def repository_url(text: str) -> RepositoryUrl:
-    """Return the clone URL that a text represents; the text itself if unsure."""
+    """Return the clone URL for a page, SSH address or other form of it; otherwise the text itself."""
     text = text.strip()
     url = _TERRAFORM.sub("", text, count=1)
     differs = ["begins with git::"] if url != text and "::" in text[:5] else []
@@ -244,7 +238,7 @@ def repository_url(text: str) -> RepositoryUrl:
 
 
 def _version(query: str) -> tuple[tuple[Literal["branch", "tag"], str] | None, str]:
-    """Return the branch or tag, and the commit, in the query of an Azure DevOps page."""
+    """Return the branch or tag, and the commit, from the query of an Azure DevOps page."""
     try:
         version = parse_qs(query, max_num_fields=50).get("version", [""])[0]
     except ValueError:
@@ -261,7 +255,7 @@ class RemoteKind(StrEnum):
     REPOSITORY = "repository"
     NONE = "none"
     NO_HTTPS = "no_https"
-    """A repository of Azure DevOps, without its HTTPS URL. The stored credential does not work there."""
+    """Repository of Azure DevOps with a URL for which the stored credential does not work, such as SSH."""
     SERVER = "server"
     ELSEWHERE = "elsewhere"
 
@@ -273,7 +267,7 @@ class Remote:
     kind: RemoteKind
     repository: Repository | None = None
     https: str = ""
-    """Correct HTTPS URL of the repository, if the remote URL has another form."""
+    """Clone URL of the repository, if the remote URL has another form."""
     has_password: bool = False
 
 

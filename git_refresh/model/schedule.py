@@ -1,13 +1,13 @@
-"""Computes when the timer of the Functions host fires, from the text of its schedule.
+"""Computes when the timer of the Functions host fires for a schedule.
 
-The host reads NCRONTAB with NCrontab 3.3.3, and other texts as time spans with .NET's `TimeSpan.TryParse`.
+The host parses NCRONTAB with NCrontab 3.3.3, and other texts as time spans with .NET's `TimeSpan.TryParse`.
 Differences from other cron: both day of the month and day of the week must match. Reversed ranges are swapped. Sunday is only 0.
 
 Facts: https://github.com/Azure/azure-webjobs-sdk-extensions, TimerSchedule.cs and CronSchedule.cs (kind of a text);
 https://github.com/atifaziz/NCrontab/tree/v3.3.3, CrontabFieldImpl.cs and CrontabField.cs;
 https://github.com/dotnet/runtime, TimeSpanParse.cs.
 
-`tests/recorded/functions_host/schedules.json` has results of the host's own code.
+`tests/recorded/functions_host/schedules.json` has recorded results of the host's code.
 """
 
 import re
@@ -22,12 +22,12 @@ type ReadAs = Literal["six fields", "five fields", "time span"]
 
 _MAX_INT = 2**31 - 1
 _INTEGER = re.compile(r"[\t-\r ]*+([+-]?)(?=[0-9])0*+([0-9]*+)[\t-\r ]*+\0*+")
-"""Input of .NET's `int.Parse`. Numbers that are too large are refused afterwards."""
+"""Syntax of .NET's `int.Parse`, without its limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRange:
-    """One of the six fields of a schedule, with its possible values."""
+    """Name and possible values of one of the six fields."""
 
     name: str
     lowest: int
@@ -39,7 +39,7 @@ class FieldRange:
         return range(self.lowest, self.highest + 1)
 
     def named(self, text: str) -> list[int]:
-        """Return the values whose name begins with this text. The host takes the first."""
+        """Return the values whose name begins with this text. The host uses the first."""
         beginning = text.lower()
         return [self.lowest + at for at, name in enumerate(self.names) if name.lower().startswith(beginning)]
 
@@ -67,11 +67,11 @@ KINDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 
 class RefusedScheduleError(ValueError):
-    """A schedule that the host refuses: it never calls the function.
+    """The host rejects the schedule, so it never calls the function.
 
     Attributes:
-        kind: the refused field; None if the number of fields is wrong.
-        found: the refused part of the text.
+        kind: the field with the invalid part; None if the number of fields is wrong.
+        found: the invalid part of the text.
     """
 
     def __init__(self, found: str, kind: FieldRange | None = None) -> None:
@@ -82,7 +82,7 @@ class RefusedScheduleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A part of a field between commas: a value or `first-last`, perhaps with a step. `*` has no values."""
+    """Part of a field between commas: a value or a range, possibly with a step. `*` has no `first`."""
 
     text: str
     first: int | None
@@ -92,7 +92,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a schedule: its elements as written, and their values in ascending order."""
+    """A field of a schedule, with its values in ascending order."""
 
     kind: FieldRange
     elements: tuple[Element, ...]
@@ -100,7 +100,7 @@ class Field:
 
     @property
     def restricts(self) -> bool:
-        """True if it excludes any value."""
+        """True if the field excludes any value."""
         return len(self.values) < len(self.kind.every)
 
     @classmethod
@@ -172,20 +172,20 @@ def accepts(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule as the host reads it."""
+    """A schedule as the host interprets it."""
 
     read_as: ReadAs
     fields: tuple[Field, ...] = ()
-    """Six, seconds first; of five fields, the seconds are 0. Empty for a time span."""
+    """Six fields, seconds first. Five written fields have the seconds 0. Empty for a time span."""
     span: timedelta = timedelta()
-    """Time from the start of a run to the next. Zero or less: at once. Zero for fields."""
+    """Time from the start of a run to the next: immediately if zero or negative. Zero for fields."""
 
     @classmethod
     def read(cls, text: str) -> "Schedule":
-        """Read a schedule.
+        """Parse a schedule.
 
         Raises:
-            RefusedScheduleError: the host refuses it.
+            RefusedScheduleError: the host rejects it.
         """
         span = _time_span(text)
         if span is not None:  # no text is both a time span and fields
@@ -198,9 +198,9 @@ class Schedule:
         raise RefusedScheduleError(text)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """Return the next occurrence after a moment (UTC if without offset); None beyond the year 9999.
+        """Return the next time at which the timer fires; None if never or beyond the year 9999.
 
-        For a time span, this is the moment plus its length.
+        A moment without offset is in UTC. For a time span, the moment is the start of a run.
         """
         try:
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -216,9 +216,9 @@ class Schedule:
         return None
 
     def gaps(self, since: date) -> Iterator[timedelta]:
-        """Yield the times between two runs, from a day on, until the first of more than a year later.
+        """Yield the intervals between runs from a day on, for a year and until the next run after that.
 
-        A schedule that never fires has none.
+        Yield nothing if the schedule never fires.
         """
         if self.read_as == "time span":
             yield self.span
@@ -238,7 +238,7 @@ class Schedule:
 
     def _days(self, since: date) -> Iterator[date]:
         days, months, weekdays = (field.values for field in self.fields[3:])
-        if not any(days[0] <= _LONGEST[month] for month in months):
+        if not any(days[0] <= _DAYS_OF_MONTH[month] for month in months):
             return
         for year in range(since.year, MAXYEAR + 1):
             for month in months:
@@ -264,8 +264,8 @@ class Schedule:
 
 
 _YEAR = 366
-_LONGEST = {month: monthrange(2028, month)[1] for month in MONTH.every}
-"""Days of each month in a leap year."""
+_DAYS_OF_MONTH = {month: monthrange(2028, month)[1] for month in MONTH.every}
+"""Days of each month, in a leap year."""
 
 _SPANS = [
     re.compile(re.sub("[dhmsf]", r"(?P<\g<0>>[0-9]+)", re.escape(form)))
@@ -280,13 +280,13 @@ _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u
 """Characters that .NET's `Trim` removes."""
 _MAX_NUMBER = 0x0FFFFFFF
 _PARTS = {"d": (86_400, 10_675_199), "h": (3_600, 23), "m": (60, 59), "s": (1, 59)}
-"""Seconds of each part, and its largest possible number."""
+"""Seconds and maximum number of each part."""
 _DECIMALS: Final = 7
 _MAX_TICKS = 2**63 - 1
 
 
 def _time_span(text: str) -> timedelta | None:
-    """Return a time span as .NET reads it with the invariant culture; None for another text."""
+    """Parse a time span as .NET does with the invariant culture. Return None for another text."""
     text = text.strip(_BLANKS)
     negative = text.startswith("-")
     for form in _SPANS:
@@ -298,7 +298,7 @@ def _time_span(text: str) -> timedelta | None:
 
 
 def _ticks(parts: dict[str, str]) -> int | None:
-    """Return tenths of a microsecond; None if a part is too large."""
+    """Return tenths of a microsecond, as in .NET; None if a part is too large."""
     numbers = {name: part.lstrip("0")[:10] for name, part in parts.items()}  # ten digits are too many
     values = {name: int(number or 0) for name, number in numbers.items()}
     fraction = values.pop("f", 0)
@@ -319,35 +319,35 @@ DEFAULT_INTERVAL = timedelta(minutes=15)
 """Time until the next run, if neither the timer nor a schedule shows it."""
 
 _EARLY = timedelta(seconds=5)
-"""The host can fire a second early, so a next run this near is the current one."""
+"""The host can fire a second early, so a next run in less time is the current one."""
 
 
 MARGIN = timedelta(seconds=60)
-"""Allowed delay of a run and of storing its credentials: a cold start takes this long."""
+"""Maximum delay of a run and of storing its credentials, for a cold start."""
 
 
 def expires_before(next_run: datetime, expires_at: datetime, skew: timedelta = timedelta()) -> bool:
     """Return whether a token expires before the next run has replaced it.
 
-    `next_run` is by this machine's clock, `expires_at` by Microsoft Entra's. `skew` is how far this machine's is behind.
+    `next_run` is the time of this machine's clock, `expires_at` that of Microsoft Entra's.
+    `skew` is how far this machine's clock is behind.
     """
     return expires_at <= next_run + MARGIN + skew
 
 
 def late_by(now: datetime, status: object) -> timedelta:
-    """Return how much later than scheduled this run started; zero within the margin or if unknown."""
+    """Return the delay of this run from the timer's status; zero within `MARGIN` or if unknown."""
     due = _next(status, now)
     late = now - due if due is not None else timedelta()
     return late if late > MARGIN else timedelta()
 
 
 def next_run_after(now: datetime, status: object, schedule: str | None) -> datetime:
-    """Return when the next run is due.
+    """Return when the next run is due: from `status` if that is later than now, otherwise from `schedule`.
 
-    During a run, the host's `ScheduleStatus` is from the end of the previous run. Its `Next` is then usually the current run,
-    and the schedule shows the one after it.
+    During a run, the host's `ScheduleStatus` is from the end of the previous run, so its `Next` is usually the current run.
 
-    `status` can have any type. Without a valid schedule that fires, the default interval counts.
+    `status` can have any type. Without a valid schedule, the next run is due after `DEFAULT_INTERVAL`.
     """
     following = _next(status, now)
     if following is not None and following > now + _EARLY:
@@ -358,12 +358,12 @@ def next_run_after(now: datetime, status: object, schedule: str | None) -> datet
 
 
 def interval(now: datetime, due: datetime, schedule: str | None) -> timedelta:
-    """Return the time between two runs: the longer of the next two intervals."""
+    """Return the longer of the next two intervals between runs."""
     return max(due - now, next_run_after(due, None, schedule) - due)
 
 
 def gaps(schedule: str | None, now: datetime) -> list[timedelta]:
-    """Return all times between two runs, nights and weekends included. Never empty; see `next_run_after`."""
+    """Return all intervals between runs, including nights and weekends. Never empty."""
     read = _read(schedule)
     found = list(read.gaps(now.date())) if read else []
     return [min(gap, _CREDIBLE) for gap in found] or [DEFAULT_INTERVAL]
@@ -377,10 +377,10 @@ def _read(schedule: str | None) -> Schedule | None:
 
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-"""A time as the host writes it. Without an offset, it is UTC."""
+"""Format of the host's times. A time without an offset is in UTC."""
 
 _CREDIBLE = timedelta(days=3_653)
-"""Furthest credible next run. The host writes year 1 for "never ran", and year 9999 for "never fires"."""
+"""Maximum distance of a next run. The host writes year 1 or 9999 if a timer never ran or never fires."""
 
 
 def _next(status: object, now: datetime) -> datetime | None:

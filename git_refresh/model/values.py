@@ -1,4 +1,4 @@
-"""Plain values that the run and the clients share."""
+"""Values that the run and the clients share."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -18,36 +18,34 @@ KEY_VAULT = "https://vault.azure.net"
 AZURE_STORAGE = "https://storage.azure.com"
 RESOURCE_MANAGER = "https://management.azure.com"
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105  # a resource
-"""Resource IDs of Microsoft Entra. A token for the last is an assertion, which others exchange."""
+"""Resources of tokens from Microsoft Entra. A token for the last is an assertion, for token exchange."""
 
 PROVIDER = "azureDevOpsServices"
-"""Databricks' name for Azure DevOps with a token."""
+"""Databricks' Git provider for Azure DevOps with a stored token."""
 
 FEDERATED_PROVIDER = "azureDevOpsServicesAad"
-"""Databricks' name for Azure DevOps with the workspace's own tokens. The app never changes these."""
+"""Databricks' Git provider for Azure DevOps with its own tokens. The app changes no such credential."""
 
 CREDENTIAL_NAME = "databricks-git-refresh"
-"""Name of the Git credentials that this app creates. It also recognizes them by this name."""
+"""Name of the Git credentials that this app creates, by which it also recognizes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem and its location."""
-
     location: str
-    """Setting with its path, like `WORKSPACES[2].host`, or another subject."""
+    """Setting with its path, such as `WORKSPACES[2].host`, or another subject."""
     message: str
-    """Description of the problem, with its remedy."""
+    """Description and remedy."""
     kind: str = field(default="", compare=False)
-    """Equal for problems that differ only in a value. Not in the JSON."""
+    """Equal for problems that differ only in values. Not in the JSON."""
     severity: Literal["error", "warning"] = "error"
     """An `error` makes the run fail. A `warning` does not."""
     diagnosis: object = field(default=None, compare=False, repr=False)
-    """The `Diagnosis`, if the table of failures has one. Not in the JSON."""
+    """The `Diagnosis`, if the problem has a code. Not in the JSON."""
     commands: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """The commands in the message, from first to last. They are never wrapped. Not in the JSON."""
+    """Commands in the message, in their order. The terminal does not wrap them. Not in the JSON."""
     about: str = field(default="", compare=False, repr=False)
-    """Name of the affected workspace, or empty. Not in the JSON."""
+    """Name of the affected workspace or service, or empty. Not in the JSON."""
 
     @override
     def __str__(self) -> str:
@@ -55,7 +53,7 @@ class Problem:
 
 
 def json_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    """Return a dataclass as in the JSON: times as text, without fields that only text output needs."""
+    """Return a dataclass as JSON: times as text, without fields that only text output needs."""
     return asdict(value, dict_factory=_plain)
 
 
@@ -63,11 +61,11 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return {
         key: utc_text(each) if isinstance(each, datetime) else each
         for key, each in items
-        if key not in _FOR_TEXT
+        if key not in _TEXT_ONLY
     }
 
 
-_FOR_TEXT = (
+_TEXT_ONLY = (
     "kind",
     "diagnosis",
     "commands",
@@ -80,7 +78,7 @@ _FOR_TEXT = (
 
 
 def utc_text(moment: datetime) -> str:
-    """Return a time as in all JSON: ISO 8601, UTC, whole seconds."""
+    """Return a time as ISO 8601 in UTC with whole seconds, as in all JSON of the app."""
     with suppress(OverflowError):  # in the first and last hours of datetime
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -88,14 +86,12 @@ def utc_text(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a run that another worker can refresh."""
+    """Identifies a part of a run that a worker refreshes with fan-out."""
 
     run_id: str
-    """ID of the run."""
     number: int
-    """Number of the slice, from 1."""
+    """From 1 to `total`."""
     total: int
-    """Number of slices in the run."""
 
     def as_dict(self) -> dict[str, int]:
         return {"slice": self.number, "slices": self.total}
@@ -113,7 +109,7 @@ class Registration:
 class Zone:
     """A trust zone: workspaces that share one identity, and the Azure DevOps token that they store.
 
-    Security: anyone who controls one of them can use that token. Nothing of one zone is used in another.
+    Security: anyone who controls one of the workspaces can use that token, so zones share no tokens or secrets.
     """
 
     identity: str | None = None
@@ -129,10 +125,10 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """Claims of a token, each empty if absent. None of them is secret."""
+    """Claims of a token, empty if absent. They are not secret."""
 
     object_id: str = ""
-    """Object ID of the identity, to which Azure DevOps and Databricks admins grant access."""
+    """Object ID of the identity, by which admins of Azure DevOps and Databricks grant access."""
     tenant_id: str = ""
     issuer: str = ""
     subject: str = ""
@@ -157,7 +153,7 @@ class Secret:
     value: SecretStr
     expires_at: datetime | None
     valid_from: datetime | None = None
-    """Key Vault also returns the secret before this time."""
+    """Activation date. Key Vault also returns a secret before it."""
 
 
 RefKind = Literal["branch", "tag"]
@@ -165,8 +161,6 @@ RefKind = Literal["branch", "tag"]
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The branch or tag to check out in a Git folder."""
-
     kind: RefKind
     name: str
 
@@ -176,12 +170,12 @@ class Ref:
 
     @property
     def title(self) -> str:
-        """Text for the start of a sentence."""
+        """Text at the start of a sentence."""
         return f"{self.kind.capitalize()} {self.name}"
 
     @property
     def branch(self) -> str | None:
-        """Branch that a Git folder on this ref shows; None for a tag, which has a detached HEAD."""
+        """Current branch of a Git folder on this ref; None for a tag, because of the detached HEAD."""
         return self.name if self.kind == "branch" else None
 
     @property
@@ -191,11 +185,12 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRef:
-    """Commit that a ref in Azure DevOps points to; None if the ref does not exist."""
+    """Result of a ref lookup in Azure DevOps."""
 
     commit: str | None
+    """None if the ref does not exist."""
     empty: bool = False
-    """True if the lookup had no ref, and the repository has no branch."""
+    """True after a lookup without a ref in a repository without branches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +202,7 @@ class StoredCredential:
     username: str
     is_default: bool = False
     name: str = ""
-    """Empty for a credential without a name."""
+    """Empty if the credential has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,30 +217,30 @@ class GitFolder:
     commit: str | None
     """None before the first commit."""
     git_cli: bool = False
-    """Git CLI access: the list of Git folders omits it, and the Workspace API calls it a directory."""
+    """True with Git CLI access. The list of Git folders omits such folders; their type is DIRECTORY."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherObject:
-    """An object at a path that is not a Git folder."""
+    """An object in a workspace that is not a Git folder."""
 
     type: str
     id: int = field(default=0, compare=False)
     """0 if the workspace does not return it."""
     inside: str = ""
-    """Path of the enclosing Git folder; empty without one or if unknown."""
+    """Path of the Git folder that contains the object; empty without one or if unknown."""
     broken: bool = False
-    """Marked as a Git folder, but without a repository."""
+    """True if the workspace marks it as a Git folder, but it has no repository."""
 
     @property
     def is_directory(self) -> bool:
-        """True for a plain directory, which can contain Git folders."""
+        """True for a directory that can contain Git folders."""
         return self.type == DIRECTORY and not self.inside and not self.broken
 
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object in a directory, as the Workspace API returns it."""
+    """An object in the Workspace API."""
 
     path: str
     id: int
@@ -259,7 +254,7 @@ class ListedObject:
 
     @property
     def may_be_git_folder(self) -> bool:
-        """True if it is marked as a Git folder, or if only the Repos API can decide."""
+        """True if the object is marked as a Git folder, or if only the Repos API shows whether it is one."""
         return self.is_git_folder or (self.type == DIRECTORY and self.git_folder is None)
 
 
@@ -267,24 +262,24 @@ REPO, DIRECTORY = "REPO", "DIRECTORY"
 """Types in the Workspace API: a legacy Git folder; a directory, or a Git folder with Git CLI access."""
 
 FILES = frozenset({"FILE", "NOTEBOOK", "LIBRARY", "DASHBOARD"})
-"""Types of objects that cannot contain others."""
+"""Types in the Workspace API of objects that cannot contain others."""
 
 
 def patterns_above(key: str) -> Iterator[str]:
-    """Yield the paths with `/*` that cover a Git folder, by its key, nearest first."""
+    """Yield the paths with `/*` that match a Git folder's key, nearest first."""
     while key:
         key = key.rpartition("/")[0]
         yield f"{key}/*"
 
 
 def listed_as(key: str, listed: Collection[str]) -> str | None:
-    """Return the entry of a list that covers a Git folder: its own key, or the nearest path with `/*`."""
+    """Return the entry that matches a Git folder's key: the key itself, or the nearest path with `/*`."""
     if key in listed:
         return key
     return next((pattern for pattern in patterns_above(key) if pattern in listed), None)
 
 
 def folder_key(path: str) -> str:
-    """Return a Git folder's path without /Workspace and a trailing slash: one key for each folder."""
+    """Return the key of a Git folder: its path without /Workspace and without a trailing slash."""
     path = path.rstrip("/")
     return path.removeprefix("/Workspace") if path.startswith("/Workspace/") else path

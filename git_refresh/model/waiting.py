@@ -1,7 +1,7 @@
-"""Marks waits, so the pool that provides the thread can see them.
+"""Reports the waits of an operation to the pool of its thread (`run.pool`).
 
-An operation that waits too long no longer counts as working, and releases its thread if others need it (`run.pool`).
-Every wait of a run is marked: service calls, pauses between attempts, and lookups by another thread.
+An operation that waits too long no longer counts as working, and releases its thread if others need it.
+Waits are service calls, pauses between attempts, and lookups by another thread.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,17 @@ from typing import Protocol
 from git_refresh.model.clock import Clock
 
 SLICE_S = 0.5
-"""Seconds of one wait. In between, an operation checks whether it must release its thread.
-
-A quarter of its share, if that is less.
-"""
+"""Maximum time until a waiting operation checks again whether it must release its thread."""
 
 _MIN_SLICE_S = 0.01
 
 
 class WaitTracker(Protocol):
-    """The pool's record of the operation on the calling thread."""
+    """Record of the waits of one operation, which the pool keeps."""
 
     @property
     def share_s(self) -> float:
-        """Total seconds that the operation can wait while others need a thread."""
+        """Total time that the operation can wait while others need its thread."""
         ...
 
     def begin_wait(self) -> bool:
@@ -34,12 +31,10 @@ class WaitTracker(Protocol):
 
     def end_wait(self) -> None: ...
 
-    def used_up(self) -> bool:
-        """Return whether the operation has waited longer than its share."""
-        ...
+    def used_up(self) -> bool: ...
 
     def must_give_up(self) -> bool:
-        """Return whether it has waited longer than its share, and others need its thread."""
+        """Return whether the operation has waited longer than its share, and others need its thread."""
         ...
 
 
@@ -48,7 +43,7 @@ _place: ContextVar[WaitTracker | None] = ContextVar("place", default=None)
 
 @contextmanager
 def on(place: WaitTracker) -> Iterator[None]:
-    """Report all waits of the calling thread to `place`."""
+    """Report the waits of the calling thread to `place`."""
     token = _place.set(place)
     try:
         yield
@@ -58,7 +53,7 @@ def on(place: WaitTracker) -> Iterator[None]:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Mark the enclosed work as waiting. An inner wait belongs to the outer one."""
+    """Report the enclosed work as a wait. A nested wait is part of the outer one."""
     place = _place.get()
     if place is None or not place.begin_wait():
         yield
@@ -70,7 +65,7 @@ def waiting() -> Iterator[None]:
 
 
 def turn(seconds: float) -> float:
-    """Return how many of these seconds to wait before the next check.
+    """Return how much of `seconds` to wait until the next call of this function.
 
     Raises:
         TimeoutError: other operations need this thread.
@@ -84,13 +79,13 @@ def turn(seconds: float) -> float:
 
 
 def at_once(seconds: float) -> float:
-    """Return how many of these seconds a wait without checks can take."""
+    """Return how much of `seconds` a single wait can take that cannot be interrupted."""
     place = _place.get()
     return seconds if place is None else min(seconds, place.share_s)
 
 
 def pause(clock: Clock, seconds: float) -> None:
-    """Sleep, with checks in between; see `turn`."""
+    """Sleep in short intervals; see `turn`."""
     with waiting():
         while seconds > 0:
             part = turn(seconds)
@@ -99,6 +94,6 @@ def pause(clock: Clock, seconds: float) -> None:
 
 
 def used_up() -> bool:
-    """Return whether the thread's operation has waited longer than its share."""
+    """Return whether the operation of the calling thread has waited longer than its share."""
     place = _place.get()
     return place is not None and place.used_up()

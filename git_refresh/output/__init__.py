@@ -1,1 +1,1 @@
-"""All output of the app: log lines, redaction, masking, commands to paste."""
+"""Output of the app: log lines, redaction, commands for the user."""

@@ -1,7 +1,7 @@
 """Sanitizes all output: log lines, exceptions, reports, terminal.
 
-Security: everything that leaves the app passes a `RedactingLogger`. It masks the run's secrets, escapes control characters,
-and limits each text. A test ensures that nothing else in the package has the logger.
+Security: all output of the app passes a `RedactingLogger`, which masks secrets, escapes control characters, and limits lengths.
+A test verifies that nothing else in the package uses Python's logger.
 """
 
 import json
@@ -19,48 +19,44 @@ from git_refresh.output.mask import SecretFilter
 from git_refresh.output.redact import escape_unprintable
 
 MAX_TEXT_CHARS = 2_000
-"""Characters of one text. The longest of the app's, a remedy with its command, has half as many."""
+"""Twice the length of the app's longest text, a remedy with its command."""
 
 MAX_LINE_CHARS = 30_000
-"""Characters of a log line. Application Insights cuts after 32,768, which would break the JSON."""
+"""Application Insights truncates after 32,768, which would break the JSON."""
 
 MAX_TEXT_CHARS_WHEN_TRUNCATING = 1_000
-"""Characters of a text, as JSON, in a line without room for all. JSON can use twelve for one."""
+"""As JSON, which can use twelve characters for one. Applies only to lines that would be too long."""
 
-_BATCH = 16_000
-"""Characters of texts that are searched at once."""
+_BATCH_CHARS = 16_000
 
 EXPLAINED = 3
-"""Workspaces of a run whose lines explain a code, with cause, remedy and first locations.
-
-Later lines have only the code.
-"""
+"""Number of failure records of one code that have cause and remedy. Later ones in the run are short."""
 
 _log = logging.getLogger("git_refresh")
 
 
 class RedactingLogger:
-    """The output of one run, with the secrets of this run only."""
+    """Redacts and logs the output of one run."""
 
     def __init__(self) -> None:
         self.secrets = SecretFilter()
         self._explained: Counter[str] = Counter()
 
     def redact_text(self, text: str, longest: int = MAX_TEXT_CHARS) -> str:
-        """Return a text on one line: masked, escaped, of limited length."""
-        # Escaping an invisible character can add up to ten characters, so the text is cut again.
+        """Return a text on one line, with secrets masked, invisible characters escaped, and limited length."""
+        # Escaping can replace one character by ten, so the text is cut again.
         return _cut(escape_unprintable(self.secrets.mask(_cut(text, longest))), longest)
 
     def redact[T](self, value: T) -> T:
-        """Return a value with every text redacted: in dataclasses, lists, tuples, and values of mappings."""
+        """Redact every text in a value: in dataclasses, lists, tuples, and values of dictionaries."""
         changed = self._changed(_texts(value))
         return cast("T", _replaced(value, changed)) if changed else value
 
     def _changed(self, texts: Collection[str]) -> dict[str, str]:
-        """Return the texts that change when redacted, with their new form. Searches many at once for speed."""
+        """Return the redacted form of each text that redaction changes. For speed, it searches in batches."""
         changed: dict[str, str] = {}
         for some in _batches(texts):
-            # A batch without a secret has none in its parts. The space ends base64 runs and escapes.
+            # If a batch contains no secret, none of its texts does. The space separates base64 texts and escapes.
             together = " ".join(some)
             if (
                 escape_unprintable(together) != together
@@ -71,16 +67,15 @@ class RedactingLogger:
         return changed
 
     def json(self, value: Mapping[str, Any], *, indent: int | None = None) -> str:
-        """Return an object as JSON in ASCII, which every stream can encode."""
+        """Return a redacted object as JSON in ASCII, which every stream can encode."""
         return json.dumps(self.redact(value), indent=indent)
 
     def log(self, event: Mapping[str, Any], *many: str, ok: bool) -> None:
-        """Write a log line: one JSON object, because the Functions host keeps only a record's message.
+        """Write one JSON object as a log line. The Functions host keeps only the message of a log record.
 
-        A handler that fails does not end the run.
-
-        `many` are the keys of lists in the event, most important first. If they do not fit, their texts and then the lists are cut.
-        `KEY_omitted` is the number of omitted items. The level is INFO if `ok`, otherwise ERROR.
+        `many` are the keys of lists in the event, most important first. If the line is too long, their texts are shortened,
+        then items are omitted. `KEY_omitted` is the number of omitted items.
+        The level is INFO if `ok`, otherwise ERROR. Exceptions of handlers are ignored.
         """
         line = dict(self.redact(event))
         lists = {key: line[key] for key in many}
@@ -95,11 +90,11 @@ class RedactingLogger:
             written = [size for size in sizes if size <= share]
             room -= written[-1] if written else 0
             line[key], line[f"{key}_omitted"] = items[: len(written)], len(items) - len(written)
-        with suppress(Exception):  # the platform's handler might raise
+        with suppress(Exception):
             _log.log(logging.INFO if ok else logging.ERROR, json.dumps(line))
 
     def explains(self, code: str) -> bool:
-        """Return whether a failure is among the first of its code, which log lines explain in full."""
+        """Count a failure record, and return whether it is among the first `EXPLAINED` of its code."""
         self._explained[code] += 1
         return self._explained[code] <= EXPLAINED
 
@@ -149,7 +144,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
     for text in texts:
         some.append(text)
         size += len(text)
-        if size >= _BATCH:
+        if size >= _BATCH_CHARS:
             yield some
             some, size = [], 0
     if some:
@@ -165,7 +160,7 @@ def _with_short_texts(item: Any) -> Any:  # noqa: ANN401  # a text, or lists and
 
 
 def shorten(item: str, longest: int) -> str:
-    """Return the start of a text, up to `longest` characters as JSON."""
+    """Return a text, truncated to `longest` characters as JSON."""
     if _length(item) <= longest:
         return item
     room = longest - _length("…")

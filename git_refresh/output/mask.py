@@ -1,6 +1,6 @@
-"""Recognizes the secrets of a run in any text: in parts, base64, URL-encoded, in any letter case.
+"""Finds the secrets of a run in any text: pieces, base64, URL encoding, any letter case.
 
-Used for responses, which must not repeat what a service received (`responses`), and for all output (`log`).
+`responses` rejects responses that contain one, and `log` masks them in all output.
 """
 
 import re
@@ -12,19 +12,19 @@ from typing import override
 from urllib.parse import unquote
 
 PIECE = 12
-"""Letters and digits in a row that count as a piece of a secret. Fewer also occur by chance."""
+"""Consecutive letters and digits that count as a piece of a secret. Fewer also occur by chance."""
 
 _GRAM = 6
 _STEP = PIECE - _GRAM + 1
-"""Every `PIECE` characters in a row contain a whole gram that starts at a multiple of this."""
+"""Each piece contains a gram that starts at a multiple of this, so a text needs few lookups."""
 
-_DISTINCT = 5
-"""Minimum of different characters in a piece: a row of zeros might be part of a workspace ID."""
+_MIN_DISTINCT_CHARS = 5
+"""In a piece, because zeros in a row might be part of a workspace ID."""
 
-_SHORTEST = 8
-"""Minimum of letters and digits in a secret. Shorter values would match ordinary words everywhere.
+_MIN_SECRET_CHARS = 8
+"""Letters and digits. Shorter values would match ordinary words, so the filter ignores them.
 
-For the same reason, values of only letters or only digits are ignored. No service issues such secrets.
+It also ignores values of only letters or only digits. No service issues such secrets.
 """
 
 _RUN = re.compile(r"[^\s\"'<>]+")
@@ -34,52 +34,53 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _REMEMBERED = 4096
 
 
-class _Windows:
-    """All rows of one length in some values, cut once when first needed, and found in constant time."""
+class _Substrings:
+    """Index of all substrings of one length in some values. Values are indexed at the first lookup."""
 
     def __init__(self, length: int, distinct: int = 1) -> None:
-        """Ignore rows with fewer than `distinct` different characters."""
+        """Ignore substrings with fewer than `distinct` different characters."""
         self._length = length
         self._distinct = distinct
         self._lock = threading.Lock()
-        self._uncut: list[str] = []
-        self._rows: set[str] = set()
+        self._pending: list[str] = []
+        self._index: set[str] = set()
 
     def add(self, value: str) -> None:
         with self._lock:
-            self._uncut.append(value)
+            self._pending.append(value)
 
-    def has_any(self, rows: Iterable[str]) -> bool:
-        if self._uncut:
+    def has_any(self, substrings: Iterable[str]) -> bool:
+        if self._pending:
             with self._lock:
-                for value in self._uncut:
-                    cut = self.of(value)
-                    telling = (row for row in cut if len(set(row)) >= self._distinct)
-                    self._rows.update(telling if self._distinct > 1 else cut)
-                self._uncut.clear()  # last: until then, other threads wait for the lock
-        return not self._rows.isdisjoint(rows)
+                for value in self._pending:
+                    found = self.of(value)
+                    varied = (each for each in found if len(set(each)) >= self._distinct)
+                    self._index.update(varied if self._distinct > 1 else found)
+                self._pending.clear()  # last, because other threads wait for the lock until then
+        return not self._index.isdisjoint(substrings)
 
     def of(self, text: str, step: int = 1) -> list[str]:
-        """Return the rows of a text that begin at multiples of `step`."""
+        """Return the substrings of a text that begin at multiples of `step`."""
         return [text[at : at + self._length] for at in range(0, len(text) - self._length + 1, step)]
 
 
 @dataclass(slots=True)
 class _Known:
-    """Folded secrets, and the means to find them, or pieces of them, in linear time."""
+    """Secrets in folded form (see `_folded`), with indexes that find them in linear time."""
 
     values: set[str] = field(default_factory=set)
-    grams: _Windows = field(default_factory=lambda: _Windows(_GRAM))
-    pieces: _Windows = field(default_factory=lambda: _Windows(PIECE, _DISTINCT))
-    """Cut only after a gram matched, which is rare in other texts."""
-    short: dict[int, _Windows] = field(default_factory=dict)
+    grams: _Substrings = field(default_factory=lambda: _Substrings(_GRAM))
+    pieces: _Substrings = field(default_factory=lambda: _Substrings(PIECE, _MIN_DISTINCT_CHARS))
+    """Searched only if a gram matches, which is rare in texts without a secret."""
+    short: dict[int, _Substrings] = field(default_factory=dict)
+    """Secrets that are shorter than a piece, by length."""
     clean: set[str] = field(default_factory=set)
-    """Texts without any of these secrets. A new secret replaces this set."""
+    """Cache of texts without any of these secrets. `add` replaces it."""
 
     def add(self, value: str) -> None:
         self.values.add(value)
         if len(value) < PIECE:
-            self.short = {**self.short, len(value): self.short.get(len(value)) or _Windows(len(value))}
+            self.short = {**self.short, len(value): self.short.get(len(value)) or _Substrings(len(value))}
             self.short[len(value)].add(value)
         else:
             self.grams.add(value)
@@ -95,10 +96,10 @@ class _Known:
 
 
 class SecretFilter:
-    """The secrets that must not leave the app. All threads of a run use one filter."""
+    """Secrets that must not leave the app. Thread-safe."""
 
     def __init__(self, values: Iterable[str] = (), *, beside: "SecretFilter | None" = None) -> None:
-        """Start with `values`, in addition to those of another filter."""
+        """Start with `values`, and include all present and future secrets of another filter."""
         self._lock = threading.Lock()
         self._own = _Known()
         self._all: tuple[_Known, ...] = (self._own, *(beside._all if beside else ()))  # noqa: SLF001  # the same class
@@ -113,7 +114,7 @@ class SecretFilter:
         folded = _folded(value)
         with self._lock:
             if (
-                len(folded) < _SHORTEST
+                len(folded) < _MIN_SECRET_CHARS
                 or folded.isalpha()
                 or folded.isdecimal()
                 or folded in self._own.values
@@ -123,7 +124,7 @@ class SecretFilter:
 
     def contains(self, text: str) -> bool:
         """Return whether a text contains a secret or a piece of one, whatever its encoding."""
-        # Take the set first: `add` replaces it, so an outdated result is never remembered.
+        # Get the cache before the search: `add` replaces it, so no outdated result is cached.
         asked = [(known, known.clean) for known in self._all if known.values]
         asked = [(known, clean) for known, clean in asked if text not in clean]
         if not asked:
@@ -138,15 +139,15 @@ class SecretFilter:
         return False
 
     def mask(self, text: str) -> str:
-        """Return the text with *** for every word that contains a secret."""
+        """Replace each word that contains a secret by ***."""
         if not self.contains(text):
             return text
         hidden = _RUN.sub(lambda run: "***" if self.contains(run[0]) else run[0], text)
-        return "***" if self.contains(hidden) else hidden  # a secret spread over several words
+        return "***" if self.contains(hidden) else hidden  # a secret extends over several words
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield the letters and digits of a text, and of what it might encode as URL or base64."""
+    """Yield the folded forms of a text, and of the texts that it might encode with URL encoding or base64."""
     plain = {text, unquote(text, errors="replace")} if "%" in text else {text}
     for form in plain:
         yield _folded(form)
@@ -157,6 +158,7 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
+    """Return the ASCII letters and digits of a text in lower case."""
     return _letters_and_digits(text.lower().encode("ascii", "ignore"))
 
 

@@ -1,12 +1,12 @@
-"""Redacts values of the settings, and withholds what SDKs log."""
+"""Redacts values of the settings, and withholds the log messages of SDKs."""
 
 import logging
 import re
 import string
 from collections.abc import Callable
 
-_READ = 4_000
-"""Characters to read. An app setting can have 131,071, but far fewer than these are displayed."""
+_MAX_READ_CHARS = 4_000
+"""An app setting can have 131,071, but `redact` returns at most `_MAX_SHOWN_CHARS`."""
 
 _PORTS = r":[0-9]++(?=[/?#]|\Z)"
 _PASSWORD = re.compile(rf"[^/@:]*+(?:{_PORTS}[^/@:]*+)*+:")  # up to the colon before a password
@@ -15,10 +15,10 @@ _TOKEN_LIKE = re.compile(
     r"eyJ[\w-]{6,}[\w.-]*"  # JWT or its start.
     r"|(?<![A-Za-z0-9])(?:dose|dapi|dkea|dsapi)[0-9a-f]{16,}(?:-\d)?"  # Secret or token of Databricks.
     r"|[\w~-]{3}\dQ~[\w~.-]{20,}"  # Client secret of Microsoft Entra.
-    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # Azure DevOps token, or another text this long without a break.
+    r"|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{44,}[\w~.+/=-]*"  # Azure DevOps token, or other long text without a break.
 )
 _TOKEN_SIGNS = string.ascii_letters + string.digits + "+/=_-.~"
-_LONGEST = 120
+_MAX_SHOWN_CHARS = 120
 
 
 _SECRET = re.compile(
@@ -37,12 +37,12 @@ REVOKE_IT = (
 
 
 def looks_like_secret(text: str) -> bool:
-    """Return whether a text almost certainly is or contains a secret. It is then refused, not quoted.
+    """Return whether a text almost certainly contains a secret. Such a setting is invalid and not quoted.
 
-    `redact` hides far more. Here, an ID, commit, host or path must never match.
+    `redact` hides more. Here, an ID, commit, host or path must not match.
     """
-    text = text[:_READ]
-    # Terminals and emails break long lines.
+    text = text[:_MAX_READ_CHARS]
+    # Terminals and emails can insert line breaks into a secret.
     return _SECRET.search(text) is not None or _SECRET.search(INVISIBLE.sub("", text)) is not None
 
 
@@ -54,7 +54,7 @@ INVISIBLE = re.compile(
     r"\U000e0000-\U000e007f"  # Tags: an invisible copy of ASCII.
     r"\u115f\u1160\u3164\uffa0]"  # Hangul fillers: letters in Unicode, but blank.
 )
-"""Invisible characters, which no name, path or URL can contain: a text with them reads as another.
+"""Invisible characters. No name, path or URL can contain them, because it could look like another one.
 
 Spaces and joiners of all scripts are allowed.
 """
@@ -63,19 +63,19 @@ CONTAINS_INVISIBLE = "contains a line break or another invisible character"
 
 
 def redact(text: str) -> str:
-    """Return a text of the settings, shortened and without possible secrets."""
-    cut = len(text) > _READ
+    """Return a value of the settings, truncated and without possible secrets."""
+    cut = len(text) > _MAX_READ_CHARS
     if cut:
-        # A token or a password could continue after the cut, so no piece of it remains.
-        text = text[:_READ].rstrip(_TOKEN_SIGNS) + "***@"
+        # The cut could be inside a token or a password, so its beginning is removed.
+        text = text[:_MAX_READ_CHARS].rstrip(_TOKEN_SIGNS) + "***@"
     safe = _TOKEN_LIKE.sub("***", _without_url_secrets(text) if "://" in text else text)
     safe = escape_unprintable(safe.removesuffix("@") if cut else safe)
     safe += "…" if cut else ""
-    return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 1] + "…"
+    return safe if len(safe) <= _MAX_SHOWN_CHARS else safe[: _MAX_SHOWN_CHARS - 1] + "…"
 
 
 def shown_proxy(text: str) -> str:
-    """Return a proxy's URL without user name and password, whatever characters they contain."""
+    """Return a proxy's URL without user name and password, which can contain any characters."""
     scheme, has_scheme, rest = text.strip().partition("://")
     if not has_scheme:
         scheme, rest = "", text.strip()
@@ -104,15 +104,15 @@ def escape_unprintable(text: str) -> str:
 
 
 def _without_url_secrets(text: str) -> str:
-    """Remove `user:password@`, `user@`, query and fragment, whatever characters the password contains.
+    """Remove `user:password@`, `user@`, query and fragment. The password can contain any characters.
 
-    Takes linear time, however often // occurs in the text.
+    Takes linear time, also for a text with many //.
     """
     kept: list[str] = []
     last = text.rfind("@")
     done = at = 0
     while (at := text.find("//", at)) >= 0:
-        at += 1  # a third / may follow
+        at += 1  # a third / can follow
         start, end = at + 1, 0
         if (password := _PASSWORD.match(text, start)) and last >= password.end():
             end = last + 1
@@ -137,17 +137,17 @@ _SDK_LOGGERS = (
 
 
 def silence_sdk_logs() -> None:
-    """Withhold what SDKs log, even if a level is lowered or a handler added afterwards.
+    """Withhold the log messages of SDKs, even if a level is changed or a handler is added later.
 
-    Security: SDKs log request bodies (Databricks' prints `personal_access_token` in clear), and responses that might quote requests.
-    Their words are removed when a record is created. Their loggers do not propagate, which spares the root's handlers empty lines.
+    Security: SDKs log request bodies (Databricks' SDK shows `personal_access_token`), and responses that might quote them.
+    The text of their log records is replaced. Their loggers do not propagate, so the root's handlers get no empty lines.
     """
     for name in _SDK_LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())  # Without a handler, warnings would go to stderr.
-    # Global: a logger's filter sees no records of its children, and anyone can add a handler to any of them.
+    # A global factory, because a logger's filter does not apply to child loggers, and any logger can get a handler.
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Withholding):
         logging.setLogRecordFactory(_Withholding(make))
@@ -157,12 +157,12 @@ _SDK_PLACES = tuple(f"site-packages/{name.replace('.', '/')}/" for name in _SDK_
 
 
 def _of_sdk(file: str) -> bool:
-    """Return whether an SDK's code wrote a record: Databricks' uses the root logger at DEBUG."""
+    """Return whether an SDK's file created a record. Databricks' SDK uses the root logger at DEBUG."""
     return any(place in file.replace("\\", "/") for place in _SDK_PLACES)
 
 
 class _Withholding:
-    """Creates log records, without message, arguments, exception and stack if they are an SDK's."""
+    """Factory of log records that withholds message, arguments, exception and stack of SDKs."""
 
     def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
         self._make = make

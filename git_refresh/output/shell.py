@@ -1,7 +1,7 @@
-"""Commands that a person can paste into a shell.
+"""Commands for the user to run in a shell.
 
-A template has `{name}` in place of a value. Each value becomes a part of one word, quoted for a POSIX shell.
-If no shell can pass a value on, or the command has no room for it, its name in capitals remains.
+A template has `{name}` in place of a value. Each value is quoted for a POSIX shell.
+If a value cannot be quoted, or the command would be too long, the command has the name in capitals instead.
 """
 
 import re
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from git_refresh.output.redact import escape_unprintable
 
 MAX_LENGTH = 1_500
-"""Characters of a command. With a longer one, its sentence would exceed `log.MAX_TEXT_CHARS`."""
+"""Characters. A text with a longer command could exceed `log.MAX_TEXT_CHARS`."""
 
-_NOT_PASSED_ON = re.compile(r"[\x00\ud800-\udfff]")
+_UNQUOTABLE = re.compile(r"[\x00\ud800-\udfff]")
 _PLACE = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"\{\w+\}|\$\(|[()'\"]|\\.", re.DOTALL)
 
 
 class Command(str):
-    """A command with quoted values. Texts and other commands include it unchanged."""
+    """A command with quoted values. `fill` inserts it into other commands without quoting it again."""
 
     __slots__ = ()
 
@@ -34,14 +34,14 @@ def command(template: str, /, **values: str | int) -> Command:
 
 
 def fill(template: str, values: Mapping[str, str | int]) -> Command:
-    """Fill values into a command by name. Unused values are ignored.
+    """Fill a template with quoted values. Unused values are ignored.
 
     Raises:
         KeyError: a value is missing.
-        ValueError: the template has a value in quotes, where quoting would fail.
+        ValueError: the template has a value inside quotes.
     """
     quoted = {name: _piece(name, values[name]) for name in _places(template)}
-    # The longest values go first, until the command has room.
+    # Replace the longest values by their names first, until the command is short enough.
     for name in sorted(quoted, key=lambda name: len(quoted[name]), reverse=True):
         filled = _PLACE.sub(lambda found: quoted[found[1]], template)
         if len(filled) <= MAX_LENGTH:
@@ -51,12 +51,12 @@ def fill(template: str, values: Mapping[str, str | int]) -> Command:
 
 
 def quote(value: str) -> str:
-    """Return a value as one word of a shell, on one line, in printable characters.
+    """Return a value as one word of a shell, in printable characters on one line.
 
     Raises:
-        ValueError: no argument can contain the value.
+        ValueError: no argument of a command can contain the value.
     """
-    if _NOT_PASSED_ON.search(value):
+    if _UNQUOTABLE.search(value):
         raise ValueError("no argument can contain this")
     if escape_unprintable(value) == value:
         return shlex.quote(value)
@@ -64,7 +64,7 @@ def quote(value: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    """Escape a character for `$'…'` in bash, zsh and POSIX. Three digits exclude a fourth."""
+    """Escape a character for `$'…'` in bash, zsh and POSIX. An escape has at most three digits."""
     if char not in "\\'" and escape_unprintable(char) == char:
         return char
     return "".join(f"\\{byte:03o}" for byte in char.encode())
@@ -81,28 +81,28 @@ def _piece(name: str, value: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The program and options of a command. Remedies repeat them."""
+    """Program and options of the command that the user ran. Remedies repeat them."""
 
     program: Command = PROGRAM
     options: Command = NO_COMMAND
-    """Options that select the same settings, each after a space."""
+    """Options that select the same settings, with a leading space."""
 
     def of(self, template: str, **values: str | int) -> Command:
-        """Return a command of this app, like `onboard{options} --apply`."""
+        """Return a command of this app. The template has no program, for example `onboard{options} --apply`."""
         return fill(f"{{program}} {template}", {"program": self.program, "options": self.options, **values})
 
 
 UNTYPED = Invocation()
-"""For the app and for pages, where no command was run."""
+"""For the deployed app and for pages, where the user ran no command."""
 
 
 _CLOSING = {"'": "'", '"': '"', "(": ")"}
 _OPENING = {"'": (), '"': ("$(",)}
-"""Nested quotes and brackets inside each kind of quotes. Outside quotes, all of them nest."""
+"""Quotes and brackets that can open inside each kind of quotes. Outside, any can open."""
 
 
 def _places(template: str) -> Iterator[str]:
-    """Yield the names of the values. Raise a `ValueError` for one in quotes."""
+    """Yield the names of the values. Raise a `ValueError` for one inside quotes."""
     inside = [""]
     for found in _NEXT.finditer(template):
         part, here = found[0], inside[-1]

@@ -1,10 +1,10 @@
-"""Small parts of sentences: counts, the first of many names, the nearest name."""
+"""Phrases for messages: counts, shortened lists, similar names."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 MAX_COMPARED_CHARS = 120
-"""Comparing two texts takes time proportional to the product of their lengths."""
+"""The time to compare two texts is proportional to the product of their lengths."""
 
 
 def count(number: int, noun: str) -> str:
@@ -13,7 +13,7 @@ def count(number: int, noun: str) -> str:
 
 
 def first_of(names: Sequence[str], most: int, noun: str = "") -> str:
-    """Return the first names, and how many more exist: "a, b and 3 more", "a and 2 more days"."""
+    """Return the first names and the number of others: "a, b and 3 more", "a and 2 more days"."""
     joint = "; " if any("," in name for name in names[:most]) else ", "
     left = len(names) - most
     more = count(left, f"more {noun}") if noun else f"{left:,} more"
@@ -21,7 +21,7 @@ def first_of(names: Sequence[str], most: int, noun: str = "") -> str:
 
 
 def closest(text: str, choices: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return the choices most similar to a text in any letter case, nearest first."""
+    """Return the choices most similar to a text, best first. Ignores letter case."""
     folded = {choice.casefold()[:MAX_COMPARED_CHARS]: choice for choice in choices}
     near = difflib.get_close_matches(text.strip().casefold()[:MAX_COMPARED_CHARS], folded, most, cutoff)
     return [folded[each] for each in near]

@@ -1,1 +1,1 @@
-"""The run: credentials, then Git folders. Decisions are pure; `ports` has the interfaces to services."""
+"""The run: credentials, then Git folders. `ports` has the interfaces to the services."""

@@ -1,4 +1,4 @@
-"""State that the workspaces of one run share: token, lookups, secrets and warnings."""
+"""State that the workspaces of a run share: token, lookups, secrets and warnings."""
 
 import threading
 from collections import Counter
@@ -40,16 +40,14 @@ SECRET_WARNING = timedelta(days=30)
 """Leaves a month to rotate an OAuth secret before it expires."""
 
 MAX_WARNINGS_PER_SUBJECT = 10
-"""Warnings about one workspace or service in a report, so none crowds out the others."""
+"""Maximum warnings about one workspace or service in a report, so others have room."""
 
 
-_REFUSED = {400, 401}
-"""Statuses of a workspace's response to an unknown OAuth secret."""
+_UNKNOWN_SECRET = {400, 401}
+"""Statuses with which a workspace rejects an unknown OAuth secret."""
 
 
 class Notes:
-    """Warnings for the report."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._noted: dict[Problem, None] = {}
@@ -76,9 +74,10 @@ class Notes:
 
 
 class SignIns:
-    """Records the sign-ins to workspaces in a run, and which of them succeeded.
+    """Records whether workspaces accept the sign-ins of a run. Workspaces can share a sign-in.
 
-    If one workspace refuses what another accepts, the secret or policy is valid, and the workspace lacks the principal.
+    If one workspace rejects a sign-in that another accepts, the secret or policy is valid.
+    The first workspace then lacks the principal.
     """
 
     def __init__(self, workspaces: Iterable[Workspace]) -> None:
@@ -98,7 +97,7 @@ class SignIns:
             self.settlements += self._is_settled(key) and not before
 
     def accepted(self, workspace: Workspace) -> bool:
-        """Return whether any workspace accepted the sign-in that this one uses."""
+        """Return whether any workspace accepted the sign-in of this workspace."""
         with self._lock:
             return _sign_in_of(workspace) in self._accepted
 
@@ -119,10 +118,10 @@ def _sign_in_of(workspace: Workspace) -> tuple[str | None, ...]:
 
 @dataclass(slots=True)
 class Run:
-    """One run, as the workspaces of one trust zone see it."""
+    """Everything that the workspaces of one trust zone share in a run."""
 
     settings: Settings
-    """Settings of this zone only; see `Settings.zones`."""
+    """Settings of this zone; see `Settings.zones`."""
     services: Services
     heads: RefResolver
     deadline: Deadline
@@ -138,26 +137,25 @@ class Run:
     asks_devops: bool = True
     """False if Git folders are not compared with Azure DevOps."""
     admin: AdminAccess | None = None
-    """Access to federated workspaces in a dry run, if not as the app."""
+    """Access to federated workspaces with a user account, in a dry run."""
     answers: dict[Source, ResolvedRef | ServiceFailure] = field(init=False, default_factory=dict)
-    """Results of all lookups in Azure DevOps so far."""
+    """Results of all ref lookups in Azure DevOps so far."""
     secrets: dict[str, Secret | ServiceFailure] = field(init=False, default_factory=dict)
-    """Results of all secret reads, by name."""
+    """Results of all secret reads so far, by name."""
     _origins: frozenset[str] = field(init=False)
-    _accepting: set[Repository] = field(init=False, default_factory=set)
+    _token_accepted_by: set[Repository] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self._origins = self.settings.origins()
 
     def sign_in(self, workspace: Workspace) -> WorkspaceApi:
-        """Return a workspace's API, after signing in as its entry configures."""
         accepted, secret = False, None
         try:
             if (oauth := workspace.oauth) is not None:
                 secret = self._secret(oauth.secret_name)
                 self._warn_of_dates(oauth, secret)
             api = self._open(workspace)
-            # Only the first request verifies a managed identity's token. An admin's token shows nothing about the app's.
+            # A managed identity's token is verified by the first request only. An admin's token proves nothing about the app.
             accepted = workspace.auth != "managed_identity" and not self.reads_as_admin(workspace)
         except ServiceError as error:
             failure = error.failure
@@ -166,12 +164,12 @@ class Run:
         finally:
             self.sign_ins.tried(workspace, accepted=accepted)
         begins = secret.valid_from if secret is not None else None
-        if begins is not None and begins > self.deadline.clock.now() and failure.status in _REFUSED:
+        if begins is not None and begins > self.deadline.clock.now() and failure.status in _UNKNOWN_SECRET:
             failure = replace(failure, kind=FailureKind.NOT_ACTIVE)
         raise ServiceError(failure)
 
     def reads_as_admin(self, workspace: Workspace) -> bool:
-        """Return whether a workspace is read with the user account: only the app can use token federation."""
+        """Return whether a dry run reads a workspace as its admin, because only the app can use federation."""
         return self.dry_run and self.admin is not None and workspace.federated is not None
 
     def _open(self, workspace: Workspace) -> WorkspaceApi:
@@ -180,15 +178,15 @@ class Run:
         return authenticate(workspace, self.services, self.services)
 
     def known_of_ref(self, repository: Repository | None, ref: Ref | None) -> frozenset[Known]:
-        """Return what Azure DevOps has confirmed about a repository and a ref."""
+        """Return the facts that Azure DevOps has confirmed about a repository and a ref."""
         if repository is None:
             return frozenset()
-        accepted = {Known.TOKEN_ACCEPTED} if repository in self._accepting else set()
+        accepted = {Known.TOKEN_ACCEPTED} if repository in self._token_accepted_by else set()
         seen = {Known.REF_SEEN} if ref is not None and self._commit(repository, ref) is not None else set()
         return frozenset(accepted | seen)
 
     def fetch_key(self, workspace: Workspace) -> None:
-        """Fetch a workspace's secret or token in advance, so each sign-in reuses the result or the failure."""
+        """Fetch the secret or token of a workspace's sign-in, for all workspaces that share it."""
         if (oauth := workspace.oauth) is not None:
             self._secret(oauth.secret_name)
         else:
@@ -204,7 +202,7 @@ class Run:
         return found
 
     def may_be_asked(self, repository: Repository) -> bool:
-        """Return whether Azure DevOps can be called about a repository.
+        """Return whether the app can send its token to the repository's origin.
 
         Security: only the settings decide where the token goes, never a URL that a workspace returns.
         """
@@ -213,7 +211,7 @@ class Run:
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef:
         """Return the latest commit of a ref, looked up once per run; see `RefResolver`.
 
-        Uses at most half of an operation's share of waiting. The rest is for the pull without this lookup.
+        Waits for at most half of the operation's share, so a pull is still possible after a timeout.
         """
         try:
             with operation(self.deadline.within(self.share_s / 2)):
@@ -226,7 +224,7 @@ class Run:
                 self.answers[repository, ref] = error.failure
             raise
         else:
-            self._accepting.add(repository)
+            self._token_accepted_by.add(repository)
             self.answers[repository, ref] = found
             return found
         what = Operation.LOOK_UP_REF.of(ref or repository)
@@ -237,9 +235,9 @@ class Run:
         return found.commit if isinstance(found, ResolvedRef) else None
 
     def is_held_back(self, repository: Repository, ref: Ref, before: ResolvedRef, commit: str | None) -> bool:
-        """Return whether local commits keep an updated folder from its ref's latest commit.
+        """Return whether an updated folder has local commits, so it is not at its ref's latest commit.
 
-        False if the reason was another push in the meantime, or if Azure DevOps does not respond.
+        False after another push in the meantime, or if Azure DevOps does not respond.
         """
 
         def is_local() -> bool:
@@ -248,17 +246,17 @@ class Run:
                 return False
             return now == before or (commit is not None and not self.heads.has_commit(repository, commit))
 
-        return self.may_be_asked(repository) and self._is_proved(is_local)
+        return self.may_be_asked(repository) and self._is_confirmed(is_local)
 
     def has_diverged(self, repository: Repository | None, ref: Ref | None, commit: str | None) -> bool:
         """Return whether a commit is not in the history of a ref. False if unknown."""
         head = self._commit(repository, ref) if repository and ref else None
         if repository is None or head is None or commit is None:
             return False
-        return self._is_proved(lambda: not self.heads.follows(repository, head, commit))
+        return self._is_confirmed(lambda: not self.heads.follows(repository, head, commit))
 
-    def _is_proved(self, look: Callable[[], bool]) -> bool:
-        """Return the result of a lookup in Azure DevOps, or False if it fails."""
+    def _is_confirmed(self, look: Callable[[], bool]) -> bool:
+        """Return the result of a lookup in Azure DevOps; False if the lookup fails."""
         try:
             with operation(self.deadline.within(self.share_s / 2)):
                 return look()
@@ -268,7 +266,7 @@ class Run:
     def missing_ref(
         self, code: str, context: DiagnosisContext, repository: Repository | None, ref: Ref | None
     ) -> Diagnosis:
-        """Return why a ref does not exist: by `code`, unless a more precise reason is known."""
+        """Return the diagnosis of a missing ref: that of `code`, unless a more precise one is known."""
         names: tuple[str, ...] | None = None
         if repository is not None and ref is not None and self.may_be_asked(repository):
             names = self.heads.names(repository, ref.kind)
@@ -283,7 +281,7 @@ class Run:
         context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
             found = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
-            found = replace(found, kind=oauth.secret_name)  # each has its own date, for a query
+            found = replace(found, kind=oauth.secret_name)  # not grouped: each has its own date
             self.notes.add(oauth.secret_name, oauth.secret_name, found)
         if begins is not None and begins > now:
             found = finding("secret_not_yet_valid", context, begins=f"{begins:%Y-%m-%d %H:%M} UTC")
@@ -291,7 +289,7 @@ class Run:
 
 
 def authenticate[T](workspace: Workspace, services: Services, authenticator: Authenticator[T]) -> T:
-    """Sign in to a workspace with the method that its entry names.
+    """Sign in to a workspace with the authentication method of its entry.
 
     Raises:
         ServiceError: the secret or token is missing, or the workspace rejects it.
@@ -306,20 +304,20 @@ def authenticate[T](workspace: Workspace, services: Services, authenticator: Aut
 
 
 def key_of(workspace: Workspace) -> tuple[str, str]:
-    """Return what workspaces share for the sign-in: the name of a secret, or a kind of token."""
+    """Return the secret or the kind of token that the sign-in needs. Workspaces can share it."""
     if (oauth := workspace.oauth) is not None:
         return "secret", oauth.secret_name
     return "token", "federated" if workspace.federated else "own"
 
 
 def suggestion(ref: Ref, names: Sequence[str]) -> str:
-    """Return "; the nearest that exists is …" for a missing ref, or ""."""
+    """Return the end of a sentence that names the existing ref nearest to a missing one, or ""."""
     near = nearest(ref, names)
     return f"; the nearest that exists is {near}" if near and redact(near) == near else ""
 
 
 def facts_of_zone(zone: Zone, settings: Settings) -> DiagnosisContext:
-    """Return the context for diagnoses, as far as the settings provide it."""
+    """Return the context for diagnoses in a trust zone, from the settings."""
     context = DiagnosisContext(vault=settings.key_vault_url or "", invocation=settings.invocation)
     if zone.identity is not None and zone.identity != settings.client_id:
         context = replace(context, named_in=f"identity ({zone.identity})")
@@ -340,7 +338,7 @@ def facts_of_workspace(context: DiagnosisContext, workspace: Workspace) -> Diagn
 
 
 def facts_of(context: DiagnosisContext, repository: Repository | None, ref: Ref | None) -> DiagnosisContext:
-    """Return the context with a repository and a ref, as far as they exist."""
+    """Return the context with a repository and a ref, if known."""
     if ref is not None:
         context = replace(context, ref=ref.title)
     if repository is None:

@@ -1,4 +1,4 @@
-"""Git credentials of one workspace: check the new token, then store it for each principal."""
+"""Checks the new token, and stores it in the Git credential of each principal of a workspace."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,6 @@ from git_refresh.settings.models import Workspace
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefresh:
-    """Work on the credentials of one workspace, after the sign-in."""
-
     api: WorkspaceApi
     entry: Entry
     run: Run
@@ -27,14 +25,16 @@ class CredentialRefresh:
     fail: Callable[[Diagnosis], bool]
     """Sets the workspace's failure. Returns False if it already has one."""
     stored: Callable[[CredentialReport], None]
-    """Receives the report of each credential at once, because time can run out between two of them."""
+    """Receives the report of each credential immediately, because time can run out before the next."""
 
     @property
     def workspace(self) -> Workspace:
         return self.entry.workspace
 
     def refresh(self, listed: Listing) -> CredentialReport:
-        """Store the run's token unless Azure DevOps rejects it. Return the report of the app's own credential.
+        """Store the run's token unless Azure DevOps rejects it, and return the report.
+
+        The report is about the principal that the app signs in as. `stored` receives those of all principals.
 
         Raises:
             ServiceError: the stored credentials could not be listed.
@@ -44,7 +44,7 @@ class CredentialRefresh:
         found = own_credential(credentials, self.workspace.git_username)
         self._warn(credentials, None if rejection else found, self.workspace.name, self.context)
         if rejection is not None:
-            return self._leave_alone(credentials, found, *rejection)
+            return self._keep_stored(credentials, found, *rejection)
         try:
             report = self._store(None, found)
         except ServiceError as error:
@@ -57,7 +57,7 @@ class CredentialRefresh:
             self._store_for(principal_id)
         return report
 
-    def _leave_alone(
+    def _keep_stored(
         self,
         credentials: Sequence[StoredCredential],
         found: StoredCredential | None,
@@ -79,7 +79,7 @@ class CredentialRefresh:
         where: str,
         context: DiagnosisContext,
     ) -> None:
-        """Warn of a federated credential, and of another owner's credential that receives the token."""
+        """Warn about a federated credential, and about another owner's credential that receives the token."""
         add, username = self.run.notes.add, self.workspace.git_username
         if (federated := federated_credential(credentials)) is not None:
             add(self.workspace.name, where, finding("federated_credential", context, id=federated.id))
@@ -109,7 +109,7 @@ class CredentialRefresh:
         self.stored(report)
 
     def _store(self, principal_id: int | None, found: StoredCredential | None) -> CredentialReport:
-        """Update or create the credential. After a failure, read the current state before retrying."""
+        """Update or create the credential. After a failure, read the current state and retry once."""
         try:
             return self._write(principal_id, found)
         except ServiceError as error:

@@ -22,7 +22,7 @@ from git_refresh.output.text import closest
 from git_refresh.settings.models import Folder
 
 type Source = tuple[Repository, Ref | None]
-"""A repository, and the ref that a folder should be on. None stands for any ref."""
+"""A repository, and the ref that a folder should be on. None means any ref."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FolderState:
     ref: Ref | None
     """Ref that the folder should be on: configured, otherwise the current branch; None on a detached HEAD."""
     hidden: bool = False
-    """True if the workspace omits it from the list of Git folders that the app can manage."""
+    """True if the workspace does not list it among the Git folders that the app can manage."""
 
     @classmethod
     def at(cls, wanted: Folder, found: GitFolder | OtherObject | None, trusted: TrustedHosts) -> Self:
@@ -51,19 +51,22 @@ class FolderState:
 
     @property
     def repository(self) -> Repository | None:
-        """Configured repository, otherwise the one that `found` is a clone of; None outside of Azure DevOps."""
+        """Configured repository, otherwise that of the existing clone; None outside of Azure DevOps."""
         return self.wanted.repository or self.remote.repository
 
     @property
     def source(self) -> Source | None:
-        """Repository and ref to look up in Azure DevOps. None if no lookup is needed, as on a detached HEAD."""
+        """Repository and ref to look up in Azure DevOps.
+
+        None outside of Azure DevOps, or if an existing folder has a detached HEAD and no configured ref.
+        """
         is_needed = self.ref is not None or self.folder is None
         return (self.repository, self.ref) if self.repository is not None and is_needed else None
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """Decision to create the folder, and to check out `ref` if there is one."""
+    """Decision to create the folder, and to check out `ref` if set."""
 
     repository: Repository
     ref: Ref | None
@@ -80,7 +83,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LeaveAlone:
-    """Decision to send no request: the folder is up to date or cannot be updated.
+    """Decision not to change the folder, because it is up to date or cannot be updated.
 
     `note` is the code of a warning in the table of failures.
     """
@@ -92,17 +95,17 @@ class LeaveAlone:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Decision that the folder fails. `code` is in the table of failures, whose message takes the values."""
+    """Decision to fail the folder, with a code of the table of failures and values for its message."""
 
     code: str
     values: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredCredential | None:
-    """Return the stored credential to update, or None if one must be created.
+    """Return the stored credential to update, or None to create one.
 
-    A service principal has at most one for each provider. A user can have several. The order is: created by this app,
-    with the configured user name, default, oldest.
+    A service principal has at most one for each provider, a user can have several.
+    Order: created by this app, configured user name, default, oldest.
     """
 
     def rank(found: StoredCredential) -> tuple[object, ...]:
@@ -119,10 +122,7 @@ def own_credential(stored: Sequence[StoredCredential], username: str) -> StoredC
 
 
 def is_ours(found: StoredCredential, username: str) -> bool:
-    """Return whether this app created a credential.
-
-    It has the app's name. If created by an earlier version, it has no name and the configured user name.
-    """
+    """Return whether this app created a credential: by its name, or without a name by its user name."""
     return found.name == CREDENTIAL_NAME or (not found.name and found.username == username)
 
 
@@ -134,7 +134,7 @@ def describe_owner(found: StoredCredential, username: str) -> str:
 
 
 def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential | None:
-    """Return the credential with which the workspace fetches its own Azure DevOps tokens, or None."""
+    """Return the credential for which the workspace itself fetches Azure DevOps tokens, or None."""
     federated = FEDERATED_PROVIDER.casefold()
     return next((found for found in stored if found.provider.casefold() == federated), None)
 
@@ -142,7 +142,7 @@ def federated_credential(stored: Sequence[StoredCredential]) -> StoredCredential
 def other_credentials(
     stored: Sequence[StoredCredential], own: StoredCredential | None
 ) -> list[StoredCredential]:
-    """Return the credentials for Azure DevOps other than the refreshed one."""
+    """Return the credentials for Azure DevOps except the app's own."""
     provider = PROVIDER.casefold()
     return [found for found in stored if found.provider.casefold() == provider and found != own]
 
@@ -150,9 +150,9 @@ def other_credentials(
 def folder_step(
     state: FolderState, head: ResolvedRef | None, *, below: bool = False
 ) -> Clone | Move | LeaveAlone | Refuse:
-    """Return what to do with a folder.
+    """Return the decision for a folder.
 
-    `head` is the latest commit of its ref; None if Azure DevOps did not return it. `below`: Git folders exist below its path.
+    `head` is the latest commit of its ref; None if unknown. `below` is True if Git folders exist below its path.
     """
     wanted, found, ref, repository = state.wanted, state.found, state.ref, state.remote.repository
     if isinstance(found, OtherObject):
@@ -163,7 +163,7 @@ def folder_step(
         return (
             Refuse("repository_empty")
             if empty
-            else _make(wanted.repository, wanted.ref, ref_not_found=ref_not_found)
+            else _clone_or_refuse(wanted.repository, wanted.ref, ref_not_found=ref_not_found)
         )
     if ref_not_found:
         return Refuse("ref_not_found") if wanted.ref else Refuse("branch_gone")
@@ -191,16 +191,13 @@ def _no_git_folder(found: OtherObject, *, below: bool) -> Refuse:
 
 
 def looks_like_commit(ref: Ref) -> bool:
-    """Return whether the name of a ref is probably a commit ID, or the start of one."""
+    """Return whether a ref's name is probably a commit ID, possibly shortened."""
     name = ref.name.lower()
     return bool(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}|(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,39}", name))
 
 
 def not_azure_devops(remote: Remote) -> Refuse:
-    """Return the failure of a Git folder whose remote URL is not a repository in Azure DevOps.
-
-    A Git folder without a remote repository contains a person's own work, so it stays as it is.
-    """
+    """Return the failure of a Git folder whose remote URL is not a repository in Azure DevOps."""
     match remote.kind:
         case RemoteKind.NONE:
             return Refuse("no_remote_repository")
@@ -212,7 +209,7 @@ def not_azure_devops(remote: Remote) -> Refuse:
             return Refuse("not_azure_devops")
 
 
-def _make(source: Repository | None, ref: Ref | None, *, ref_not_found: bool) -> Clone | Refuse:
+def _clone_or_refuse(source: Repository | None, ref: Ref | None, *, ref_not_found: bool) -> Clone | Refuse:
     if source is None:
         return Refuse("folder_not_found")
     return Refuse("ref_not_found") if ref_not_found else Clone(source, ref, "nothing exists at this path")
@@ -227,7 +224,7 @@ def _why_move(found: GitFolder, ref: Ref, head: ResolvedRef | None) -> str:
 
 
 def nearest(ref: Ref, names: Sequence[str]) -> str | None:
-    """Return the existing branch or tag that a missing ref probably meant, or None."""
+    """Return the existing branch or tag with the most similar name, or None."""
     wanted = ref.name.casefold()
     last = wanted.rpartition("/")[2]  # main of origin/main, x of feature/x
     alike = (
@@ -243,5 +240,5 @@ def nearest(ref: Ref, names: Sequence[str]) -> str | None:
 
 
 def is_at(found: GitFolder, ref: Ref, head: ResolvedRef) -> bool:
-    """Return whether a folder is at the latest commit of a ref. A tag has a detached HEAD, so no branch."""
+    """Return whether a folder is on a ref and at its latest commit `head`."""
     return found.commit == head.commit and found.branch == ref.branch

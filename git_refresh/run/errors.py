@@ -12,7 +12,7 @@ from git_refresh.run.report import Report, log_nothing_done
 from git_refresh.settings.load import SettingsError
 
 LONGEST_MESSAGE = 4_000
-"""Characters of the raised text."""
+"""Maximum characters of the raised text."""
 
 
 class RunFailedError(Exception):
@@ -22,7 +22,7 @@ class RunFailedError(Exception):
 def failure_of(
     work: Callable[[], Report | None], logger: RedactingLogger, slice_: Slice | None = None
 ) -> str:
-    """Call `work` and return its failure, or "". If it raises, log a run line with the reason."""
+    """Call `work`, and return its failure or "". If `work` raises, log a run line with the reason."""
     try:
         report = work()
     except SettingsError as error:
@@ -38,6 +38,9 @@ def failure_of(
 
 
 def raise_failure(failure: str, logger: RedactingLogger) -> None:
-    """Raise a failure, if any. Call this outside of every `except`: a context could quote secrets."""
+    """Raise `RunFailedError` unless `failure` is empty.
+
+    Security: call this outside of every `except`, because the exception's context could quote secrets.
+    """
     if failure:
         raise RunFailedError(logger.redact_text(failure, LONGEST_MESSAGE))

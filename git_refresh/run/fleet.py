@@ -1,9 +1,8 @@
-"""Order and priority of the steps of all workspaces. `zone` and `workspace` have the steps.
+"""Order and priority of the steps of all workspaces. `zone` and `workspace` implement the steps.
 
     a zone's token → each secret or token for sign-ins → every workspace's credential → every workspace's Git folders
 
-A secret or token that many workspaces need is an operation of its own.
-Its workspaces are queued afterwards, so no thread waits for it.
+Fetching a secret or token is one operation. The workspaces that need it are queued afterwards, so no thread waits for it.
 """
 
 import threading
@@ -22,25 +21,25 @@ from git_refresh.run.zone import ZoneRefresh
 from git_refresh.settings.entries import Entry
 
 MAX_PARALLEL_FOLDERS = 4
-"""More would only compete for the workspace's one small Git service."""
+"""Maximum Git folders of one workspace at a time. More would compete for its one small Git service."""
 
 
 class Fleet:
     def __init__(self, pool: Pool, seed: str, sign_ins: SignIns, deadline: Deadline) -> None:
-        """Take the pool. `seed` shuffles the workspaces in each run, so none is always last."""
+        """Use a pool that has not started. `seed` determines the random order of the workspaces."""
         self._pool = pool
         self._seed = seed
         self._sign_ins = sign_ins
         self._deadline = deadline
         self._lock = threading.Lock()
         self._operations: Counter[str] = Counter()
-        """Operations of each workspace that are queued or under way, by host."""
+        """Number of queued and running operations of each workspace, by host."""
         self._finished: deque[tuple[Entry, WorkspaceRefresh | None]] = deque()
-        """Workspaces with nothing left to do; None if their zone has no token."""
+        """Workspaces without remaining operations; None instead of the work if their zone has no token."""
         self._news = deadline.clock.event()
 
     def refreshed(self, zones: Collection[ZoneRefresh]) -> Iterator[Entry]:
-        """Yield each workspace on the caller's thread when its report is final, until the time limit."""
+        """Refresh the workspaces of all zones, and yield each when its report is final, until the time limit."""
         for zone in self._shuffled(zones):
             self._pool.submit(partial(self._refresh_zone, zone))
         self._pool.start()
@@ -63,7 +62,6 @@ class Fleet:
                     held.append((entry, work))
 
     def close(self) -> None:
-        """Drop the queued operations, and end each thread after its current one."""
         self._pool.close()
 
     def _done(self, entry: Entry, work: WorkspaceRefresh | None) -> None:
@@ -84,7 +82,7 @@ class Fleet:
                 self._done(entry, None)
 
     def _fetch_key(self, works: list[WorkspaceRefresh]) -> None:
-        with suppress(BaseException):  # each workspace meets and reports the failure
+        with suppress(BaseException):  # each workspace reports the failure itself
             works[0].run.fetch_key(works[0].workspace)
         for work in works:
             self._submit(work, partial(self._refresh_credential, work), Priority.CREDENTIALS)
@@ -98,9 +96,9 @@ class Fleet:
         self._refresh_folders(work, MAX_PARALLEL_FOLDERS - 1)
 
     def _refresh_folders(self, work: WorkspaceRefresh, lanes: int) -> None:
-        """Update one folder after another on one connection. Starts up to `lanes` more tasks like this.
+        """Update one folder after another on one connection. Queue up to `lanes` tasks that do the same.
 
-        These are queued last, so a busy run usually finishes the workspace on one connection.
+        They have the lowest priority, so a busy run usually needs one connection for each workspace.
         """
         while work.folders_left:
             if lanes and work.folders_left > 1:

@@ -1,4 +1,4 @@
-"""One Git folder: read its state, decide, act, and read the result."""
+"""Updates one Git folder: reads its state, decides, acts, and reads the result."""
 
 from dataclasses import dataclass, replace
 
@@ -35,8 +35,6 @@ from git_refresh.settings.models import Folder
 
 @dataclass(frozen=True, slots=True)
 class FolderRefresh:
-    """Work on the Git folders of one workspace, after its credential step."""
-
     api: WorkspaceApi
     run: Run
     context: DiagnosisContext
@@ -44,7 +42,7 @@ class FolderRefresh:
     listing: Listing
 
     def refresh(self, wanted: Folder) -> FolderReport:
-        """Update one folder as configured. A failure becomes its report."""
+        """Update one folder as configured. Never raises: the report contains any failure."""
         look = FolderState.at(wanted, None, self.run.settings.trusted)
         try:
             look = FolderState.at(wanted, self.listing.look(wanted), self.run.settings.trusted)
@@ -53,7 +51,7 @@ class FolderRefresh:
             return self._unwanted(look) or self._with_password_noted(look, self._refresh(look))
         except ServiceError as error:
             failure = self._explained(error.failure, look)
-            # After a lost response to an update, uncommitted changes might be gone, so the warning is kept.
+            # After a lost response to an update, uncommitted changes might be lost, so the warning stays.
             moved = look.folder is not None and error.failure.service is Service.DATABRICKS
             note = self._discarded(look.wanted) if moved and error.failure.outcome_unknown else None
             return replace(_unchanged(look), action="failed", to=None, error=failure, note=note)
@@ -105,7 +103,7 @@ class FolderRefresh:
         return report
 
     def _unwanted(self, look: FolderState) -> FolderReport | None:
-        """Return the report of a match of a `/*` entry that cannot be updated, or None."""
+        """Return the report of a folder that a `/*` entry matches but the app cannot update, or None."""
         wanted = look.wanted
         if not self.listing.by_pattern(wanted):
             return None
@@ -158,7 +156,7 @@ class FolderRefresh:
                 return replace(before, why=why)
 
     def _head(self, look: FolderState) -> ResolvedRef | None:
-        """Return the latest commit of the ref; None if Azure DevOps is unreachable, so the pull must find out."""
+        """Return the latest commit of the ref; None if unknown, so the folder is pulled without comparing."""
         if look.source is None or not self.run.may_be_asked(look.source[0]):
             return None
         try:
@@ -166,7 +164,7 @@ class FolderRefresh:
         except ServiceError as error:
             failure = error.failure
         if is_rejection(failure) and self.credential.action == "token_rejected":
-            return None  # the stored credential is another one and might be accepted
+            return None  # the stored token is another one, and might be accepted
         if is_definite(failure):
             raise ServiceError(failure)
         reason = explain(failure, self._facts(look))
@@ -191,7 +189,7 @@ class FolderRefresh:
         return replace(before, action="created", ref=(ref.name if ref else made.branch), to=made.commit)
 
     def _create_or_adopt(self, wanted: Folder, source: Repository) -> GitFolder:
-        """Clone, or adopt the clone of a request that failed: the workspace might have finished it."""
+        """Clone the repository. After a failure, use a clone that the workspace created nevertheless."""
         try:
             return self.api.create_folder(wanted.key, source.url, wanted.sparse, self.credential.id)
         except ServiceError:
@@ -221,10 +219,7 @@ class FolderRefresh:
         return replace(after, note=diagnosis)
 
     def _discarded(self, wanted: Folder) -> Diagnosis | None:
-        """Return a warning for an update that discards uncommitted changes, or None.
-
-        The API never reports uncommitted changes.
-        """
+        """Return a warning if the entry discards uncommitted changes, which the API does not report."""
         if wanted.on_conflict != "discard":
             return None
         done = "would be" if self.run.dry_run else "might be"

@@ -1,4 +1,4 @@
-"""Determines the configured Git folders, and what exists at their paths."""
+"""Finds the configured Git folders in a workspace."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,26 +27,27 @@ from git_refresh.run.walk import WIDE, Walk
 from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Folder
 
-MAX_LOOKED_AT = 20
-"""Objects of a directory that are checked, to recognize a directory of Git folders with few requests."""
+MAX_EXAMINED = 20
+"""Maximum objects to examine until a directory counts as one without Git folders."""
 
 PARENTS_LIMIT_S = 30.0
-"""Seconds for listing parent directories. Folders that these do not show are read by their own paths."""
+"""Time to list parent directories. Other folders are then read by their own paths."""
 
 NEAREST_LIMIT_S = 10.0
-"""Seconds for finding the Git folder that a misspelled path meant."""
+"""Time to find the Git folder that a misspelled path meant."""
 
 WALKS_LIMIT_S = 120.0
-"""Seconds for all walks in one workspace, because its named Git folders wait for them."""
+"""Time for all walks in one workspace, because its named Git folders wait for them."""
 
 
 class Listing:
-    """The configured folders, and what exists at their paths. Requests are sent when needed, and once.
+    """The configured folders of a workspace, and the objects at their paths.
 
-    Lookups raise `ServiceError`. A failure at a brief bound of the caller is not remembered.
+    Each request is sent once, when needed. Lookups raise `ServiceError` on failure.
+    A failure at a brief deadline of the caller (`clock.Brief`) is not cached.
 
-    The list of Git folders only saves requests. It is deprecated and omits Git folders with Git CLI access, so nothing depends on it.
-    Named folders that it omits share one listing of their directory. Paths that neither shows are read separately.
+    The workspace's list of Git folders only saves requests: it is deprecated, and omits Git folders with Git CLI access.
+    Named folders that it omits are read from one listing of their directory. Others are read separately.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class Listing:
         *,
         deadline: Deadline,
     ) -> None:
-        """Take the folders of the settings.
+        """Store the folders of the settings.
 
-        `left_out` are keys that `/*` entries must not match, because their own entry is invalid or not selected.
-        `only` restricts `/*` entries to these keys; empty: no restriction.
+        `left_out` has the keys of invalid and unselected entries, which `/*` entries must not match.
+        `only` restricts `/*` entries to these keys, unless it is empty.
         """
         self._api = api
         self._wanted = wanted
@@ -71,7 +72,7 @@ class Listing:
         self._only = only
         self._deadline = deadline
         self._shown: dict[str, GitFolder] | None = None
-        """Readable items of the list; None before the first request."""
+        """Valid items of the list by path; None before the first request."""
         self._listed_by: dict[str, list[str]] = {}
         """Paths in the list, by the `/*` entry that matches them."""
         self._above: set[str] = set()
@@ -79,12 +80,12 @@ class Listing:
         self._failed = False
         self._directories: dict[str, Sequence[ListedObject | None] | ServiceFailure] = {}
         self._spotted: dict[str, ListedObject] = {}
-        """Objects in listed directories that might be Git folders."""
+        """Objects in listed directories that might be Git folders, by path."""
         self._at_paths: dict[str, GitFolder | OtherObject | None] = {}
         self._plain: set[str] = set()
-        """Directories that are unknown to the Repos API."""
+        """Directories that the Repos API does not know."""
         self._at_roots: dict[str, GitFolder | OtherObject | None] = {}
-        """Objects at the roots of walks without a result; None also if unknown."""
+        """Objects at the roots of walks without a result; None if missing or unknown."""
         self._walks: dict[str, Walk] = {}
         """Ended walks, by `/*` entry."""
 
@@ -93,7 +94,7 @@ class Listing:
         return cls(api, entry.workspace.folders, entry.left_out, entry.paths, deadline=deadline)
 
     def __iter__(self) -> Iterator[Folder]:
-        """Yield every configured folder once: named folders, then the matches of each `/*` entry."""
+        """Yield each named folder, then each Git folder that a `/*` entry matches."""
         named = [folder for folder in self._wanted if folder.below is None]
         self._list_parents([folder.key for folder in named])
         yield from named
@@ -108,17 +109,17 @@ class Listing:
                 yield pattern.model_copy(update={"path": path})
 
     def by_pattern(self, folder: Folder) -> bool:
-        """Return whether a `/*` entry matches the folder, and no entry of its own."""
+        """Return whether a `/*` entry matched the folder, because it has no entry of its own."""
         return folder.key not in self._named
 
     def asked_for(self, folder: Folder) -> bool:
-        """Return whether the caller selected the folder by its path. It then fails if it cannot be updated."""
+        """Return whether the caller selected the folder by its path, so it fails if it cannot be updated."""
         return folder.key in self._only
 
     def _pattern(self, path: str) -> str | None:
-        """Return the nearest `/*` entry that covers a path.
+        """Return the nearest `/*` entry above a path.
 
-        None if a nearer entry was rejected: a farther one could discard local changes because of a typo.
+        None if that entry is invalid or not selected. Otherwise, a typo in it could apply another entry's `discard`.
         """
         found = listed_as(path, self._listed)
         return found if found in self._patterns else None
@@ -132,7 +133,7 @@ class Listing:
         ]
 
     def _below(self, pattern: Folder, until: Deadline) -> Iterator[str]:
-        """Yield the Git folders below a `/*` entry: those of the walk, then those that only the list shows."""
+        """Yield the Git folders below a `/*` entry: from a walk, then those that only the list contains."""
         root = pattern.below or ""
         yielded: set[str] = set()
         walk = Walk(
@@ -156,7 +157,7 @@ class Listing:
         self._walks[pattern.key] = walk
 
     def shown(self, folder: Folder) -> GitFolder | None:
-        """Return the folder at a path from the list, without a request of its own."""
+        """Return the folder from the workspace's list, or None."""
         return self._list().get(folder.key)
 
     def hides(self, folder: Folder, found: GitFolder) -> bool:
@@ -165,11 +166,11 @@ class Listing:
 
     @property
     def shows_any(self) -> bool:
-        """True if the list shows any Git folder. It is deprecated and might be empty one day."""
+        """True if the list contains any Git folder. The API is deprecated, so it might become empty."""
         return bool(self._list())
 
     def look(self, folder: Folder) -> GitFolder | OtherObject | None:
-        """Return the object at a configured path, or None if nothing visible exists there."""
+        """Return the object at a configured path, or None if the app sees none."""
         key = folder.key
         if (shown := self._list().get(key)) is not None:
             return shown
@@ -180,8 +181,8 @@ class Listing:
                 self._at_paths[key] = examined
             else:
                 there = self._api.find(key)
-                called = spotted is not None and spotted.is_git_folder
-                self._at_paths[key] = _as_called(there) if called else there
+                marked = spotted is not None and spotted.is_git_folder
+                self._at_paths[key] = _broken_if_marked(there) if marked else there
         return self._at_paths[key]
 
     def _is_git_folder(self, found: ListedObject) -> bool:
@@ -197,7 +198,7 @@ class Listing:
         return path not in self._plain and isinstance(self._at_paths[path], GitFolder)
 
     def _list_parents(self, keys: Sequence[str]) -> None:
-        """List the directories that contain several named folders, except folders that the list shows."""
+        """List the directories with several named folders that the list omits."""
         parents = Counter(key.rpartition("/")[0] for key in keys if key not in self._list())
         with operation(self._deadline.within(PARENTS_LIMIT_S)):
             for parent in (parent for parent, count in parents.items() if count > 1):
@@ -225,7 +226,7 @@ class Listing:
         return known
 
     def _list(self) -> dict[str, GitFolder]:
-        """Return the folders in the list. A failure loses only these."""
+        """Return the Git folders in the workspace's list by path. A failure shortens the result."""
         if self._shown is None:
             found: dict[str, GitFolder] = {}
             try:
@@ -256,10 +257,7 @@ class Listing:
         )
 
     def _meant(self, key: str) -> str | None:
-        """Return the key of the Git folder that a missing path probably meant, or None.
-
-        Folders with entries of their own do not count.
-        """
+        """Return the key of the Git folder with the most similar path and without an entry, or None."""
         try:
             with operation(self._deadline.within(NEAREST_LIMIT_S), brief=True):
                 return self._nearest(
@@ -283,21 +281,21 @@ class Listing:
             if error.failure.status != HTTPStatus.NOT_FOUND:
                 raise
             return {}
-        named = (found for found in children[:_MOST_COMPARED] if found is not None)
+        named = (found for found in children[:_MAX_COMPARED_OBJECTS] if found is not None)
         return {found.path.rpartition("/")[2]: found for found in named}
 
     def has_below(self, key: str) -> bool:
-        """Return whether this directory is known to contain a Git folder, directly or as a legacy one below."""
+        """Return whether a directory contains a Git folder, as far as the list and one directory listing show."""
         if any(path.startswith(f"{key}/") for path in self._list()):
             return True
         try:
             inside = [found for found in self._children(key) if found is not None and found.may_be_git_folder]
-            return any(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_LOOKED_AT])
+            return any(found.is_git_folder or self._is_git_folder(found) for found in inside[:MAX_EXAMINED])
         except ServiceError:
             return False
 
     def patterns(self, context: DiagnosisContext) -> Iterator[PatternReport]:
-        """Yield the findings about each `/*` entry. Call this after the iteration over all folders."""
+        """Yield the findings about each `/*` entry. Iterate over all folders before."""
         for pattern in self._wanted:
             if (walk := self._walks.get(pattern.key)) is None:
                 continue
@@ -348,18 +346,18 @@ class Listing:
         return whole + [path for pattern in patterns for path in self._selected_below(pattern)]
 
 
-_MOST_COMPARED = 1_000
+_MAX_COMPARED_OBJECTS = 1_000
 
 
-def _as_called(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject | None:
-    """Mark an object as broken that only its directory calls a Git folder, not the Repos API."""
+def _broken_if_marked(found: GitFolder | OtherObject | None) -> GitFolder | OtherObject | None:
+    """Set `broken` if the directory listing marks an object as a Git folder, but the Repos API has none."""
     if isinstance(found, OtherObject) and not found.inside and found.type in {REPO, DIRECTORY}:
         return replace(found, broken=True)
     return found
 
 
 def _shared_prefixes(wanted: Sequence[str]) -> list[str]:
-    """Return the longest shared path of the configured paths in each top-level folder."""
+    """Return the longest common path of the configured paths below each top-level directory."""
     roots: dict[str, list[list[str]]] = {}
     for path in wanted:
         parts = path.split("/")

@@ -1,10 +1,10 @@
-"""Thread pool of a run: starts operations by priority, and takes threads back from those that wait.
+"""Thread pool of a run: starts operations by priority. While some wait, others can work.
 
-At most `concurrency` operations work at once. After a wait longer than the patience, an operation no longer counts as working.
-If all threads are in use and others need one, an operation that has waited longer than its share gives up.
+A new operation starts while fewer than `concurrency` work. An operation does not count after a wait longer than the patience.
+If others need a thread and all are in use, an operation that has waited longer than its share gives up.
 
-The threads are daemons, so a run can end while a thread hangs. `concurrent.futures` waits for its threads at exit:
-one unresolvable host name would delay the end of a run.
+The threads are daemons, so a run can end while a thread hangs. `concurrent.futures` waits for its threads at exit,
+so one unresolvable host name would delay the end of a run.
 """
 
 import threading
@@ -24,15 +24,15 @@ type Task = Callable[[], None]
 """Must not raise."""
 
 MAX_THREADS = 512
-"""Fits into the smallest instance (512 MB), because most threads only wait:
+"""Most threads only wait, so this many fit into the smallest instance (512 MB):
 https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#instance-sizes
 """
 
 LONGEST_PATIENCE_S = 5.0
-"""Upper limit of the patience, also for small fleets. Most pulls take less."""
+"""Maximum of `Limits.patience_s`. Most pulls take less."""
 
 REPORT_GRACE_S = 2.0
-"""Time after the time limit in which stopped operations can report their own failure."""
+"""Time after the time limit for stopped operations to report their failures."""
 
 _MIN_TICK_S = 0.005
 
@@ -40,27 +40,27 @@ _MIN_TICK_S = 0.005
 class Priority(IntEnum):
     CREDENTIALS = 0
     FOLDERS = 1
-    """The Git folders of a workspace, one after another."""
+    """Git folders of a workspace, one after another."""
     REST = 2
-    """Additional parallel Git folders of a workspace, and workspaces that have used up their share."""
+    """Further Git folders of a workspace in parallel, and operations that have used up their share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     concurrency: int
-    """Operations that can work at once."""
+    """Number of working operations at which no other starts."""
     threads: int
-    """Operations that can be under way, waiting or not."""
+    """Maximum number of operations, working or waiting."""
     patience_s: float = inf
-    """Seconds of one wait after which an operation no longer counts as working."""
+    """Length of one wait after which an operation no longer counts as working."""
     share_s: float = inf
-    """Total seconds that an operation can wait while others need its thread."""
+    """Total time that an operation can wait while others need its thread."""
 
     @classmethod
     def of(cls, budget_s: float, concurrency: int, threads: int, workspaces: int) -> "Limits":
-        """Return the limits for a run.
+        """Return the limits for a run of `budget_s` seconds.
 
-        If each workspace hangs once, patience and shares each use at most an eighth of the time limit.
+        If each workspace hangs once, patience and shares together use a quarter of the time at most.
         """
         threads = max(threads, concurrency + 1)
         eighth = budget_s / 8 / max(workspaces, 1)
@@ -73,9 +73,9 @@ def start_thread(work: Callable[[], None]) -> None:
 
 
 class Pool:
-    """Starts queued operations by priority, then in the order of submission.
+    """Runs queued tasks by priority, then in the order of submission.
 
-    The owner must call `look` every `tick_s`. Otherwise, waiting operations continue to count as working.
+    The owner must call `look` every `tick_s` seconds. Otherwise, waiting operations continue to count as working.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Pool:
         self._threads = 0
         self._most = limits.threads
         self._waits: deque[tuple[float, _Place]] = deque()
-        """Waits that still count as work, oldest first. Ended waits remain until the next `look`."""
+        """Start and operation of waits that count as work, oldest first. Ended waits stay until a `look`."""
         self._started = False
         self._closed = False
         self._time = 0.0
@@ -106,7 +106,7 @@ class Pool:
                 self._begin()
 
     def start(self) -> None:
-        """Start the queued tasks. They come before the tasks that they queue.
+        """Start the queued tasks, before any task that they submit.
 
         Raises:
             RuntimeError: the machine cannot start a single thread.
@@ -127,16 +127,16 @@ class Pool:
             self._begin()
 
     def close(self) -> None:
-        """Drop the queued tasks, and end each thread after its current operation."""
+        """Drop the queued tasks. Each thread ends after its current operation."""
         with self._lock:
             self._closed = True
             for queue in self._queues:
                 queue.clear()
 
     def time(self) -> float:
-        """Return seconds for measuring waits. They advance by at most `2 * tick_s` between two looks.
+        """Return the time for measuring waits. It advances by at most `2 * tick_s` between two looks.
 
-        On a busy machine, threads read available responses late. This delay does not count as waiting.
+        A busy machine reads available responses late, and such a delay must not count as waiting.
         """
         with self._lock:
             return self._time + min(self._clock.monotonic() - self._seen, 2 * self.tick_s)
@@ -206,7 +206,7 @@ class Pool:
 
 
 class _Place:
-    """An operation under way (`waiting.WaitTracker`). The pool's lock guards all changes."""
+    """The waits of one running operation (`waiting.WaitTracker`). The pool's lock guards all changes."""
 
     __slots__ = ("patient", "pool", "priority", "since", "waited", "working")
 
@@ -214,13 +214,12 @@ class _Place:
         self.pool = pool
         self.priority = priority
         self.working = False
-        """True if it counts as working."""
         self.patient = False
-        """True after a wait longer than the patience: later waits never count as work."""
+        """True after a wait longer than the patience. Later waits do not count as work."""
         self.since: float | None = None
-        """Start of the current wait, or None."""
+        """Start of the current wait."""
         self.waited = 0.0
-        """Seconds of all earlier waits."""
+        """Total time of earlier waits."""
 
     @property
     def share_s(self) -> float:
@@ -236,7 +235,7 @@ class _Place:
         self.pool.end_wait(self)
 
     def waited_s(self) -> float:
-        """Return the seconds waited so far. Call this on the operation's own thread or under the lock."""
+        """Return the total time of all waits. Call this on the operation's thread, or with the lock held."""
         since = self.since
         return self.waited + (0.0 if since is None else self.pool.time() - since)
 
@@ -266,7 +265,7 @@ class Executor:
         at_once: int | None = None,
         until: Deadline | None = None,
     ) -> list[tuple[T, R | None]]:
-        """Return each item with its result, or with None if unfinished. `work` must not raise."""
+        """Return each item with its result, or with None if it is unfinished or `work` raised."""
         deadline = until or self._deadline
         done: SimpleQueue[tuple[int, R | None]] = SimpleQueue()
 
@@ -274,7 +273,7 @@ class Executor:
             result = None
             try:
                 result = work(item)
-            finally:  # even if it raises, because the caller waits for this
+            finally:  # the caller waits for a result of every item
                 done.put((index, result))
 
         size = min(self._size, at_once or self._size)

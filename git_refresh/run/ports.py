@@ -1,4 +1,4 @@
-"""Interfaces between the run and the services. Tests replace them with hand-written fakes."""
+"""Interfaces between the run and the services. Tests implement them with fakes."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -48,7 +48,7 @@ class WorkspaceApi(Protocol):
 
 
 class Progress(Protocol):
-    """Observer of a run under way. The run's threads call it, and it must not raise."""
+    """Observer of a run. The run's threads call it, and it must not raise."""
 
     def started(self, name: str, what: str) -> None:
         """Report that a workspace has begun a step, for example "signing in"."""
@@ -58,14 +58,12 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """A `Progress` that shows nothing."""
-
     def started(self, name: str, what: str) -> None: ...
     def finished(self, report: WorkspaceReport) -> None: ...
 
 
 class RefResolver(Protocol):
-    """Looks up branches and tags; see `clients.devops.AzureDevOps`."""
+    """Lookups of branches and tags; see `clients.devops.AzureDevOps`."""
 
     def head(self, repository: Repository, ref: Ref | None) -> ResolvedRef: ...
     def head_now(self, repository: Repository, ref: Ref | None) -> ResolvedRef: ...
@@ -75,26 +73,23 @@ class RefResolver(Protocol):
 
 
 class Authenticator[T](Protocol):
-    """The three authentication methods. Each returns a client for one workspace.
-
-    Methods raise `ServiceError` if the workspace refuses.
-    """
+    """Authentication methods. Each returns a client for a workspace, and raises `ServiceError` on failure."""
 
     def sign_in(self, host: str, client_id: str, secret: SecretStr) -> T:
         """Authenticate with a service principal's OAuth secret."""
         ...
 
     def exchange(self, host: str, client_id: str, assertion: Token) -> T:
-        """Authenticate as a service principal that trusts the identity (OAuth token federation)."""
+        """Authenticate as a service principal whose federation policy trusts the identity."""
         ...
 
     def workspace(self, host: str, token: SecretStr) -> T:
-        """Use this access token."""
+        """Authenticate with an access token for Azure Databricks."""
         ...
 
 
 class Services(Authenticator[WorkspaceApi], Protocol):
-    """The services, as one trust zone can use them. Methods raise `ServiceError` on failure."""
+    """Access to the services with the identity of one trust zone. Methods raise `ServiceError` on failure."""
 
     @property
     def identity(self) -> Service:
@@ -102,39 +97,39 @@ class Services(Authenticator[WorkspaceApi], Protocol):
         ...
 
     def token(self, resource: str) -> Token:
-        """Return a token of the zone's identity; for Azure DevOps, from the tenant of the organizations."""
+        """Return a token of the zone's identity. A token for Azure DevOps is of the organizations' tenant."""
         ...
 
     def secret(self, name: str) -> Secret: ...
 
     def heads(self, token: Token) -> RefResolver:
-        """Return Azure DevOps as the holder of this token sees it."""
+        """Return a client that looks up refs in Azure DevOps with this token."""
         ...
 
 
 class AdminAccess(Protocol):
-    """Access to a workspace as its admin, if only the app's identity can sign in as the principal."""
+    """Read access to a workspace with an admin's account, because only the app can use token federation."""
 
     def open(self, services: Services, host: str, client_id: str) -> WorkspaceApi:
-        """Return a client for reading, with the Git credentials of this service principal.
+        """Return a client that reads the Git folders, and the Git credentials of this service principal.
 
         Raises:
-            ServiceError: the user is no workspace admin, or the workspace does not have the service principal.
+            ServiceError: the user is not a workspace admin, or the workspace does not have the service principal.
         """
         ...
 
 
 class ClaimResult(StrEnum):
-    """State of the slice that a message is for."""
+    """Result of claiming a slice for a message."""
 
     OURS = "ours"
-    """This message now has the slice."""
+    """This message now has the claim."""
     AGAIN = "again"
-    """An earlier delivery of this message has the slice, and its worker crashed."""
+    """An earlier delivery of this message has the claim, and its worker crashed."""
     ENDED = "ended"
     """The slice has ended, successfully or not."""
     ANOTHERS = "another's"
-    """Another message has the slice: it was queued twice."""
+    """Another message has the claim, because the slice was queued twice."""
 
 
 class SliceClaims(Protocol):
@@ -150,13 +145,13 @@ class Clouds(Protocol):
 
     @property
     def admin(self) -> AdminAccess | None:
-        """Access to federated workspaces as their admin; None in the app and in commands that write."""
+        """Access to federated workspaces with an admin's account; None in the app and in commands that write."""
         ...
 
     def services(self, zone: Zone) -> Services: ...
 
     def clock_behind(self) -> timedelta:
-        """Return how far this machine's clock is behind the services', as far as their responses show it."""
+        """Return how far this machine's clock is behind the services', by the dates of their responses."""
         ...
 
     def close(self) -> None: ...

@@ -16,17 +16,17 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.models import Workspace
 
 MAX_PROBED_REPOSITORIES = 20
-"""Thousands of repositories that reject the token would exhaust the rate limit of Azure DevOps."""
+"""Thousands of repositories that reject the token could exhaust the rate limit of Azure DevOps."""
 
 PROBE_LIMIT = 10.0
-"""Seconds for all lookups of one workspace before its credential is stored; less with few threads."""
+"""Maximum seconds for all lookups of one workspace before its credential is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenProbe:
-    """Check of the token with the repositories of one workspace, after the sign-in.
+    """Check of the token with the repositories of one workspace.
 
-    Uses all repositories even if only some folders are selected, because the credential serves them all.
+    The check includes the repositories of unselected folders, because they use the same credential.
     """
 
     api: WorkspaceApi
@@ -37,9 +37,8 @@ class TokenProbe:
     def rejection(self, listed: Listing) -> tuple[tuple[Source, ...], Diagnosis] | None:
         """Return the rejected lookups and the first diagnosis; None if the token can be stored.
 
-        The token is rejected only if every repository of the workspace rejects it. Usually the first lookup is accepted.
-        An unreachable service, an unlistable folder or a timeout does not reject the token.
-        The folder step tries again with the usual limits.
+        The token counts as rejected only if each probed repository rejects it. Usually, the first one accepts it.
+        If a lookup fails for another reason or times out, the token can be stored.
         """
         if not self.run.asks_devops:
             return None
@@ -56,7 +55,7 @@ class TokenProbe:
         workspace, whole = self.entry.workspace, self.entry.whole
         if whole is None:
             return self._rejected_by_all(self._sources(workspace, listed))
-        own = self._asked_anyway(whole.workspace, self._sources(workspace, listed))
+        own = self._probed_first(whole.workspace, self._sources(workspace, listed))
         if any(self._refusal(source) is None for source in own):
             return None
         return self._rejected_by_all(
@@ -88,8 +87,8 @@ class TokenProbe:
                 seen.add(repository)
                 yield repository, ref
 
-    def _asked_anyway(self, whole: Workspace, own: Iterator[Source]) -> Iterator[Source]:
-        """Yield sources that are certainly among the first of the workspace's whole list, without requests."""
+    def _probed_first(self, whole: Workspace, own: Iterator[Source]) -> Iterator[Source]:
+        """Yield the selected sources that a probe of all the workspace's folders would include anyway."""
         if len(whole.folders) <= MAX_PROBED_REPOSITORIES and all(
             folder.below is None for folder in whole.folders
         ):
@@ -100,9 +99,9 @@ class TokenProbe:
         return self._each_once(source for source in _named(self.entry.workspace) if source[0] in first)
 
     def _sources(self, workspace: Workspace, listed: Listing) -> Iterator[Source]:
-        """Yield the repositories that the workspace's credential is for: those without a request first.
+        """Yield the repositories and refs of a workspace's folders, those that need the fewest requests first.
 
-        Folders that the list omits come last, because another repository usually accepts the token before.
+        Usually, a repository accepts the token before the folders that need a request each.
         """
         yield from _named(workspace)
         for folder in workspace.folders:
@@ -114,7 +113,7 @@ class TokenProbe:
                 continue
             try:
                 found = FolderState.at(folder, listed.look(folder), self.run.settings.trusted)
-            except ServiceError:  # an unreadable folder is no rejection of the token
+            except ServiceError:  # an unreadable folder does not reject the token
                 if cut_short():
                     raise
                 continue

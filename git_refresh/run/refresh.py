@@ -1,6 +1,6 @@
-"""The run: one token for each trust zone, then every workspace's credential, then every Git folder.
+"""A run: one token for each trust zone, then every workspace's credential, then every Git folder.
 
-Credentials come first, so a run that is killed midway has done the important part. `fleet` has the order.
+Credentials come first, so they are stored even if the run is stopped midway. `fleet` has the details.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,10 +47,10 @@ def refresh(  # noqa: PLR0913  # independent values, passed by name
     threads: int = MAX_THREADS,
     start: Callable[[Task], None] = start_thread,
 ) -> Report:
-    """Refresh all workspaces once. Service failures never raise: they are in the report.
+    """Refresh all workspaces once, and return the report. Failures of services are in the report.
 
-    If the token expires before `next_run` (default: in 15 minutes), the run reports `token_expires_before_next_run`.
-    Alerts depend on `interval`, the time between two runs. The logger learns the run's secrets and redacts the report.
+    If a token expires before `next_run` (default: in 15 minutes), the report has `token_expires_before_next_run`.
+    `interval` is the time between two runs, and determines when alerts fire. The logger redacts the report.
     """
     clock = deadline.clock
     started_at, started = clock.now(), clock.monotonic()
@@ -101,7 +101,7 @@ def refresh(  # noqa: PLR0913  # independent values, passed by name
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """All workspaces after one walk, as `run`, `plan`, `check` and `status` show them."""
+    """Result of `walk`, for the run and for commands."""
 
     zones: Mapping[Zone, ZoneRefresh]
     workspaces: tuple[WorkspaceReport, ...]
@@ -133,9 +133,9 @@ def walk(  # noqa: PLR0913  # independent values, passed by name
     threads: int = MAX_THREADS,
     start: Callable[[Task], None] = start_thread,
 ) -> Walked:
-    """Visit all workspaces once. Service failures never raise: they are in the reports.
+    """Visit all workspaces once. Failures of services are in the reports.
 
-    `run_id` seeds the order of the workspaces. `log` receives each report when it is final.
+    `run_id` determines the random order of the workspaces. `log` receives each report when it is final.
     """
     notes, shown = Notes(), progress or NullProgress()
     limits = Limits.of(deadline.remaining(), settings.concurrency, threads, len(settings.entries))
@@ -156,7 +156,7 @@ def walk(  # noqa: PLR0913  # independent values, passed by name
     why = out_of_time
 
     def done(entry: Entry | Rejected) -> WorkspaceReport:
-        """Show and log a report on the invocation's own thread."""
+        """Show and log the report of an entry. Call this on the main thread only."""
         if isinstance(entry, Rejected):
             report = WorkspaceReport(entry.name, entry.host, "rejected", error=wrong_entry(entry.problems))
         else:
@@ -221,4 +221,4 @@ def lateness(late: timedelta, *, past_due: bool) -> list[Problem]:
 
 _OVERLAP = "The previous run took longer than the time between two runs."
 _PAST_DUE = "The app was not running, or a run was cut off: an outage, a deployment or a saved app setting."
-"""The host's status does not show which of these causes applies."""
+"""All possible causes, because the host does not report which one applies."""

@@ -1,4 +1,4 @@
-"""The report of a run, from which the JSON, the log lines and the exit code are derived."""
+"""The report of a run, as JSON and as log lines."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,19 +27,19 @@ FolderAction = Literal["created", "updated", "unchanged", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CredentialReport:
-    """The outcome for a Git credential. The JSON has only `action` and `id`."""
+    """The result of a Git credential. The JSON has only `action` and `id`."""
 
     action: CredentialAction
     id: int | None = None
     why: str = ""
     error: Diagnosis | None = None
-    """The reason for `failed` or `token_rejected`."""
+    """Reason for `failed` or `token_rejected`."""
     rejected_by: tuple[Source, ...] = ()
-    """The ref lookups with which Azure DevOps rejected the token."""
+    """Ref lookups in which Azure DevOps rejected the token."""
     principal_id: int | None = None
-    """The principal in `additional_principal_ids`. None: the principal that the app signs in as."""
+    """Principal in `additional_principal_ids`; None for the principal that the app signs in as."""
     stored: tuple[StoredCredential, ...] | None = None
-    """The principal's credentials before the run. None: the workspace did not list them."""
+    """The principal's credentials before the run; None if the workspace did not list them."""
 
     def as_dict(self) -> dict[str, Any]:
         return {"action": self.action, "id": self.id}
@@ -47,7 +47,7 @@ class CredentialReport:
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """The outcome for one Git folder. `from_` and `to` are commits. The JSON ends with `error`."""
+    """The result of one Git folder. `from_` and `to` are commits. The JSON has the fields up to `error`."""
 
     path: str
     action: FolderAction
@@ -57,9 +57,9 @@ class FolderReport:
     error: Diagnosis | None = None
     why: str = ""
     note: Diagnosis | None = None
-    """A warning, which the JSON has in `problems`."""
+    """Warning. The JSON has it in `problems`."""
     seen: FolderState | None = None
-    """The folder before the run. None: the run did not reach it."""
+    """State before the run; None if the run did not reach the folder."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -74,7 +74,7 @@ class FolderReport:
 
 @dataclass(frozen=True, slots=True)
 class PatternReport:
-    """A finding about a path ending in `/*`, separate from the Git folders below it."""
+    """A finding about a path ending in `/*` itself, not about the Git folders below."""
 
     path: str
     diagnosis: Diagnosis
@@ -83,7 +83,7 @@ class PatternReport:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceReport:
-    """The outcome for one workspace. The JSON ends with `error`."""
+    """The result of one workspace. The JSON has the fields up to `error`."""
 
     name: str
     host: str
@@ -92,22 +92,22 @@ class WorkspaceReport:
     folders: tuple[FolderReport, ...] = ()
     error: Diagnosis | None = None
     failure: ServiceFailure | None = None
-    """The call that failed before the app had listed the credentials."""
+    """Call that failed before the credentials were listed."""
     additional: tuple[CredentialReport, ...] = ()
-    """The credentials of `additional_principal_ids`."""
+    """Credentials of `additional_principal_ids`."""
     patterns: tuple[PatternReport, ...] = ()
     credentials_stored: bool = False
     """True if the run stored all credentials of the workspace."""
 
     def outcome(self) -> Self:
-        """Return a copy without the state before the run, which logs and the report do not contain."""
+        """Return a copy without the fields that the report of a run omits."""
         credential = self.credential and replace(self.credential, error=None, rejected_by=(), stored=None)
         folders = tuple(replace(folder, seen=None) for folder in self.folders)
         return replace(self, credential=credential, folders=folders, failure=None, additional=(), patterns=())
 
     @property
     def single_folders(self) -> list[FolderReport]:
-        """Git folders without the failures of paths ending in `/*`, which are in `patterns`."""
+        """Git folders without paths ending in `/*`, whose failures `patterns` has."""
         patterns = {pattern.path for pattern in self.patterns}
         return [folder for folder in self.folders if folder.path not in patterns]
 
@@ -136,17 +136,15 @@ class TokenReport:
     """An Azure DevOps token that the run stored."""
 
     identity: str | None
-    """Client ID of the user-assigned managed identity. None: the system-assigned one."""
+    """Client ID of the user-assigned managed identity; None for the system-assigned one."""
     tenant: str | None
-    """Tenant ID, if the token contains it."""
+    """Tenant ID; None if unknown."""
     expires_at: datetime
     remaining_s: float
-    """Remaining lifetime at the end of the run."""
+    """Remaining seconds at the end of the run."""
     workspaces: int
-    """Number of workspaces that store it."""
 
     def expiration(self) -> dict[str, Any]:
-        """Return the two JSON fields of the report's `token`."""
         return {"expires_at": utc_text(self.expires_at), "remaining_s": round(self.remaining_s)}
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,7 +166,7 @@ class Report:
     problems: tuple[Problem, ...]
     workspaces: tuple[WorkspaceReport, ...]
     slice: Slice | None = None
-    """The part of the run. None: all of it, without fan-out."""
+    """None without fan-out."""
     version: int = field(default=1)
 
     @property
@@ -206,7 +204,7 @@ class Report:
         return f"{line} and {stored} of {count(total, 'Git credential')}"
 
     def summary(self) -> str:
-        """Return one line, which for a failed run has the first failure and the number of others."""
+        """Return one line: `tally`, and for a failed run the first failure and the number of others."""
         line = self.tally()
         failures = [failure for workspace in self.workspaces for failure in workspace.failures()]
         if failures:
@@ -233,16 +231,16 @@ class Report:
 
 
 PLACES = 3
-"""Locations in a record of several failures."""
+"""Maximum locations in a record of several failures."""
 
-LONGEST_IN_SHORT = 120
-"""Characters, as JSON, of each text of a failure that another log line of the run explains."""
+MAX_SHORT_TEXT_CHARS = 120
+"""Maximum characters, as JSON, of each text in a short record."""
 
 LOGGED_CODES = 20
-"""Most frequent kinds of failures in the run's log line."""
+"""Maximum failure records in the run's log line."""
 
 LOGGED_TOKENS = 20
-"""Tokens in the run's log line, those that expire first. The JSON report has all."""
+"""Maximum tokens in the run's log line. The JSON report has all."""
 
 
 def _expires_at(token: TokenReport) -> datetime:
@@ -250,29 +248,29 @@ def _expires_at(token: TokenReport) -> datetime:
 
 
 def by_kind(failures: Iterable[tuple[str, Diagnosis]]) -> list[list[tuple[str, Diagnosis]]]:
-    """Group failures with their locations by code and kind, in the order of the first of each group."""
+    """Group failures with their locations by code and kind, in their order."""
     found: dict[tuple[str, str], list[tuple[str, Diagnosis]]] = {}
     for where, error in failures:
         found.setdefault((error.code, error.kind), []).append((where, error))
     return list(found.values())
 
 
-def _explained(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
-    """Return one record for failures of one kind, with the texts of the first."""
+def _full_record(alike: Sequence[tuple[str, Diagnosis]]) -> dict[str, Any]:
+    """Return the record of failures of one kind, with the texts of the first."""
     (where, error), *more = alike
     record = {"location": where, **json_of(error), "count": len(alike)}
     return {**record, "places": [place for place, _ in alike[:PLACES]]} if more else record
 
 
-def _in_short(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -> dict[str, Any]:
-    """Return the short record, for a code that another log line of the run explains."""
+def _short_record(alike: Sequence[tuple[str, Diagnosis]], logger: RedactingLogger) -> dict[str, Any]:
+    """Return the record of failures without cause and remedy, which an earlier log line has."""
     where, error = alike[0]
     texts = {"location": where, "code": error.code, "message": error.message}
-    short = {key: shorten(logger.redact_text(text), LONGEST_IN_SHORT) for key, text in texts.items()}
+    short = {key: shorten(logger.redact_text(text), MAX_SHORT_TEXT_CHARS) for key, text in texts.items()}
     return {**short, "count": len(alike)}
 
 
-def _of_run(report: Report) -> list[dict[str, Any]]:
+def _failure_records(report: Report) -> list[dict[str, Any]]:
     """Return a record for each kind of failure in the run, the most frequent first."""
     failures = [(workspace, failure) for workspace in report.workspaces for failure in workspace.failures()]
     hosts: dict[tuple[str, str], set[str]] = {}
@@ -280,11 +278,11 @@ def _of_run(report: Report) -> list[dict[str, Any]]:
         hosts.setdefault((error.code, error.kind), set()).add(workspace.host)
     most = sorted(by_kind(failure for _, failure in failures), key=len, reverse=True)[:LOGGED_CODES]
     counted = [(alike, hosts[alike[0][1].code, alike[0][1].kind]) for alike in most]
-    return [{**_explained(alike), "workspaces": len(of)} for alike, of in counted]
+    return [{**_full_record(alike), "workspaces": len(of)} for alike, of in counted]
 
 
 def _problems(problems: Sequence[Problem]) -> list[str]:
-    """Return a line for each kind of problem, with the first locations and a count."""
+    """Return one line for each kind of problem, with the first locations and the number of others."""
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.kind or str(problem), []).append(problem)
@@ -294,16 +292,16 @@ def _problems(problems: Sequence[Problem]) -> list[str]:
 
 
 MIN_TOKEN_LIFE = timedelta(minutes=60)
-"""Assumed lifetime of a stored token. Tokens of app registrations are valid for 60 to 90 minutes."""
+"""Assumed lifetime of a new token. Tokens of app registrations are valid for 60 to 90 minutes."""
 
 MAX_RUN = timedelta(minutes=10)
 """`functionTimeout` in host.json."""
 
 
 def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | None:
-    """Return the number of consecutive failed runs before an alert fires. None if the workspace is `ok`.
+    """Return after how many consecutive failed runs an alert fires; None if the workspace is `ok`.
 
-    A temporary failure alerts after the second run. If the previous token expires before then, it alerts after the first.
+    2 for temporary failures, unless the stored token can expire before then. Otherwise 1.
     """
     if workspace.result == "ok":
         return None
@@ -314,12 +312,12 @@ def alert_after_runs(workspace: WorkspaceReport, interval: timedelta) -> int | N
 
 
 def _code(problem: Problem) -> str:
-    """Return a problem's code: `invalid_settings` if it has no diagnosis."""
+    """Return a problem's code; `invalid_settings` without a diagnosis."""
     return problem.diagnosis.code if isinstance(problem.diagnosis, Diagnosis) else "invalid_settings"
 
 
 def _code_of_run(report: Report) -> str | None:
-    """Return the code of a run that failed although no workspace failed, otherwise None."""
+    """Return the code of a failure that affects no single workspace, or None."""
     if report.result == "ok" or any(workspace.result != "ok" for workspace in report.workspaces):
         return None
     return next((_code(problem) for problem in report.problems if problem.severity == "error"), None)
@@ -340,7 +338,7 @@ def log_run(report: Report, logger: RedactingLogger, next_run: datetime | None =
         **report.counts(),
         "min_token_remaining_s": round(report.token.remaining_s) if report.token else None,
         "tokens": [token.as_dict() for token in sorted(report.tokens, key=_expires_at)[:LOGGED_TOKENS]],
-        "failures": _of_run(report),
+        "failures": _failure_records(report),
         "problems": _problems(report.problems),
     }
     logger.log(event, "failures", "problems", ok=report.result == "ok")
@@ -368,7 +366,7 @@ def log_workspace(
         "credential": workspace.credential.action if workspace.credential else None,
         "folders": {action: actions.count(action) for action in dict.fromkeys(actions)},
         "failures": [
-            _explained(alike) if logger.explains(alike[0][1].code) else _in_short(alike, logger)
+            _full_record(alike) if logger.explains(alike[0][1].code) else _short_record(alike, logger)
             for alike in by_kind(workspace.failures())
         ],
     }
@@ -398,7 +396,7 @@ def log_dispatch(
     problems: Sequence[Problem],
     logger: RedactingLogger,
 ) -> None:
-    """Write the log line `git_refresh.dispatch`, which fan-out has in addition to a run line per slice."""
+    """Write the log line `git_refresh.dispatch` of the timer function with fan-out."""
     event = {
         "event": "git_refresh.dispatch",
         "run_id": run_id,
@@ -412,7 +410,7 @@ def log_dispatch(
 
 
 def log_queued(slice_: Slice, until: datetime, names: Sequence[str], logger: RedactingLogger) -> None:
-    """Write the log line `git_refresh.queued`, which lists the workspaces of a slice."""
+    """Write the log line `git_refresh.queued` with the workspaces of a slice."""
     event = {
         "event": "git_refresh.queued",
         **_run_and_slice(slice_),
@@ -431,7 +429,7 @@ def log_message(
     ok: bool = False,
     names: Sequence[str] = (),
 ) -> None:
-    """Write the log line `git_refresh.message_skipped` of a message or of some of its workspaces."""
+    """Write the log line `git_refresh.message_skipped`: of a message, or of the workspaces `names` in it."""
     event = {
         "event": "git_refresh.message_skipped",
         "result": result,

@@ -1,6 +1,6 @@
 """Splits the workspace list into slices, each with a message on the queue (`FAN_OUT=queue`).
 
-A message contains names and no settings. The worker reads the settings, so a message is never outdated and exposes nothing.
+A message contains only the names of workspaces. The worker reads the current settings.
 """
 
 import json
@@ -27,26 +27,26 @@ QUEUE = "git-refresh-slices"
 """Name of the queue, and of the container for the claims."""
 
 MAX_WORKSPACES_PER_SLICE = 50
-"""Large slices share tokens, secrets and lookups. Each execution is billed for at least a second:
+"""Large slices share tokens, secrets and lookups, and each execution is billed for at least a second:
 https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan
 """
 
-_ROOM = 25_000
-"""Bytes of a slice's names as JSON, so a log line with all of them fits (`log.MAX_LINE_CHARS`).
+_MAX_NAMES_BYTES = 25_000
+"""Names of a slice as JSON. All must fit into a log line (`log.MAX_LINE_CHARS`) and into a message.
 
-A message must fit too, with 65,536 bytes in base64: https://learn.microsoft.com/rest/api/storageservices/put-message
+A message has at most 65,536 bytes in base64: https://learn.microsoft.com/rest/api/storageservices/put-message
 """
 
 VERSION = 1
 
 
 class UnreadableMessageError(Exception):
-    """A message that this app cannot read. The text reads on after "the message"."""
+    """The app cannot read a message. The text continues the words "The message"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One slice of one run. It expires at `valid_until`, when the next run is due."""
+    """A queue message for one slice. It expires at `valid_until`, when the next run is due."""
 
     slice: Slice
     valid_until: datetime
@@ -66,14 +66,13 @@ class Message:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the whole message."""
         return sha256(self.text().encode()).hexdigest()[:32]
 
 
 def cut(settings: Settings) -> list[tuple[str, ...]]:
-    """Return the names of each slice: in list order, of one identity, in slices of similar length.
+    """Return the workspace names of each slice. A slice has workspaces of one identity.
 
-    Includes rejected entries, which the slice's worker reports. Entries with the same name stay together.
+    Slices of an identity have similar lengths. A rejected entry is in a slice too, so a worker reports it.
     """
     groups: dict[str | None, list[str]] = {}
     seen: set[str] = set()
@@ -92,8 +91,8 @@ def _parts(names: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Halve a slice until it fits: JSON can use twelve bytes for one character of a name."""
-    if len(json.dumps(names)) <= _ROOM or len(names) == 1:
+    """Halve a slice until its names fit. JSON can use twelve bytes for one character."""
+    if len(json.dumps(names)) <= _MAX_NAMES_BYTES or len(names) == 1:
         yield names
         return
     middle = len(names) // 2
@@ -102,21 +101,21 @@ def _fitting(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def messages(settings: Settings, run_id: str, until: datetime) -> list[Message]:
-    """Return one message for each slice, valid until the next run, in another order for each run."""
+    """Return one message for each slice, in random order."""
     parts = cut(settings)
     found = [
         Message(Slice(run_id, number, len(parts)), until.replace(microsecond=0), names)
         for number, names in enumerate(parts, start=1)
     ]
-    Random(run_id).shuffle(found)  # noqa: S311  # each slice gets its turn on few workers
+    Random(run_id).shuffle(found)  # noqa: S311  # not for security: no slice is always last
     return found
 
 
 def read_message(text: str) -> Message:
-    """Read a message of the queue.
+    """Parse a message.
 
     Raises:
-        UnreadableMessageError: the message is invalid, or from another version of this app.
+        UnreadableMessageError: the message is invalid, or has another version.
     """
     try:
         value = parse(text)
@@ -133,7 +132,7 @@ def read_message(text: str) -> Message:
     wrong = ""
     own = {key: item for key, item in value.items() if not key.startswith("$")}  # the host's own keys
     try:
-        read = _Written.model_validate(own)
+        read = _MessageJson.model_validate(own)
         until = read.valid_until.astimezone(UTC)
     except ValidationError as error:
         places = {".".join(map(str, each["loc"][:1])) for each in error.errors(include_url=False)}
@@ -150,9 +149,7 @@ def read_message(text: str) -> Message:
 _Name = Annotated[str, Field(max_length=2_000), AfterValidator(seen)]
 
 
-class _Written(BaseModel):
-    """JSON of a message."""
-
+class _MessageJson(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1]

@@ -1,4 +1,4 @@
-"""Walks through the directories below a `/*` entry: finds Git folders, records unlisted ones."""
+"""Walks through the directories below a `/*` entry, and finds their Git folders."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,42 +12,42 @@ from git_refresh.model.clock import Deadline, cut_short, operation
 from git_refresh.model.values import DIRECTORY, REPO, ListedObject
 
 MAX_REQUESTS = 1_000
-"""Requests of one walk: at 50 ms each, most of `WALK_LIMIT_S`."""
+"""In one walk. At 50 ms each, they take most of `WALK_LIMIT_S`."""
 
 MAX_DEPTH = 20
-"""Deeper than people nest Git folders. It also ends walks through endless trees."""
+"""Deeper than Git folders are usually nested. Also ends walks through endless trees."""
 
 MAX_OBJECTS = 10_000
-"""Directories and Git folders of one walk: five times as many Git folders as a workspace can have."""
+"""Directories and Git folders in one walk. A workspace can have 2,000 Git folders."""
 
 WALK_LIMIT_S = 60.0
-"""Half of `listing.WALKS_LIMIT_S`: a slow walk leaves time for another one."""
+"""Half of `listing.WALKS_LIMIT_S`, so a slow walk leaves time for another one."""
 
-LOOK_AFTER = 20
-"""Requests without a result until a walk checks whether it is inside a Git folder."""
+INSIDE_CHECK_AFTER = 20
+"""Number of requests without a result after which a walk checks whether it is inside a Git folder."""
 
 WIDE = 100
-"""Requests of one walk that cause a warning, because a longer path would need far fewer."""
+"""Number of requests in one walk that causes the warning `pattern_wide`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A directory that was not listed or exceeds a limit, so Git folders below it are unknown."""
+    """A directory whose Git folders are unknown, because listing it failed or would exceed a limit."""
 
     path: str
     failure: ServiceFailure | None = None
     beyond: str = ""
-    """The exceeded limit."""
+    """The limit, as text."""
 
     @property
     def refused(self) -> bool:
-        """True if the app lacks permission to list it."""
+        """True if the app lacks permission to list the directory."""
         if self.failure is None or self.failure.status != HTTPStatus.FORBIDDEN:
             return False
         return explain(self.failure, DiagnosisContext()).code not in CLOSED
 
     def diagnosis(self, context: DiagnosisContext) -> Diagnosis:
-        """Return why the contents are unknown. The context is that of the directory."""
+        """Return why the contents are unknown. The context must be about this directory."""
         if self.failure is not None:
             return explain(self.failure, context)
         return finding("pattern_too_wide", context, bound=self.beyond)
@@ -58,28 +58,28 @@ class Walk:
     """One walk: breadth first, in the order of the paths, and never into a Git folder."""
 
     root: str
-    """The path without `/*`."""
+    """Path of the entry without `/*`."""
     children: Callable[[str], Sequence[ListedObject | None]]
     """Lists a directory. Raises `ServiceError`."""
     examine: Callable[[ListedObject], bool]
     """Checks with the Repos API whether an object is a Git folder. Raises `ServiceError`."""
     inside: Callable[[], bool]
-    """Checks whether the root is a Git folder or inside one, as far as the workspace shows."""
+    """Checks whether the root is a Git folder or inside one."""
     elsewhere: Callable[[str], bool]
     """Checks whether a directory belongs to another entry of the settings."""
     deadline: Deadline
     requests: int = 0
     objects: int = 0
     found: bool = False
-    """True if any Git folder exists below, whichever entry it belongs to."""
+    """True if any Git folder exists below the root, including those of other entries."""
     gaps: list[Gap] = field(default_factory=list)
     _limit_s: float = field(init=False)
     is_inside: bool = False
-    """True if the root is a Git folder or inside one. Git folders cannot be nested."""
+    """True if the root is a Git folder or inside one. Then no other can exist below."""
     _settled: bool = False
-    """True once the location of the root is known."""
+    """True once `is_inside` is final."""
     _ended: bool = False
-    """True once the walk reached a limit that stops all of it."""
+    """True once the walk has reached a limit of the whole walk."""
 
     def __post_init__(self) -> None:
         self.deadline = self.deadline.within(WALK_LIMIT_S)
@@ -129,50 +129,50 @@ class Walk:
         self._ended = self._beyond(0) is not None
 
     def _is_git_folder(self, found: ListedObject) -> bool | None:
-        """Return whether an object is a Git folder, or None if unknown.
+        """Return whether an object is a Git folder; None if unknown.
 
-        Listings might mark directories inside a Git folder as Git folders, so the first marked object is verified.
+        Inside a Git folder, listings might mark plain directories as Git folders, so the first marked one is verified.
         """
         if found.type == REPO:
             self._settled = True
             return True
         if not found.may_be_git_folder:
             return False
-        called = found.is_git_folder
-        if called and self._settled:
+        marked = found.is_git_folder
+        if marked and self._settled:
             return True
         if (beyond := self._beyond(0)) is not None:
             self._give_up(found.path, beyond)
-            return called or None
-        if called:
-            return self._is_called_rightly(found)
+            return marked or None
+        if marked:
+            return self._is_marked_correctly(found)
         if self._late_and_inside():
             return None
         is_git_folder = self._ask(found.path, lambda: self.examine(found))
         self._settled = self._settled or is_git_folder is True
         return is_git_folder
 
-    def _is_called_rightly(self, found: ListedObject) -> bool:
-        """Return whether an object that is marked as a Git folder is one, even if broken."""
+    def _is_marked_correctly(self, found: ListedObject) -> bool:
+        """Return whether an object that is marked as a Git folder is one. A broken Git folder counts."""
         try:
             self._settled = self._do(lambda: self.examine(found))
         except ServiceError:  # the lookup of the folder reports it
             if cut_short():
                 raise
-        return self._settled or not self._turns_out_inside()
+        return self._settled or not self._check_inside()
 
     def _late_and_inside(self) -> bool:
-        return self.requests >= LOOK_AFTER and self._turns_out_inside()
+        return self.requests >= INSIDE_CHECK_AFTER and self._check_inside()
 
-    def _turns_out_inside(self) -> bool:
-        """Return whether the root is a Git folder or inside one. Sends at most one request."""
+    def _check_inside(self) -> bool:
+        """Return whether the root is a Git folder or inside one. Only the first call sends a request."""
         if not self._settled:
             self.is_inside = self._do(self.inside)
             self._settled = True
         return self.is_inside
 
     def _ask[T](self, path: str, request: Callable[[], T]) -> T | None:
-        """Return the response. None for a missing object, as after a deletion, and after a recorded gap."""
+        """Return the response; None if the object no longer exists, or if the request failed (a gap)."""
         try:
             return self._do(request)
         except ServiceError as error:

@@ -1,6 +1,6 @@
-"""One workspace, step by step: sign in, check and store the token, then update the Git folders.
+"""Steps of one workspace: sign in, check and store the token, then update the Git folders.
 
-`fleet` decides when and on which thread each step runs.
+`fleet` runs the steps on the threads of the pool.
 """
 
 import threading
@@ -30,7 +30,7 @@ from git_refresh.settings.models import Folder, Workspace
 
 
 class WorkspaceRefresh:
-    """Work on one workspace. No step raises: failures affect only this workspace."""
+    """Steps and report of one workspace. No step raises."""
 
     def __init__(self, entry: Entry, run: Run) -> None:
         self.entry = entry
@@ -56,22 +56,22 @@ class WorkspaceRefresh:
         """Sign in and store the credential. Return whether folders can be updated with it."""
         stored = False
         with self._failures_kept():
-            self._doing("signing in")
+            self._report_step("signing in")
             try:
                 api = self._api = self.run.sign_in(self.workspace)
             except ServiceError as error:
                 self._refusal = error.failure
                 return False
-            if self.workspace.auth != "managed_identity":  # only the first request verifies its token
-                self._context = self._reached()
-            self._doing("storing the credential")
+            if self.workspace.auth != "managed_identity":  # its first request comes later
+                self._context = self._context_after_response()
+            self._report_step("storing the credential")
             listed = Listing.of(api, self.entry, self.run.deadline)
             work = CredentialRefresh(api, self.entry, self.run, self._context, self._fail, self._stored)
             credential = work.refresh(listed)
             api.release_idle_connections()
-            self._signed_in = FolderRefresh(api, self.run, self._reached(), credential, listed)
+            self._signed_in = FolderRefresh(api, self.run, self._context_after_response(), credential, listed)
             stored = credential.action != "failed"  # otherwise no pull can succeed
-        return stored  # noqa: RET504  # False also if a failure ended the step
+        return stored  # noqa: RET504  # `_failures_kept` suppresses exceptions
 
     def find_folders(self) -> None:
         with self._failures_kept():
@@ -95,7 +95,9 @@ class WorkspaceRefresh:
                 folder = self._waiting.popleft()
             except IndexError:  # another thread took the last folder
                 return
-            self._doing(f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path)
+            self._report_step(
+                f"{folder.path} and {len(self._waiting)} more" if self._waiting else folder.path
+            )
             report = self._signed_in.refresh(folder)
             if report.note is not None:
                 self._note(folder.path, report.note)
@@ -110,14 +112,14 @@ class WorkspaceRefresh:
 
     @property
     def is_settled(self) -> bool:
-        """True if the report is final. A refused sign-in can depend on the responses of other workspaces."""
+        """True if the report is final. The cause of a rejected sign-in can depend on other workspaces."""
         return self._refusal is None or self.run.sign_ins.settled(self.workspace)
 
     def report(self, why: Callable[[DiagnosisContext], Diagnosis] = out_of_time) -> WorkspaceReport:
-        """Return the report so far. `why` is the reason for unfinished work."""
+        """Return the report so far. `why` returns the diagnosis of unfinished work."""
         with self._lock:
             late = why(self._context) if self._unfinished else None
-            error = self._error or self._refused() or late or self._nameless()
+            error = self._error or self._sign_in_error() or late or self._pathless_folder_error()
             folders = folder_reports(
                 self.workspace, self.entry.bad_folders, self._folders, late, self._context
             )
@@ -137,20 +139,20 @@ class WorkspaceRefresh:
                 and all(each is not None and each.action in {"created", "updated"} for each in stored),
             )
 
-    def _refused(self) -> Diagnosis | None:
+    def _sign_in_error(self) -> Diagnosis | None:
         if self._refusal is None:
             return None
         elsewhere = {Known.SIGNED_IN_ELSEWHERE} if self.run.sign_ins.accepted(self.workspace) else set()
         return explain(self._refusal, replace(self._context, known=self._context.known | elsewhere))
 
-    def _nameless(self) -> Diagnosis | None:
-        """Return the problem of a folder entry without a path, which only the workspace's error can show."""
+    def _pathless_folder_error(self) -> Diagnosis | None:
+        """Return the problem of a folder entry without a path, because a folder's report needs a path."""
         problem = next((folder.problem for folder in self.entry.bad_folders if folder.path is None), None)
         return finding("invalid_folder", self._context, problem=problem) if problem else None
 
     @contextmanager
     def _failures_kept(self) -> Iterator[None]:
-        """Turn everything that a step raises into the workspace's failure."""
+        """Turn any exception of a step into the workspace's failure."""
         try:
             yield
         except BaseException as error:  # noqa: BLE001  # a bug must not stop the other workspaces
@@ -158,10 +160,10 @@ class WorkspaceRefresh:
                 self._failure = error.failure
             self._fail(diagnose(error, self._context))
 
-    def _reached(self) -> DiagnosisContext:
+    def _context_after_response(self) -> DiagnosisContext:
         return replace(self._context, known=self._context.known | {Known.REACHED})
 
-    def _doing(self, what: str) -> None:
+    def _report_step(self, what: str) -> None:
         self.run.progress.started(self.workspace.name, what)
 
     def _stored(self, report: CredentialReport) -> None:
@@ -193,9 +195,9 @@ def folder_reports(
     late: Diagnosis | None,
     context: DiagnosisContext,
 ) -> tuple[FolderReport, ...]:
-    """Return all folders: configured ones in their order, then matches of `/*` entries, then invalid ones.
+    """Return the reports of all folders: named ones, then matches of `/*` entries, then invalid ones.
 
-    `late` is why folders are unfinished, if time ran out. Otherwise, they were skipped because the workspace failed.
+    `late` is the failure of folders without a report. Without it, these were skipped because the credential failed.
     """
     rest = (
         FolderReport("", "failed", error=late)

@@ -1,4 +1,4 @@
-"""One trust zone: its Azure DevOps token, then its workspaces. Failures affect only this zone."""
+"""Steps of one trust zone: fetch its Azure DevOps token, then create the work on its workspaces."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,19 +13,19 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings
 
 type Why = Callable[[DiagnosisContext], Diagnosis]
-"""Returns the reason why a workspace is unfinished."""
+"""Returns the diagnosis of an unfinished workspace."""
 
 
 class ZoneRefresh:
-    """Work on one zone. No step raises.
+    """Steps and reports of one trust zone. No step raises.
 
     Attributes:
-        run: the work on its workspaces; None without a token.
+        run: state that its workspaces share; None without a token.
         failure: why the token is missing.
     """
 
     def __init__(self, zone: Zone, settings: Settings, clouds: Clouds, begin: Callable[..., Run]) -> None:
-        """Take the settings of this zone only. `begin` creates the run from what only this zone has."""
+        """Store the settings of this zone. `begin` creates its `Run` from the zone's own values."""
         self.zone = zone
         self.settings = settings
         self.context = facts_of_zone(zone, settings)
@@ -40,7 +40,7 @@ class ZoneRefresh:
         return [entry for entry in self.settings.entries if isinstance(entry, Entry)]
 
     def fetch_token(self) -> bool:
-        """Fetch the token to store in the workspaces. Return whether this succeeded."""
+        """Fetch the token that the workspaces store. Return whether this succeeded."""
         try:
             services = self._clouds.services(self.zone)
             token = services.token(AZURE_DEVOPS)
@@ -68,7 +68,7 @@ class ZoneRefresh:
         return list(found.values())
 
     def report(self, entry: Entry, why: Why = out_of_time) -> WorkspaceReport:
-        """Return the report of one workspace. `why` is the reason for unfinished work."""
+        """Return the report of one workspace. `why` returns the diagnosis of unfinished work."""
         workspace = entry.workspace
         if (work := self._works.get(workspace.host)) is not None:
             return work.report(why)

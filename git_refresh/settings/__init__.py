@@ -1,1 +1,1 @@
-"""Reads app settings into typed values. Every problem has its location."""
+"""Reads and validates the app settings."""

@@ -1,6 +1,6 @@
-"""Reads the entries of `WORKSPACES`. Each problem has its location.
+"""Reads the entries of `WORKSPACES`.
 
-An invalid folder is skipped. An invalid entry skips its workspace.
+The run skips an invalid folder, and the workspace of an invalid entry. Each problem has its location.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from git_refresh.settings.pasted import powershell_items, remains, rest_of
 from git_refresh.settings.problems import DEFAULTS, JOINED, OWN_KEYS, kind_of, problem_of
 
 MAX_WORKSPACES = 5_000
-"""Workspaces of a list, and Git folders of one: more than an app can refresh, and quick to read."""
+"""Maximum workspaces in the list, and Git folders of one workspace: more than an app can refresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class BadFolder:
     path: str | None
     problem: Problem
     key: str = field(default="", repr=False)
-    """Key of the intended folder, as far as the path shows it; see `values.folder_key`."""
+    """Key of the folder (`values.folder_key`), if the entry has a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class Entry:
     workspace: Workspace
     bad_folders: tuple[BadFolder, ...] = ()
     paths: frozenset[str] = frozenset()
-    """Keys of the selected Git folders or paths with `/*`. Empty: all."""
+    """Keys of the selected Git folders or paths with `/*`; empty for all."""
     whole: "Entry | None" = None
-    """The entry with all folders, if only some are selected."""
+    """The entry with all folders; None if all are selected."""
     notes: tuple[Problem, ...] = ()
     """Warnings about values in an unusual but unambiguous form."""
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Keys of folders that its paths with `/*` must not match: invalid or not selected entries."""
+        """Keys of invalid and unselected folder entries, which paths with `/*` must not match."""
         whole = self.whole or self
         listed = {folder.key for folder in whole.workspace.folders}
         wrong = {folder.key for folder in whole.bad_folders}
@@ -69,7 +69,7 @@ class Rejected:
     host: str
     problems: tuple[Problem, ...]
     folders: frozenset[str] = frozenset()
-    """Keys of its Git folders, as far as they could be read."""
+    """Keys of its Git folders with a readable path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,17 @@ class Defaults:
     """Keys that `WORKSPACE_DEFAULTS` adds to every entry."""
 
     keys: Mapping[str, Any] = field(default_factory=dict)
-    """Raw values."""
     arrays: Mapping[str, Any] = field(default_factory=dict)
-    """Validated arrays. Reading long ones again for each entry would delay the start."""
+    """Validated arrays, because validating long ones for each entry would delay the start."""
     notes: tuple[Problem, ...] = ()
-    """Warnings; see `Entry.notes`."""
 
 
 def read_entries(
     listed: Sequence[object], defaults: Defaults, trusted: TrustedHosts, *, identity: str | None = None
 ) -> list[Entry | Rejected]:
-    """Read every entry of `WORKSPACES` with the defaults, and keep their order.
+    """Read the entries of `WORKSPACES` with the defaults, in their order.
 
-    Entries without an identity use `identity`.
+    `identity` is the client ID for entries without one.
     """
     entries: list[Entry | Rejected] = []
     seen: dict[str, str] = {}
@@ -123,7 +121,7 @@ _SYSTEM_ASSIGNED = (
 
 
 def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Defaults, tuple[Problem, ...]]:
-    """Read `WORKSPACE_DEFAULTS`, and return its problems. If it has any, no entry gets the defaults."""
+    """Read `WORKSPACE_DEFAULTS`. Return the defaults, or `LACKING_NOTHING` with the problems."""
     where = DEFAULTS
     written, value, renamed = value, *_renamed(where, value)
     problems = [
@@ -131,7 +129,7 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
         for key in OWN_KEYS
         if key in value
     ]
-    # A workspace that lacks nothing: every problem is about the defaults themselves.
+    # The other keys of this workspace are valid, so every problem is about the defaults.
     whole = {**LACKING_NOTHING.keys, **value, "host": "https://adb-0.0.azuredatabricks.net", "name": "x"}
     entry = _entry(where, whole, trusted, _twice(where, written))
     problems += entry.problems
@@ -146,11 +144,11 @@ def read_defaults(value: dict[str, Any], trusted: TrustedHosts) -> tuple[Default
 
 
 LACKING_NOTHING = Defaults({"client_id": "00000000-0000-0000-0000-000000000000", "client_secret_name": "x"})
-"""Placeholder for invalid defaults, so their errors are not reported again for each entry."""
+"""Replaces invalid defaults, so entries do not report the keys that they lack as a result."""
 
 
 def _renamed(where: str, written: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Replace old names of keys, with a warning each: an old name must not let a credential expire."""
+    """Replace old names of keys, with a warning. An error would let the workspace's credential expire."""
     if _OLD_PRINCIPALS not in written:
         return written, []
     old, value = (
@@ -199,7 +197,7 @@ def _keys(folders: Sequence[Folder], bad: Sequence[BadFolder]) -> frozenset[str]
 
 
 def _twice(where: str, item: dict[str, Any]) -> list[Problem]:
-    """Return the problems of duplicate keys. JSON itself uses the last one silently."""
+    """Return the problems of duplicate keys, which JSON allows."""
     keys = [*item.twice] if isinstance(item, JsonObject) else []
     inner = item.get("devops")
     keys += [f"devops.{key}" for key in inner.twice] if isinstance(inner, JsonObject) else []
@@ -215,7 +213,7 @@ def _entry(
 ) -> Entry | Rejected:
     notes: list[Problem] = []
     folders, bad = _folders(f"{where}.folders", data.get("folders", []), trusted, notes)
-    # A typo in the folders must not let the workspace's credential expire.
+    # A problem in the folders must not reject the entry: the workspace's credential would expire.
     bad += [BadFolder(None, problem) for problem in problems if problem.location == f"{where}.folders"]
     own = {key: value for key, value in data.items() if key != "folders"}
     workspace, found = _validated(Workspace, where, own, trusted)
@@ -288,7 +286,7 @@ def _folders(
 
 
 def _as_array(value: object) -> str:
-    """Return advice for folders that are not an array. PowerShell can write an array as items and count."""
+    """Return the advice for folders that are not an array. PowerShell can write one as items and count."""
     match value:
         case {"value": list(), "Count": int()}:
             return '; write only what follows "value":, the array in [ ]'
@@ -322,6 +320,6 @@ def _validated[M: BaseModel](
     except ValidationError as error:
         details = error.errors(include_url=False)
     deeper = {detail["loc"][:-1] for detail in details if detail["loc"]}
-    # An array is not also too short because its invalid items were removed.
+    # Pydantic also reports an array as too short if all its items are invalid.
     found = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in deeper]
     return None, [problem_of(where, detail, model, data) for detail in found]

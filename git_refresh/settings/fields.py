@@ -1,6 +1,6 @@
-"""Checks single values of an entry.
+"""Validates single values of an entry.
 
-Each check returns the value to use, or raises a `ValueError` whose text reads on after the found value.
+Each validator returns the value to use, or raises a `ValueError` whose text continues a sentence that begins with the value.
 """
 
 import re
@@ -18,7 +18,7 @@ from git_refresh.settings.pasted import guid_in, remains, without_openers
 
 
 class InvalidError(ValueError):
-    """An invalid value. `commands` are the commands that the text contains."""
+    """An invalid value. `commands` are the commands in the text."""
 
     def __init__(self, text: str, *commands: str) -> None:
         super().__init__(text)
@@ -31,11 +31,11 @@ def trusted_hosts(info: ValidationInfo) -> TrustedHosts:
 
 
 def typed(value: object) -> object:
-    """Return a value as written, unless it is a secret or a tool's leftover.
+    """Return a value unchanged, unless it is a secret or a placeholder.
 
     Raises:
-        ValueError: it is a tool's leftover.
-        PydanticCustomError: it is a secret, which is never quoted.
+        ValueError: the value is a placeholder or output of PowerShell.
+        PydanticCustomError: the value is a secret. The text does not quote it.
     """
     if not isinstance(value, str):
         return value
@@ -55,7 +55,7 @@ def _advice_to_revoke(value: str) -> str:
 
 
 def _instead(candidate: str, check: Callable[[str], object], *, quotes: bool = False) -> str:
-    """Return the advice to write `candidate`, if it is valid and can be displayed; otherwise ""."""
+    """Return the advice to write `candidate`, or "" if it is invalid or not safe to display."""
     if redact(candidate) != candidate or remains(candidate):
         return ""
     try:
@@ -87,10 +87,10 @@ def _host(value: str, info: ValidationInfo) -> str:
 
 
 def workspace_address(value: str, trusted: TrustedHosts) -> str:
-    """Return the `https://host` of a workspace, from its URL or that of one of its pages.
+    """Return the `https://host` of a workspace, from its URL or the URL of one of its pages.
 
     Raises:
-        ValueError: it is no such URL. The text reads on after the value.
+        ValueError: the value is not such a URL. The text continues a sentence that begins with the value.
     """
     value = value.strip()
     if not value:
@@ -102,7 +102,7 @@ def workspace_address(value: str, trusted: TrustedHosts) -> str:
         try:
             advice = f"; write {workspace_address(plain, trusted)}"
         except ValueError:
-            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # report its kind first
+            if "@" not in plain and Domain.DATABRICKS.has(_host_in(plain)):  # its kind matters more
                 raise
             raise ValueError("must start with https://") from None
         raise ValueError(f"must start with https://{advice}")
@@ -131,7 +131,7 @@ def _host_in(address: str) -> str:
 
 
 def _check_kind(host: str) -> None:
-    """Reject hosts below Azure Databricks' domain that belong to no workspace."""
+    """Raise a `ValueError` for a host of Azure Databricks that is not a workspace."""
     if _WORKSPACE.fullmatch(host):
         return
     if host.startswith("accounts."):
@@ -170,7 +170,7 @@ def _url(value: str, info: ValidationInfo) -> str:
 
 _PATH_EXAMPLE = "/Repos/etl/production"
 _ROOTS = {"repos": "Repos", "shared": "Shared", "users": "Users", "workspace": "Workspace"}
-"""Top-level directories of every workspace, by their names in lower case."""
+"""Top-level directories of every workspace, by name in lower case."""
 
 
 def _path(value: str) -> str:
@@ -204,7 +204,7 @@ def _path(value: str) -> str:
 
 
 def _other_path(value: str) -> str:
-    """Return why a text is another kind of path than the workspace's, or ""."""
+    """Return why a text is not a path in a workspace, or ""."""
     if re.match(r"(?:file|workspace):", value, re.IGNORECASE):
         return f", without {value.partition(':')[0]}:"
     if re.match(r"dbfs:|/(?:dbfs|Volumes)(?:/|$)", value, re.IGNORECASE):
@@ -225,7 +225,7 @@ def _cased(path: str) -> str:
 
 
 def _path_instead(value: str) -> str:
-    """Return the advice with the workspace path that a text represents; "" if unsure."""
+    """Return the advice to write the workspace path in a text, or "" if it has none."""
     path = value.replace("\\", "/")
     if page := re.search(r"#workspace(/[^?#]+)", path):
         path = page[1]
@@ -260,7 +260,6 @@ def _absolute(value: str) -> str:
 
 
 def _cone(value: str) -> str:
-    """Return a directory of the repository, in the form of a sparse checkout."""
     if value.startswith("!"):
         raise ValueError("must be a directory to include: a sparse checkout in cone mode excludes nothing")
     plain = re.sub(r"(?:/?\*+)+/?\Z", "", value.replace("\\", "/"))
@@ -326,7 +325,7 @@ def _principal_id(value: object) -> object:
 
 
 def _guid(what: str, *commands: str, page: str = "") -> AfterValidator:
-    """Return a validator that lower-cases an ID of Microsoft Entra. The commands or the page show the ID."""
+    """Return a validator for an ID of Microsoft Entra. `commands` or `page` show the user the ID."""
 
     def check(value: str) -> str:
         if not GUID.fullmatch(value):

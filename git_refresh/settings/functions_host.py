@@ -1,4 +1,4 @@
-"""Reads the Functions host's own settings: storage account of queue and claims, and time limit.
+"""Reads settings of the Functions host: the storage account, and the time limit.
 
 Facts: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 """
@@ -15,27 +15,26 @@ from git_refresh.model.values import GUID, Problem
 from git_refresh.output.redact import INVISIBLE, looks_like_secret, redact
 
 CONNECTION = "AzureWebJobsStorage"
-"""The setting: a connection string, or the start of the names of several settings."""
+"""Setting with a connection string, or prefix of settings such as `AzureWebJobsStorage__accountName`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Blob endpoint and credentials of the account: a connection string or an identity."""
+    """Blob endpoint of the storage account, and its connection string or identity."""
 
     connection_string: str = field(default="", repr=False)
-    """Contains a key of the account."""
+    """Contains a key or signature; empty with an identity."""
     blobs: str = ""
-    """`https://ACCOUNT.blob.core.windows.net`; empty with a connection string."""
+    """URL of the blob endpoint; empty with a connection string."""
     client_id: str | None = None
     """Client ID of the user-assigned identity; None for the system-assigned one."""
 
     def secrets(self) -> list[str]:
-        """Return the secret parts of the connection string."""
         return [value for key, value in _parts(self.connection_string) if key in _OPENERS]
 
 
 def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
-    """Return the storage account, or the problem of its settings. Never quotes a connection string."""
+    """Return the storage account, or the problem of its settings. The problem quotes no connection string."""
     given = {
         name.replace(":", "__").lower(): value.strip()
         for name, value in environ.items()
@@ -44,7 +43,7 @@ def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
     trusted, _ = parse_trusted_hosts(environ.get("TRUSTED_HOSTS", ""))
     plain = given.get(CONNECTION.lower())
     if plain is not None:
-        return _by_string(plain, trusted)
+        return _from_connection_string(plain, trusted)
     account, queues, blobs, client_id = (
         given.get(f"{CONNECTION}__{name}".lower(), "")
         for name in ("accountName", "queueServiceUri", "blobServiceUri", "clientId")
@@ -53,7 +52,7 @@ def read_storage(environ: Mapping[str, str]) -> Storage | Problem:
         wrong = f"{_quoted(client_id)} must be the client id of a user-assigned managed identity"
         return Problem(f"{CONNECTION}__clientId", wrong)
     if queues or blobs:
-        return _by_addresses(queues, blobs, client_id, trusted)
+        return _from_urls(queues, blobs, client_id, trusted)
     if not account:
         return Problem(CONNECTION, _MISSING)
     if not re.fullmatch(r"[a-z0-9]{3,24}", account):
@@ -70,14 +69,14 @@ _MISSING = (
 )
 
 
-def _by_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
+def _from_connection_string(text: str, trusted: TrustedHosts) -> Storage | Problem:
     parts = dict(_parts(text))
-    # Each part with a value, because the SDK accepts no others.
+    # The SDK does not accept parts without a value.
     whole = len(text) <= _LONGEST_STRING and not INVISIBLE.search(text) and "" not in parts.values()
     if whole and (parts.get("usedevelopmentstorage") == "true" or _has_credentials(parts)):
         return (
             Storage(connection_string=text)
-            if _leads_home(parts, trusted)
+            if _is_trusted_endpoint(parts, trusted)
             else Problem(CONNECTION, _ELSEWHERE)
         )
     return Problem(
@@ -92,10 +91,7 @@ _OPENERS = frozenset({"accountkey", "sharedaccesssignature"})
 
 
 def _parts(text: str) -> list[tuple[str, str]]:
-    """Return the names of a connection string in lower case, with their values.
-
-    A part without a name or a value has the value "".
-    """
+    """Return the names (in lower case) and values of a connection string. Missing values are ""."""
     found = [part.partition("=") for part in text.rstrip(";").split(";")] if text else []
     return [(name.lower(), value if name else "") for name, _, value in found]
 
@@ -114,10 +110,10 @@ _ELSEWHERE = (
 )
 
 
-def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
-    """Return whether the blob endpoint can receive a signature, which any recipient can use.
+def _is_trusted_endpoint(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
+    """Return whether the blob endpoint of a connection string is trusted. An emulator on this machine is.
 
-    This machine can, as an emulator.
+    Security: any recipient of a shared access signature can use it.
     """
     suffix = parts.get("endpointsuffix", "core.windows.net")
     protocol = parts.get("defaultendpointsprotocol", "https")
@@ -131,7 +127,7 @@ def _leads_home(parts: Mapping[str, str], trusted: TrustedHosts) -> bool:
     return True
 
 
-def _by_addresses(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:
+def _from_urls(queues: str, blobs: str, client_id: str, trusted: TrustedHosts) -> Storage | Problem:
     found: dict[str, str] = {}
     for name, url in (("queueServiceUri", queues), ("blobServiceUri", blobs)):
         place = f"{CONNECTION}__{name}"
@@ -150,13 +146,13 @@ def _quoted(text: str) -> str:
 
 
 HOST_JSON = Path(__file__).parents[2] / "host.json"
-"""Deployed next to function_app.py. Without it, as in a wheel, `FUNCTION_TIMEOUT` counts."""
+"""Next to function_app.py. Without the file, as in a wheel, `FUNCTION_TIMEOUT` applies."""
 
 FUNCTION_TIMEOUT = "00:10:00"
-"""As in the host.json of this version."""
+"""`functionTimeout` in host.json."""
 
 ENDING_S = 5
-"""Seconds that a run can exceed its time limit; see docs/reliability.md."""
+"""Maximum time by which a run exceeds its time limit; see docs/reliability.md."""
 
 _OVERRIDE = "azurefunctionsjobhost:functiontimeout"
 _TIME_SPAN = re.compile(
@@ -166,17 +162,16 @@ _TIME_SPAN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FunctionTimeout:
-    """A limit and its location."""
-
     seconds: int
     place: str
+    """Where the limit is set, as text."""
 
 
 def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
-    """Return the limit in force; None if unlimited or unknown.
+    """Return the time limit of a function; None if unlimited or unknown.
 
     Facts (azure-functions-host, `ScriptJobHostOptionsSetup`): the limit is a .NET `TimeSpan`, and -1 means no limit.
-    The environment overrides host.json. Its names ignore case, and have `__` for the `:` between a section and its key.
+    App settings override host.json. Their names ignore case, and have `__` or `:` between a section and its key.
     """
     overriding = [
         (value, f"the app setting {redact(name)}")
@@ -193,7 +188,7 @@ def function_timeout(environ: Mapping[str, str]) -> FunctionTimeout | None:
 
 
 def overrides_timeout(name: str) -> bool:
-    """Return whether an app setting of this name overrides the limit of the file."""
+    """Return whether an app setting of this name overrides the time limit in host.json."""
     return len(name) <= len(_OVERRIDE) + 1 and name.replace("__", ":").lower() == _OVERRIDE
 
 
@@ -203,18 +198,18 @@ def _in_file() -> str:
     except FileNotFoundError:
         return FUNCTION_TIMEOUT
     except (OSError, ValueError):
-        return ""  # the host reports the mistake itself
+        return ""  # the host itself reports this
     return str(content.get("functionTimeout", "")) if isinstance(content, dict) else ""
 
 
 def _seconds(text: str) -> int | None:
-    """Return the whole seconds of `hh:mm:ss` or `d.hh:mm:ss`. A plain number is days."""
+    """Return the whole seconds of `hh:mm:ss`, `d.hh:mm:ss` or a number of days; None for another text."""
     if re.fullmatch(r"[0-9]{1,8}", text):
         return int(text) * 86_400
     found = _TIME_SPAN.fullmatch(text)
     if not found:
         return None
     days, hours, minutes, seconds = (int(found[part] or 0) for part in "dhms")
-    if hours > 23 or minutes > 59 or seconds > 59:  # noqa: PLR2004  # .NET takes no others
+    if hours > 23 or minutes > 59 or seconds > 59:  # noqa: PLR2004  # as in .NET
         return None
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

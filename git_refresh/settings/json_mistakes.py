@@ -1,4 +1,4 @@
-"""Table of common mistakes in JSON: what was found instead of the expected token, and the fix."""
+"""Table of common mistakes in JSON: expected token, text found instead, and fix."""
 
 from git_refresh.settings.pasted import TEMPLATE
 
@@ -11,7 +11,7 @@ _NOT_FILLED_IN = "this placeholder was never filled in; write the value itself"
 _PLACEHOLDER = rf"(?:%[\w.]+%|{TEMPLATE}|\$\{{[\w.:-]+\}}|__\w+__|\$\w+)"
 CURLY = "“”„‟‘’‚‛«»‹›″′´＂"  # noqa: RUF001  # curly quotes on purpose
 
-# Expected tokens at the place of a mistake.
+# Expected tokens at the position of a mistake.
 VALUE = "item first-item value"
 KEY = "key first-key"
 NEXT = "next-item next-pair"
@@ -22,10 +22,10 @@ REFERENCE = (
     r"@Microsoft\.KeyVault\b",
     "Azure could not resolve this Key Vault reference; see the status of this setting in the portal",
 )
-"""The whole value is an unresolved reference to a secret. None of it is displayed."""
+"""Pattern and message of an unresolved reference to a secret. The message shows no part of the value."""
 
-# Expected tokens, pattern of the found text, message. The first match counts, rows of "whole" first.
-# A pattern with only a lookahead is about the previous token, an empty one about a missing token.
+# Expected tokens, pattern of the found text, message. The first match applies. Rows with "whole" are tried first.
+# A pattern that is only a lookahead means a mistake in the previous token. An empty one means a missing token.
 MISTAKES = [
     ("whole", rf'"?{_PLACEHOLDER}"?\s*$', f"{_NOT_FILLED_IN}, or set the variable in the pipeline that fills it in"),
     ("whole",

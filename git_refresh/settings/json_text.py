@@ -1,7 +1,7 @@
 """Parses the JSON of an app setting, or reports its first mistake with location and fix.
 
-The standard library parses, and returns the position of a mistake. This module counts the brackets before it
-for the location, and finds the mistake in a table. The displayed context contains no possible secret.
+The standard library finds the position of a mistake. This module finds its place in the structure and its row in
+`json_mistakes`. Security: the excerpt in the message contains no possible secret.
 """
 
 import json
@@ -27,11 +27,11 @@ from git_refresh.settings.models import Folder, Workspace
 
 
 class JsonError(ValueError):
-    """A text that is not JSON. The message follows the setting's name, with location, mistake and fix."""
+    """A text is not JSON. The message continues a sentence that begins with the setting's name."""
 
 
 class JsonObject(dict[str, Any]):
-    """An object as written. `twice` has the keys that it contains more than once (the last value counts)."""
+    """JSON object. `twice` has its duplicate keys, whose last value is used."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:
         pairs = list(pairs)
@@ -41,32 +41,32 @@ class JsonObject(dict[str, Any]):
 
 
 def parse(text: str) -> Any:  # noqa: ANN401  # any JSON value
-    """Return the value of a JSON text, each object in it a `JsonObject`.
+    """Return the value of a JSON text, with `JsonObject` for objects.
 
     Raises:
-        JsonError: it is not JSON, or JSON inside a JSON string.
+        JsonError: the text is not JSON, or a JSON string that contains JSON.
     """
     text = text.removeprefix("\ufeff")
     stop = len(text)
     try:
         value = json.loads(text, object_pairs_hook=JsonObject, parse_constant=_refuse)
         quoted = isinstance(value, str) and value.lstrip().startswith(("[", "{", '"'))
-        if not quoted and not _too_deep(value, _DEEPEST):
+        if not quoted and not _too_deep(value, _MAX_NESTING):
             return value
     except json.JSONDecodeError as error:
         stop = error.pos
     except (ValueError, RecursionError):
-        pass  # No position for NaN, too many digits or brackets: `_Mistake` finds it.
-    # Security: outside of the handlers, because the library's error contains the text.
+        pass  # `_Mistake` finds the position of NaN, too many digits or brackets.
+    # Security: outside of every `except`, because the library's error contains the text.
     raise JsonError(_Mistake(text, stop).message())
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity, which only Python accepts as JSON
+    raise ValueError(constant)  # NaN and Infinity are not JSON
 
 
 def _too_deep(value: object, levels: int) -> bool:
-    """Return whether brackets are nested too deeply for recursion. No setting needs it."""
+    """Return whether a value has more than `levels` nested arrays and objects."""
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
@@ -74,7 +74,7 @@ def _too_deep(value: object, levels: int) -> bool:
 
 
 _CLOSING = {"[": "]", "{": "}"}
-_DEEPEST = 100
+_MAX_NESTING = 100
 _PART = re.compile(r'([\[\]{},:]|"(?:[^"\\]++|\\.)*+"|[\w.+-]++)[ \t\r\n]*+', re.DOTALL)
 _REFUSED = re.compile(r"-?(?:NaN|Infinity|[0-9]{300})")
 _WRONGLY_CLOSED = re.compile(
@@ -89,8 +89,6 @@ _NEXT_LINE = re.compile(r'\s*+(?:[{}\[\],]|"(?!\s*(?:[,:}\]]|$))|$)')
 
 @dataclass(slots=True)
 class _Bracket:
-    """An open bracket, and the current item or key in it."""
-
     opening: str
     at: int
     item: int = 0
@@ -99,15 +97,17 @@ class _Bracket:
 
 @dataclass(slots=True)
 class _Mistake:
-    """Position where the standard library stopped, and what it expected. All before it is JSON."""
+    """Parser that finds the first mistake in a text. The text before `at` is valid."""
 
     text: str
     stop: int
-    """Position where it stopped: at most a few characters into the invalid part."""
+    """Position at which the standard library stopped, at most a few characters after the mistake's start."""
     at: int = 0
     due: str = "start"
+    """Expected token, as in `json_mistakes`."""
     open: list[_Bracket] = field(default_factory=list)
     last: tuple[int, int] = (0, 0)
+    """Start and end of the last token."""
 
     def message(self) -> str:
         self.at = len(self.text) - len(self.text.lstrip(" \t\r\n"))
@@ -128,8 +128,8 @@ class _Mistake:
         return self.due in any_of.split()
 
     def _valid(self, part: str) -> bool:
-        """Return False for what the library refuses without a position, or accepts although it is not JSON."""
-        return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _DEEPEST)
+        """Return False for NaN, Infinity, too many digits and too deep nesting, which have no position."""
+        return not _REFUSED.match(part) and (part not in _CLOSING or len(self.open) < _MAX_NESTING)
 
     def _track(self, part: str) -> None:
         inside = self.open[-1] if self.open else _Bracket("", 0)
@@ -167,7 +167,7 @@ class _Mistake:
         return self._message_at(advice, bracket.at, bracket.at + 1, "value")
 
     def _ran_on(self) -> str | None:
-        """Return the mistake if the last string ran on or ended too early, or None."""
+        """Return the message if the last string has no closing quote or ended too early, otherwise None."""
         start, end = self.last
         text = self.text[start:end]
         if self.at != end or not text.startswith('"'):
@@ -189,11 +189,11 @@ class _Mistake:
         return None
 
     def _broken_string(self) -> str | None:
-        """Return the mistake in the string that starts here, or None."""
+        """Return the message if an invalid string starts here, otherwise None."""
         if self.text[self.at] != '"' or not self._is_due(f"start {VALUE} {KEY}"):
             return None
         stop = self.stop if self.stop > self.at else len(self.text)
-        stop -= self.text.startswith("u", stop)  # in a wrong \u escape, the library points at the u
+        stop -= self.text.startswith("u", stop)  # after an invalid \u escape, `stop` is the u
         char = self.text[stop : stop + 1]
         if char == "\\":
             advice = "a single \\ is not allowed in a string; write / instead, or \\\\ if it must be a \\"
@@ -231,7 +231,7 @@ class _Mistake:
         return None
 
     def _message_at(self, advice: str, at: int, mark: int | None, due: str | None = None) -> str:
-        """Return the message for a mistake from `at` to `mark`. Without a mark, it has no excerpt."""
+        """Return the message for a mistake at `at`, with an excerpt around `mark` if set."""
         due = due or self.due
         in_item = due in {"colon", "value"} or (due in VALUE.split() and self.text[at] not in ",]}")
         place = _place(self.open if in_item else self.open[:-1])
@@ -265,7 +265,7 @@ _BEFORE, _AFTER = 40, 20
 
 
 def excerpt(text: str, mark: int) -> str:
-    """Return the text around the mark: harmless words as they are, and … for all others."""
+    """Return the text around a position, with … for each word that is not known to be harmless."""
     before: deque[re.Match[str]] = deque(maxlen=_BEFORE)
     after: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
@@ -296,7 +296,7 @@ def _shown(piece: re.Match[str]) -> str:
         return "…"
     if word in HARMLESS or (len(word) <= 2 and not any(map(str.isalnum, word))):  # noqa: PLR2004  # , or //
         return word
-    # A host could be a user name, followed by a password and an @.
+    # A host before @ could be a user name with a password.
     run = _RUN.match(piece.string, piece.start())
     address = _ADDRESS.fullmatch(word) and run and "@" not in run[0]
     return redact(word) if address or _PATH.fullmatch(word) else "…"

@@ -1,6 +1,6 @@
-"""Reads the app settings, and reports all problems at once with their locations.
+"""Reads the app settings, and reports all problems together with their locations.
 
-Only problems that affect every workspace stop the run. `entries` handles those of one entry.
+Only problems that affect every workspace prevent the run.
 """
 
 import re
@@ -36,16 +36,15 @@ REPORT_S_OF_WORKSPACE = 0.002
 REPORT_S_OF_FOLDER = 0.0002
 REPORT_S_OF_PATTERN = 0.5
 REPORT_S_OF_PATTERNS = 20.0
-"""Seconds of the time limit for writing report and log lines, on a quarter of a core.
+"""Seconds for writing the report and log lines on a quarter of a core.
 
-They are for every run, for each workspace, for each Git folder, for each path with `/*`, and at most for all these paths.
+In this order: for each run, workspace, Git folder, and path with `/*`, and the maximum for all these paths.
 """
-MOST_OF_REPORT = 0.2
-"""Largest share of the time limit for this."""
+MAX_REPORT_SHARE = 0.2
 
 
 class SettingsError(Exception):
-    """Invalid settings with which nothing can run."""
+    """The settings are invalid, so no run is possible."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -54,8 +53,6 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run. Times are in seconds."""
-
     entries: tuple[Entry | Rejected, ...]
     problems: tuple[Problem, ...] = ()
     key_vault_url: str | None = None
@@ -64,17 +61,16 @@ class Settings:
     concurrency: int = 32
     timeout_s: float = 540.0
     fan_out: bool = False
-    """True if a run is split into slices for many workers."""
     listed: tuple[Entry | Rejected, ...] = ()
-    """The whole list, if `entries` are only a part of it."""
+    """The whole workspace list, if `entries` is a part of it."""
     general_notes: tuple[Problem, ...] = ()
-    """Warnings about values in an unusual but unambiguous form, outside of the entries."""
+    """Warnings about values in an unusual but unambiguous form, except in entries."""
     invocation: Invocation = UNTYPED
-    """Program and options of a command that reads the same settings."""
+    """Program and options for commands in remedies, which read the same settings."""
 
     @property
     def work_s(self) -> float:
-        """Seconds of the time limit for the work. The rest is for the report, on a quarter of a core."""
+        """Part of the time limit for all work before the report."""
         wanted = [
             folder for entry in self.entries if isinstance(entry, Entry) for folder in entry.workspace.folders
         ]
@@ -85,20 +81,20 @@ class Settings:
             + len(wanted) * REPORT_S_OF_FOLDER
             + min(patterns * REPORT_S_OF_PATTERN, REPORT_S_OF_PATTERNS)
         )
-        return self.timeout_s - min(report_s, self.timeout_s * MOST_OF_REPORT)
+        return self.timeout_s - min(report_s, self.timeout_s * MAX_REPORT_SHARE)
 
     @property
     def notes(self) -> tuple[Problem, ...]:
-        """Warnings about values in an unusual form. Each shows the value that is used."""
+        """Warnings about values in an unusual but unambiguous form."""
         own = (note for entry in self.entries if isinstance(entry, Entry) for note in entry.notes)
         return (*self.general_notes, *own)
 
     def only(self, names: Collection[str]) -> "Settings":
-        """Return the settings with only the workspaces of these names, valid or rejected."""
+        """Return the settings with only the entries of these names, including rejected ones."""
         return self.narrowed(entry for entry in self.entries if entry.name in names)
 
     def narrowed(self, entries: Iterable[Entry | Rejected]) -> "Settings":
-        """Return the settings with only these of its entries, with all or some of their folders."""
+        """Return the settings with only these entries, which can have fewer folders."""
         chosen = tuple(entries)
         problems = tuple(problem for entry in chosen for problem in entry.problems)
         return replace(self, entries=chosen, problems=problems, listed=self.listed or self.entries)
@@ -108,7 +104,7 @@ class Settings:
         return Zone(workspace.identity or self.client_id, devops)
 
     def zones(self) -> dict[Zone, "Settings"]:
-        """Return the settings of each trust zone, in the order of the list, without rejected entries."""
+        """Return the settings of each trust zone, without rejected entries, in the order of the list."""
         listed = self._by_zone(self.listed)
         return {
             zone: replace(self, entries=entries, listed=listed.get(zone, ()))
@@ -123,7 +119,7 @@ class Settings:
         return {zone: tuple(entries) for zone, entries in found.items()}
 
     def origins(self) -> frozenset[str]:
-        """Return where Azure DevOps can be called: its own origin, and those of the configured repositories."""
+        """Return the origins of Azure DevOps: dev.azure.com, and those of the configured repositories."""
         named = {
             folder.repository.origin
             for entry in self.listed or self.entries
@@ -134,14 +130,14 @@ class Settings:
         return frozenset({BUILT_IN, *named})
 
     def addresses(self) -> frozenset[str]:
-        """Return the URLs of all services in the settings: workspaces, vault and Azure DevOps."""
+        """Return the URLs of all workspaces, the vault and Azure DevOps."""
         hosts = {entry.workspace.host for entry in self.entries if isinstance(entry, Entry)}
         vault = {self.key_vault_url} if self.key_vault_url else set()
         return self.origins() | hosts | vault
 
 
 def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
-    """Read and validate the app settings. Unless `whole`, a required vault can be missing.
+    """Read and validate the app settings. If `whole` is False, a required KEY_VAULT_URL can be missing.
 
     Raises:
         SettingsError: a problem affects every workspace, so nothing can run.
@@ -183,23 +179,23 @@ def load(environ: Mapping[str, str], *, whole: bool = True) -> Settings:
 
 
 def _set_instead(environ: Mapping[str, str], name: str) -> str:
-    """Return a hint at a misspelled name that is set instead, or ""."""
+    """Return a hint that a misspelled name is set instead, or ""."""
     near = [found for found, meant in near_misses(environ).items() if meant == name]
     return f' ("{redact(near[0])}" is set: is that a misspelling?)' if near else ""
 
 
-_LONGEST = {"TRUSTED_HOSTS": 8_000}
-"""Maximum characters of a setting; 1,000 for all others."""
+_MAX_CHARS = {"TRUSTED_HOSTS": 8_000}
+"""Other settings can have 1,000."""
 
 
 def _texts(environ: Mapping[str, str], fatal: list[Problem]) -> dict[str, str]:
-    """Return the settings that are not JSON. An invalid one is reported, and then counts as unset.
+    """Return the settings that are not JSON. An invalid one is reported, and treated as not set.
 
-    A schedule that the host accepts is always valid: a run that the host has started must not stop for it.
+    A schedule that the host accepts is always valid, because it must not prevent the run that the host has started.
     """
     texts: dict[str, str] = {}
     for name in SETTINGS.keys() - {"WORKSPACES", "WORKSPACE_DEFAULTS"}:
-        text, longest = environ.get(name, "").strip(), _LONGEST.get(name, 1_000)
+        text, longest = environ.get(name, "").strip(), _MAX_CHARS.get(name, 1_000)
         wrong = ""
         if looks_like_secret(text):
             wrong = REVOKE_IT
@@ -235,7 +231,7 @@ _BUDGETS = range(30, 3601)
 def _in_time(
     environ: Mapping[str, str], texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]
 ) -> None:
-    """Reject a time limit beyond the host's, because a run that the host stops writes no log line."""
+    """Reject a time limit beyond that of the host, because a run that the host stops writes no log line."""
     limit = function_timeout(environ)
     if limit is None or timeout_s + ENDING_S < limit.seconds:
         return
@@ -287,10 +283,10 @@ def _key_vault_url(
 
 
 def _vault_at(text: str, trusted: TrustedHosts) -> str:
-    """Return the `https://host` of a vault, from its URL, a secret's, or a page of the Azure portal.
+    """Return the `https://host` of a vault, from its URL, a secret's URL, or a page of the Azure portal.
 
     Raises:
-        ValueError: it is no such URL. The text reads on after the value.
+        ValueError: the value is not such a URL. The text continues a sentence that begins with the value.
     """
     named = vault_name(without_openers(text))
     address = f"https://{redact(named)}.vault.azure.net" if named else "https://NAME.vault.azure.net"
@@ -320,7 +316,7 @@ _VAULT_DOTS = 3
 
 
 LONGEST_SLICE_S = 570
-"""The queue redelivers a message after ten minutes. A slice and its claim must end before then."""
+"""The queue redelivers a message after ten minutes. The slice must end and record this before."""
 
 
 def _fan_out(texts: Mapping[str, str], timeout_s: int, fatal: list[Problem]) -> bool:

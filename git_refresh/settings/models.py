@@ -1,4 +1,4 @@
-"""Models of a workspace and a Git folder in the app settings: keys, defaults, combinations."""
+"""Models of a workspace and a Git folder in the app settings."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
@@ -26,12 +26,12 @@ from git_refresh.settings.fields import (
 )
 from git_refresh.settings.pasted import remains
 
-# JSON has arrays, Python has tuples: one is accepted as the other, but items are not converted.
+# Converts JSON arrays to tuples, but not their items.
 Array = Field(strict=False)
 
 
 class _Typed(BaseModel):
-    """Model whose texts are first checked for secrets and placeholders, so no message quotes a secret."""
+    """Model that checks texts for secrets and placeholders before all else, so no message quotes a secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
 
@@ -77,7 +77,7 @@ class Folder(_Typed):
 
     @property
     def key(self) -> str:
-        """The path without /Workspace: two paths with one key are the same folder."""
+        """Path without /Workspace. Paths with the same key mean the same folder."""
         return folder_key(self.path)
 
     @property
@@ -87,7 +87,7 @@ class Folder(_Typed):
 
     @property
     def ref(self) -> Ref | None:
-        """The configured ref; None for the folder's current branch."""
+        """Configured branch or tag; None for the folder's current branch."""
         if self.tag is not None:
             return Ref("tag", self.tag)
         return Ref("branch", self.branch) if self.branch is not None else None
@@ -188,14 +188,14 @@ class Workspace(_Typed):
 
     @property
     def oauth(self) -> "OAuth | None":
-        """Service principal and secret for the sign-in; None for other methods."""
+        """Service principal and secret for `oauth_secret`; None for other authentication methods."""
         if self.auth != "oauth_secret" or self.client_id is None or self.client_secret_name is None:
             return None
         return OAuth(self.client_id, self.client_secret_name)
 
     @property
     def federated(self) -> str | None:
-        """Service principal for the sign-in by token federation; None for other methods."""
+        """Application ID of the service principal for `federated`; None for other authentication methods."""
         return self.client_id if self.auth == "federated" else None
 
     @model_validator(mode="before")
@@ -210,7 +210,7 @@ class Workspace(_Typed):
             and not INVISIBLE.search(host)
         )
         if isinstance(data, dict) and isinstance(host, str) and "name" not in data and usable:
-            return {**data, "name": default_name(host)[:63]}  # the longest possible label
+            return {**data, "name": default_name(host)[:63]}  # the maximum length of a label
         return data
 
     @model_validator(mode="after")
@@ -240,5 +240,5 @@ _MADE = {"client_id": "client_id (onboard --new-principal makes one)"}
 
 
 def default_name(host: str) -> str:
-    """Return the host's first label."""
+    """Return the first label of a host or URL."""
     return host.strip().rpartition("://")[2].split("/")[0].rpartition("@")[2].split(".")[0] or host

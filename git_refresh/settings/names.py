@@ -1,4 +1,4 @@
-"""The app settings by name, with their documentation; and detection of misspelled names."""
+"""App settings by name, with their documentation, and detection of misspelled names."""
 
 import difflib
 import re
@@ -10,8 +10,6 @@ from git_refresh.output.text import closest
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Documentation of an app setting."""
-
     default: str
     description: str
     example: str
@@ -64,7 +62,7 @@ SETTINGS = {
         "off",
     ),
 }
-"""Every app setting that the code reads."""
+"""The app's own settings."""
 
 SET_BY_DEPLOY = (
     "WORKSPACES",
@@ -74,20 +72,19 @@ SET_BY_DEPLOY = (
     "REFRESH_CONCURRENCY",
     "REFRESH_TIMEOUT_SECONDS",
 )
-"""The settings that `deploy` sets. The template sets the others: alerts and roles depend on them."""
+"""The Bicep template sets the other settings, because alerts and roles depend on them."""
 PREVIOUS = {name: f"PREVIOUS_{name}" for name in SET_BY_DEPLOY}
-"""The app settings in which `deploy` keeps each previous value. Empty: the setting had none."""
+"""App settings in which `deploy` saves the previous values; empty if a setting was not set."""
 _PREVIOUS_NAMES = frozenset(PREVIOUS.values())
 MOST_BYTES = 32 * 4096 - 1
-"""Bytes of `NAME=value`. Linux refuses to start a process with a longer string.
+"""Maximum bytes of `NAME=value` in the environment of a Linux process.
 
-Source: `MAX_ARG_STRLEN`, which includes the final zero byte, in `include/uapi/linux/binfmts.h`:
-https://man7.org/linux/man-pages/man2/execve.2.html
+Source: `MAX_ARG_STRLEN` (with the final zero byte) in https://man7.org/linux/man-pages/man2/execve.2.html
 """
 
 
 def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return names that look misspelled, each with the unset setting that was probably meant."""
+    """Return names that look misspelled, each with the missing setting that it probably means."""
     found: dict[str, str] = {}
     for name in (name for name in environ if name not in SETTINGS and name not in _PREVIOUS_NAMES):
         meant = _meant(name.upper().replace("-", "_"))
@@ -99,30 +96,30 @@ def near_misses(environ: Mapping[str, str]) -> dict[str, str]:
 def _meant(name: str) -> str | None:
     own = [known for known in SETTINGS if not (known.startswith("AZURE_") and _of_another_program(name))]
     near = closest(name, own, cutoff=_SPELLED_ALIKE)
-    if near or len(name) < _SHORTEST_PART:
+    if near or len(name) < _MIN_PART_CHARS:
         return near[0] if near else None
-    return next((known for known in _OF_OURS if f"_{name}_" in f"_{known}_"), None)
+    return next((known for known in _FOUND_BY_PART if f"_{name}_" in f"_{known}_"), None)
 
 
 def _of_another_program(name: str) -> bool:
-    """Return whether the first word is no misspelling of AZURE: ARM_CLIENT_ID is Terraform's."""
+    """Return whether the first word is not a misspelling of AZURE, as in Terraform's ARM_CLIENT_ID."""
     return difflib.SequenceMatcher(None, name.split("_", maxsplit=1)[0], "AZURE").ratio() < _ALIKE
 
 
 _ALIKE = 0.7
 _SPELLED_ALIKE = 0.85
-_SHORTEST_PART = 8
-_OF_OURS = [name for name in SETTINGS if not name.startswith("AZURE_")]
-"""Settings that a part of their name identifies, like CONCURRENCY. CLIENT_ID belongs to many programs."""
+_MIN_PART_CHARS = 8
+_FOUND_BY_PART = [name for name in SETTINGS if not name.startswith("AZURE_")]
+"""Settings that a part of their name identifies, such as CONCURRENCY. Many programs have a CLIENT_ID."""
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
-    """Return the names that neither this app nor its platform reads."""
+    """Return the names of settings that neither this app nor its platform uses."""
     return [name for name in _others(names) if not _ENVIRONMENT.match(name)]
 
 
 def environment_names(names: Iterable[str]) -> list[str]:
-    """Return the names that affect any program through its environment."""
+    """Return the names of environment variables that SDKs, Python or the operating system use."""
     return [name for name in _others(names) if _ENVIRONMENT.match(name)]
 
 
@@ -132,12 +129,12 @@ def _others(names: Iterable[str]) -> list[str]:
 
 
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
-"""Settings of the platform that set the time zone of schedules in other plans."""
+"""Settings for the time zone of schedules, in other hosting plans."""
 _DISABLED = re.compile(r"AzureWebJobs(?:\.|__)(refresh_git|refresh_slice)(?:\.|__)Disabled", re.IGNORECASE)
 
 
 def disables(name: str) -> str | None:
-    """Return the function that this app setting disables if true; None for another setting."""
+    """Return the function that an app setting of this name can disable, or None."""
     found = _DISABLED.fullmatch(name)
     return found[1].lower() if found else None
 

@@ -1,4 +1,4 @@
-"""Recognizes what people paste instead of a value: placeholders, PowerShell output, browser URLs."""
+"""Recognizes texts that users paste instead of a value: placeholders, PowerShell output, browser URLs."""
 
 import re
 from urllib.parse import urlsplit
@@ -10,10 +10,10 @@ _EDGE = r"[/.:@=\s-]"
 _NAME = r"[A-Za-z_][\w.-]*"
 _SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
 TEMPLATE = r"\$\{\{[^{}]*\}\}|\$\([\w. -]+\)|\{\{[^{}]*\}\}|#\{[^{}]*\}#?"
-"""Placeholder of Azure Pipelines, GitHub, Jinja or Octopus. No other text has these forms."""
+"""Placeholder of Azure Pipelines, GitHub, Jinja or Octopus. No valid value has these forms."""
 PLACEHOLDER = re.compile(
     rf"{TEMPLATE}|(?:(?<={_EDGE})|\A){_SHELL}|{_SHELL}(?={_EDGE}|\Z)"
-    # These can be part of a name or of an escape, so they count only between the parts of a path or URL.
+    # These can also be inside a name or an escape, so they count only as whole parts of a path or URL.
     rf"|(?:(?<={_EDGE})|\A)(?:__[A-Z][A-Z0-9_]*__|<[\w .-]+>|\{{[A-Za-z_ -]+\}}|%{_NAME}%|\$(?:env:)?[A-Z][A-Z0-9_]+)(?=[/?#]|{_EDGE}|\Z)"
 )
 _POWERSHELL = re.compile(
@@ -24,7 +24,10 @@ DEPTH = "is what ConvertTo-Json of PowerShell leaves of a nested value; add -Dep
 
 
 def remains(text: str) -> str | None:
-    """Return why a text is a tool's leftover instead of a value, or None. It reads on after the text."""
+    """Return why a text is a placeholder or output of PowerShell, or None.
+
+    The result continues a sentence that begins with the text.
+    """
     if _POWERSHELL.fullmatch(text.strip()):
         return DEPTH
     found = PLACEHOLDER.search(text)
@@ -38,7 +41,7 @@ def remains(text: str) -> str | None:
 
 
 def powershell_items(text: str) -> bool:
-    """Return whether PowerShell has joined the items of an array into this text."""
+    """Return whether a text consists of array items that PowerShell has joined."""
     return " /" in text.strip() or _POWERSHELL.fullmatch(text.strip()) is not None
 
 
@@ -49,10 +52,10 @@ _OPENER = re.compile(
 
 
 def without_openers(address: str) -> str:
-    """Return a URL unless its query or fragment contains a password, token or code.
+    """Return a URL unchanged, unless its query or fragment contains a password, token or code.
 
     Raises:
-        ValueError: it contains one. The text reads on after the URL.
+        ValueError: the URL contains one. The text continues a sentence that begins with the URL.
     """
     parts = urlsplit(address)
     if _OPENER.search(f"{parts.query}#{parts.fragment}"):
@@ -63,7 +66,7 @@ def without_openers(address: str) -> str:
 
 
 def rest_of(address: str) -> bool:
-    """Return whether a URL goes on after its host."""
+    """Return whether a URL has a path, query or fragment."""
     parts = urlsplit(address.strip())
     return bool(parts.path.strip("/") or parts.query or parts.fragment)
 
@@ -86,7 +89,7 @@ _WRAPPED = re.compile(
 
 
 def guid_in(text: str) -> str | None:
-    """Return the GUID that a text contains in braces, behind `api://`, or without its hyphens."""
+    """Return the GUID in a text, for example in braces, after `api://` or without hyphens, or None."""
     found = _WRAPPED.fullmatch(text.strip())
     if found is None:
         return None

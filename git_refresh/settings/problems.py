@@ -1,4 +1,4 @@
-"""Turns Pydantic's findings into problems with location and fix."""
+"""Turns validation errors of Pydantic into problems with location and fix."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from git_refresh.settings.models import DevOps, Folder
 
 
 def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> Problem:
-    """Return the problem for a finding of Pydantic. `data` includes the defaults."""
+    """Return the problem for a validation error. `data` is the entry with its defaults."""
     if detail["loc"][:1] == ("devops",) and len(detail["loc"]) > 1:
         inner: ErrorDetails = {**detail, "loc": detail["loc"][1:]}
         return problem_of(f"{where}.devops", inner, DevOps, data["devops"])
@@ -29,7 +29,7 @@ def problem_of(where: str, detail: ErrorDetails, model: type[BaseModel], data: M
 
 
 def _kind(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """Return the broken rule and its key. For the app's own checks, the rule is the line that raises."""
+    """Return the model, key and violated rule. For the app's own checks, the rule is the line that raises."""
     keys = ".".join(part for part in detail["loc"] if isinstance(part, str))
     rule: str = detail["type"]
     trace = getattr(detail.get("ctx", {}).get("error"), "__traceback__", None)
@@ -135,11 +135,11 @@ _MEANT = {
         "conflict": "on_conflict",
     },
 }
-"""Common wrong names of keys that are not misspellings."""
+"""Common wrong names of keys, except misspellings."""
 
 
 OWN_KEYS = ("host", "name")
-"""Keys that each workspace has for itself. WORKSPACE_DEFAULTS refuses them."""
+"""Keys that are invalid in `WORKSPACE_DEFAULTS`, because each workspace has its own."""
 DEFAULTS = "WORKSPACE_DEFAULTS"
 
 
@@ -171,16 +171,16 @@ def _unknown_key(where: str, key: str, model: type[BaseModel], data: Mapping[str
 _SECRETS = ("secret", "client_secret", "oauth_secret", "password", "token", "pat")
 _COMMITS = ("commit", "commit_id", "commit_sha", "sha", "rev", "revision", "git_commit", "hash")
 _FOLDER_KEYS = {key: (field.examples or [field.default])[0] for key, field in Folder.model_fields.items()}
-"""The keys of a folder, each with an example."""
+"""Keys of a folder, each with an example."""
 
 
 def _of_folder(folded: str, data: Mapping[str, Any]) -> bool:
-    """Return whether a key of a workspace belongs to a folder. Without a host, `url` might be the host."""
+    """Return whether a key in a workspace belongs to a folder. Without `host`, `url` might mean the host."""
     return folded in _FOLDER_KEYS and not (folded == "url" and "host" not in data)
 
 
 def _folder(data: Mapping[str, Any]) -> str:
-    """Return the folder entry for misplaced keys, with examples for values that cannot be displayed."""
+    """Return a folder entry with the misplaced keys, and examples for values that are not safe to display."""
     written = {_folded(key): value for key, value in data.items() if _of_folder(_folded(key), data)}
     folder = {
         key: _value_or_example(written.get(key), example)
@@ -200,7 +200,7 @@ def _folded(text: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return the JSON name of a value's type. Security: never the contents, which can be anything."""
+    """Return the JSON type of a value. Security: the value itself might be a secret."""
     match value:
         case None:
             return "null"

@@ -212,7 +212,7 @@ class Expected:
 def test_what_is_there_is_found_once_and_in_so_many_requests(data: st.DataObject, look_after: int) -> None:
     tree = data.draw(trees())
     wanted = data.draw(wanteds(tree))
-    with patch.object(walk, "LOOK_AFTER", look_after):
+    with patch.object(walk, "INSIDE_CHECK_AFTER", look_after):
         listing = wanted.listing(tree)
         found = list(listing)
         looks = {folder.key: look(listing, folder) for folder in found}

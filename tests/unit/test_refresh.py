@@ -938,4 +938,4 @@ def test_no_more_is_done_at_once_than_there_are_descriptors_for(
 ) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (descriptors, descriptors))
     environ = {"WORKSPACES": json.dumps([{"host": host(1), "auth": "managed_identity"}])}
-    assert app._affordable(load(environ)).concurrency == at_once
+    assert app._with_limited_concurrency(load(environ)).concurrency == at_once

@@ -10,7 +10,7 @@ from git_refresh.failures.failure import FailureKind, Operation, Service, Servic
 from git_refresh.model.values import GitFolder, OtherObject
 from git_refresh.run import listing, walk
 from git_refresh.run.listing import Listing
-from git_refresh.run.walk import LOOK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
+from git_refresh.run.walk import INSIDE_CHECK_AFTER, MAX_DEPTH, MAX_REQUESTS, WALK_LIMIT_S, WIDE, Gap
 from git_refresh.settings.models import Folder
 from tests.support.fakes import FakeClock, deadline
 from tests.support.workspace_tree import Kind, Node, Tree
@@ -228,7 +228,7 @@ def test_a_pattern_in_a_large_git_folder_ends_early(
     assert (found, codes(told)) == ([], [("pattern_in_git_folder", True)])
     assert names(told, "/Shared/etl")
     counted = Counter(kind for kind, _ in there.asked)
-    assert counted["children"] + counted["repos"] <= LOOK_AFTER + 2
+    assert counted["children"] + counted["repos"] <= INSIDE_CHECK_AFTER + 2
     assert counted["status"] <= 1
     if lies:
         assert counted["children"] <= 2
@@ -242,7 +242,7 @@ def test_what_fails_inside_a_git_folder_is_not_reported_besides() -> None:
 
 
 def test_a_wide_search_that_finds_late_looks_at_its_root_once() -> None:
-    plain = [f"/Shared/d{number:02}" for number in range(LOOK_AFTER * 3)]
+    plain = [f"/Shared/d{number:02}" for number in range(INSIDE_CHECK_AFTER * 3)]
     there = tree(directories=plain, git_cli=["/Shared/e/f/g/x"])
     found, told, _ = search(there, "/Shared/*")
     assert (found, told) == (["/Shared/e/f/g/x"], [])
@@ -250,7 +250,9 @@ def test_a_wide_search_that_finds_late_looks_at_its_root_once() -> None:
 
 
 def test_a_look_at_the_root_that_fails_is_not_repeated() -> None:
-    there = tree(directories=[f"/Shared/d{number:02}" for number in range(LOOK_AFTER + 9)], tells=False)
+    there = tree(
+        directories=[f"/Shared/d{number:02}" for number in range(INSIDE_CHECK_AFTER + 9)], tells=False
+    )
     there.nodes["/Shared"].repos = 500
     found, told, _ = search(there, "/Shared/*")
     assert (found, codes(told)) == ([], [("no_folder_matched", False)])
