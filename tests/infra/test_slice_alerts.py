@@ -512,8 +512,8 @@ def test_the_fleet_at_a_glance_is_the_whole_fleet() -> None:
     tiles = shown("the-fleet-at-a-glance", in_slices(0, "ok", "failed", ""), 20)
     assert {row["title"]: row["number"] for row in tiles} == {
         "workspaces": 150,
-        "ok": 99,
-        "failed": 1,
+        "workspaces ok": 99,
+        "workspaces failed": 1,
         "invalid entries": 0,
         "not completed": 2,
         "Git folders": 200,
@@ -554,7 +554,9 @@ def test_every_failure_in_a_time_range_is_shown_also_of_no_run() -> None:
         not_done(45, 3, 46, "slice_duplicate"),
     ]
     rows = shown("all-failures-in-this-time-range", lines, 60)
-    told = [(row["location"], row["locations"], row["code"], row["remedy"], row["app_version"]) for row in rows]
+    told = [
+        (row["location"], row["locations"], row["code"], row["remedy"], row["app_version"]) for row in rows
+    ]
     assert told == [
         ("whole run", 1, "slice_abandoned", None, None),
         ("whole run", 1, "invalid_settings", None, None),
