@@ -19,10 +19,11 @@ from typing import Any
 
 import jwt
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from git_refresh.cli.findings import explain, fold
+from git_refresh.failures.diagnosis import logged
 from localcloud.authority import TENANT, entra_v2
 from localcloud.cloud import Cloud
 from localcloud.databricks.federation import FederationPolicy
@@ -186,7 +187,7 @@ def _fire(
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
-        f"{run['folders_created']} folders created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
+        f"Git folders: {run['folders_created']} created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
         f"tokens valid for {run['min_token_remaining_s']} s\n",
         highlight=False,
     )
@@ -196,9 +197,11 @@ def _fire(
 
 
 def _show(failure: Mapping[str, str]) -> None:
-    what = Text(f"✗ {failure['location']}: {failure['message']} ({failure['code']})", "red")
-    console.print(Padding(what, (0, 0, 0, 2)))
-    console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
+    error = logged(failure["code"], failure["message"], failure["cause"], failure["remedy"])
+    what = Text(f"{failure['location']}: {failure['message']}  ({failure['code']})", "red")
+    fold(Text("  ✗ ", "red"), what, console)
+    explain(error, console, Text(" " * 6))
+    console.print()
 
 
 @contextmanager

@@ -258,8 +258,33 @@ def how_it_failed(failure: ServiceFailure) -> str:
     number = AADSTS.search(failure.message)
     if number is not None and number[0] not in failure.error_code:
         how += f" ({number[0]})"
-    request_id = f" (request ID {redact(failure.request_id)})" if failure.request_id else ""
+    request_id = _REQUEST_ID.format(redact(failure.request_id)) if failure.request_id else ""
     return f"{how}{request_id}."
+
+
+_REQUEST_ID = " (request ID {})"
+
+
+def without_request_id(message: str) -> str:
+    """Return a message of `how_it_failed` or `what_happened` without its request ID, to compare failures."""
+    before, after = map(re.escape, _REQUEST_ID.split("{}"))
+    return re.sub(rf"{before}[^)]*{after}", "", message)
+
+
+def logged(code: str, message: str, cause: str, remedy: str) -> Diagnosis:
+    """Return a diagnosis from its logged texts, with the commands that the table has at their places."""
+    row = next((row for row in (*TABLE, *OWN) if row.code == code), UNKNOWN)
+    parts = [_any_values(part) for part in row.remedy.split("`")]
+    pattern = "".join(f"({part})" if number % 2 else part for number, part in enumerate(parts))
+    found = re.search(f"{pattern}$", remedy, re.DOTALL)
+    return Diagnosis(code, message, cause, remedy, commands=found.groups() if found else ())
+
+
+def _any_values(text: str) -> str:
+    """Return a regular expression for a text with values in place of its braces."""
+    return "".join(
+        re.escape(part) if number % 2 == 0 else ".*?" for number, part in enumerate(re.split(r"\{(\w+)\}", text))
+    )
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:

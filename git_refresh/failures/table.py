@@ -147,7 +147,7 @@ _ROTATE = (
 _TEST_AZ = (
     "Test the Azure CLI: `az account get-access-token --resource {resource} --query expiresOn --output json`"
 )
-_DELETE_SECRET = "Delete it: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
+_DELETE_SECRET = "Delete the unused one: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
 IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
 """Environment of Databricks CLI commands for an account."""
 PRINCIPAL_NUMBER = (
@@ -160,7 +160,7 @@ _POLICY = (
     f"service-principal-federation-policy create {PRINCIPAL_NUMBER} --json {{policy}}`"
 )
 _DELETE_CREDENTIAL = (
-    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete it by its ID: "
+    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete the unneeded one: "
     "`DATABRICKS_HOST={host} databricks git-credentials delete ID`"
 )
 _TRUST = (
@@ -205,7 +205,7 @@ _OTHER_TENANT = (
         title="The federated credential differs in letter case",
         seen="401 …AADSTS7002138",
         cause="App registration {registration} has a federated credential that differs in letter case.",
-        remedy="Delete the federated credential. " + _TRUST),
+        remedy="Delete that federated credential. " + _TRUST),
     row("registration_credential_missing", Match(ENTRA, pattern=r"AADSTS700213"),
         title="The app registration has no federated credential",
         seen="401 …AADSTS700213",
@@ -215,7 +215,7 @@ _OTHER_TENANT = (
         title="The federated credential has another issuer or audience",
         seen="401 …AADSTS700211",
         cause="No federated credential of {registration} has issuer {issuer} and audience api://AzureADTokenExchange.",
-        remedy="Delete the federated credential. " + _TRUST),
+        remedy="Delete the wrong federated credential. " + _TRUST),
     row("registration_not_in_tenant", Match(ENTRA, pattern=r"AADSTS700016"),
         title="The app registration lacks admin consent",
         seen="400 …AADSTS700016",
@@ -421,7 +421,7 @@ _KEY_VAULT = (
         remedy="Copy only the OAuth secret of {client_id}, which begins with dose. " + _STORE_SECRET),
     row("key_vault_unreachable", Match(VAULT, NETWORK),
         title="The app cannot connect to the vault",
-        cause="The vault's host name does not resolve, or the TLS connection failed.",
+        cause="The vault's host name does not resolve, or the network blocks the connection.",
         remedy="Check KEY_VAULT_URL ({vault}). With a private endpoint, check virtual network and private DNS.",
         temporary=True),
 )
@@ -475,7 +475,7 @@ _AZURE_DEVOPS = (
         title="Azure DevOps denied access without a reason",
         seen="401",
         cause="The identity probably lacks a permission in {organization}.",
-        remedy="Wait for the next run. " + _GRANT_DEVOPS),
+        remedy="If it repeats, grant access. " + _GRANT_DEVOPS),
     row("devops_organization_not_found", Match(DEVOPS, status={404}, pattern=r"^\s*<"),
         seen="404 …404: not found…",
         cause="Azure DevOps has no organization {organization}.",
@@ -612,8 +612,8 @@ _SIGN_IN = (
         temporary=True),
     row("workspace_unreachable", Match(DATABRICKS, _UNREACHED),
         title="The app cannot connect to the workspace",
-        cause="The workspace's host name does not resolve, or the TLS connection failed.",
-        remedy="Check host ({host}), private DNS, and, with a proxy, HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
+        cause="The workspace's host name does not resolve, or the network blocks the connection.",
+        remedy="Check host ({host}) and private DNS. With a proxy, check HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
         temporary=True),
 )
 
@@ -647,7 +647,7 @@ _CREDENTIAL = (
         title="The Git credential is missing",
         seen="403 …Missing Git provider credentials…",
         cause="The principal has no Git credential for Azure DevOps.",
-        remedy="If the principal is not {principal}, add its numeric ID to additional_principal_ids."),
+        remedy="Wait for the next run. If the principal is not {principal}, add its numeric ID to additional_principal_ids."),
     row("federated_credential_broken", Match(DATABRICKS, pattern=r"(?i)error with your [\w :\[\]-]{0,60}credentials"),
         seen="403 …error with your Azure Active Directory credentials…",
         cause="The federated Git credential (azureDevOpsServicesAad) does not work.",
@@ -672,7 +672,7 @@ _CREDENTIAL = (
         title="The app cannot manage Git credentials",
         seen="403 PERMISSION_DENIED",
         cause="The app cannot manage the Git credentials of {principal}.",
-        remedy="Grant Workspace access, for additional principals also Service principal: Manager, or run: " + _ONBOARD),
+        remedy="For an additional principal, grant the role Service principal: Manager. Otherwise grant Workspace access, or run: " + _ONBOARD),
 )
 
 _JOBS = (
@@ -766,7 +766,7 @@ _FOLDER = (
     row("clone_incomplete", Match(DATABRICKS, pattern=r"Failed to clone repo"),
         seen="Failed to clone repo…",
         cause="The workspace did not finish cloning the repository.",
-        remedy="Usually temporary. If it repeats, set sparse.",
+        remedy="Usually temporary. If it repeats, set sparse in its entry.",
         temporary=True),
     row("folder_not_found",
         Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
@@ -775,11 +775,11 @@ _FOLDER = (
         title="The Git folder does not exist",
         seen="404 RESOURCE_DOES_NOT_EXIST…",
         cause="The Git folder does not exist, or {principal} cannot see it.",
-        remedy="If it does not exist, set url. " + _GRANT_FOLDER),
+        remedy="If it does not exist, set url to clone it. " + _GRANT_FOLDER),
     row("git_operation_timeout", Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),
         seen="PROJECTS_OPERATION_TIMEOUT",
         cause="The Git operation exceeded the workspace's time limit.",
-        remedy="Usually temporary. If it repeats, set sparse.",
+        remedy="Usually temporary. If it repeats, set sparse in its entry.",
         temporary=True),
     row("git_operation_failed", Match(DATABRICKS, pattern=r"^There was an error performing the operation"),
         seen="500 …There was an error performing the operation…",
@@ -856,7 +856,7 @@ _LOGS = (
     row("logs_forbidden", Match(LOGS, status={403}),
         seen="403 InsufficientAccessError",
         cause="Your account cannot read the logs of {app}.",
-        remedy="Ask an Owner or User Access Administrator to assign a role: `az role assignment create --assignee "
+        remedy="Ask an Owner or User Access Administrator to assign Log Analytics Reader: `az role assignment create --assignee "
         '{object_id} --role "Log Analytics Reader" --scope {component}`'),
     row("logs_not_found", Match(LOGS, status={404}),
         title="The Application Insights component does not exist",
@@ -905,7 +905,7 @@ _ANY = (
         title="The service throttled the requests",
         seen="429",
         cause="{service} throttled the requests for longer than the app waits.",
-        remedy="Usually temporary: try again in some minutes. If it persists, set a less frequent REFRESH_SCHEDULE or lower "
+        remedy="Usually temporary. Try again in some minutes. If it persists, set a less frequent REFRESH_SCHEDULE or lower "
         "REFRESH_CONCURRENCY.",
         temporary=True),
     row("service_unavailable", Match(status={500, 502, 503, 504}),
@@ -1049,7 +1049,7 @@ _OWN_SETTINGS = (
         title="A value has an unusual form",
         message="This {understood}.",
         cause="The value has an unusual form with a certain meaning.",
-        remedy="No action needed. To remove this warning, set the value in use."),
+        remedy="No action needed. To remove this warning, set the value that the message names."),
     row("schedule_surprising",
         title="The schedule might not mean what you expect",
         message="{found}; {advice}.",
@@ -1064,11 +1064,11 @@ _OWN_SETTINGS = (
         title="The function is disabled",
         message="The function {function} is disabled, so no run starts.",
         cause="The Functions host does not call a disabled function.",
-        remedy="To end the pause, delete this app setting."),
+        remedy="To enable it, delete this app setting."),
     row("long_setting",
         title="An app setting is too long",
         message="{setting} has {size} bytes, and at most {most} fit.",
-        cause="As NAME=value, an app setting has at most 131,071 bytes, or the app fails.",
+        cause="The app fails if an app setting, as NAME=value, exceeds 131,071 bytes.",
         remedy="Move shared keys to WORKSPACE_DEFAULTS, remove optional name keys, and replace similar paths with one ending "
         "in /*."),
     row("unknown_setting",
@@ -1144,7 +1144,7 @@ _OWN_KEY_VAULT = (
         title="The service principal has four OAuth secrets",
         message="Service principal {client_id} already has {count} OAuth secrets: {there}.",
         cause="The limit is five, and the app leaves one free for emergencies.",
-        remedy="Delete an unused one. " + _DELETE_SECRET),
+        remedy=_DELETE_SECRET),
     row("scopes_differ",
         title="The scopes of the secret are unknown",
         message="The OAuth secrets of {client_id} have different scopes ({scopes}).",
@@ -1155,32 +1155,32 @@ _OWN_KEY_VAULT = (
         title="An OAuth secret is not in Key Vault",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) is not in {vault}.",
         cause="It was created manually, is stored elsewhere, or was never stored.",
-        remedy="If it is unused and older than a day, delete it. " + _DELETE_SECRET),
+        remedy="Check that it is unused and older than a day. " + _DELETE_SECRET),
     row("unproven_oauth_secret",
         title="An OAuth secret was tagged manually",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) was not stored by rotate.",
         cause="Its tag was set manually or copied, so its value might be in use.",
-        remedy="If no vault or list uses it, delete it. " + _DELETE_SECRET),
+        remedy="Check that no vault or list uses it. " + _DELETE_SECRET),
     row("untagged_oauth_secret",
         title="An OAuth secret might be in use",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) might be in use.",
         cause='"{secret}" has no tag that identifies its OAuth secret.',
-        remedy="Rotate the secret, and wait a day. If it is unused, delete it. " + _DELETE_SECRET),
+        remedy="Rotate the secret, and wait a day. " + _DELETE_SECRET),
     row("new_secret_rejected",
         title="A workspace rejected the new OAuth secret",
         message="{places} did not accept new OAuth secret {oauth_secret} within {seconds} seconds.",
         cause="The service principal might be inactive there. The previous secret remains in use.",
-        remedy="Run the command again in a few minutes, check {client_id} in {host}, or remove the workspace."),
+        remedy="Run the command again in a few minutes, check {client_id} in {host}, or remove the workspace from the list."),
     row("new_secret_untried",
         title="A workspace could not test the new secret",
         message="Stored no new OAuth secret, because {places} could not test it.",
         cause="Every workspace that uses a new secret must accept it first.",
-        remedy="Check {host}, or remove a deleted workspace. To skip unreachable ones: `{program} rotate {secret}{options} "
+        remedy="Check {host}, or remove a deleted workspace from the list. To skip unreachable ones: `{program} rotate {secret}{options} "
         "--apply --allow-unreachable`"),
     row("new_secret_unexpected",
         title="The workspace returned an unexpected OAuth secret",
         message="{host} returned unexpected OAuth secret {oauth_secret}: {why}.",
-        cause="The response is not that of the request, so the app stored nothing.",
+        cause="The response does not match the request, so the app stored nothing.",
         remedy="Run the command again, put another workspace first, or set the lifetime: `{program} rotate {secret}{options} "
         "--lifetime 180d --apply`"),
     row("new_secret_not_visible",
@@ -1200,7 +1200,7 @@ _OWN_SIGN_IN = (
         title="Only the app can sign in",
         message="Only the deployed app can sign in to {names}.",
         cause="Token federation does not work for a user account.",
-        remedy="Start the app in the portal (Function App > refresh_git > Test/Run) or here: `curl --fail --request POST "
+        remedy="Start the app in the portal (Function App > refresh_git > Test/Run) or run: `curl --fail --request POST "
         "\"https://$(az functionapp show --name {app} --resource-group {group} --query 'properties.defaultHostName || "
         "defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: $(az functionapp keys list "
         "--name {app} --resource-group {group} --query masterKey --output tsv)\" --header 'Content-Type: application/json' "
@@ -1396,7 +1396,7 @@ _OWN_RUNS = (
     row("internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",
-        remedy="Report it with the message."),
+        remedy="Report it to the maintainers, with the message."),
     row("run_not_completed",
         title="The platform stopped the run",
         message="No log line shows how this run ended.",
@@ -1437,7 +1437,7 @@ _OWN_FAN_OUT = (
         remedy="No action needed after an upgrade. Otherwise check the queue's clients."),
     row("workspace_not_listed",
         title="A message names unknown workspaces",
-        message="The message names {count} workspaces that are not in WORKSPACES.",
+        message="The message names workspaces that are not in WORKSPACES: {count}.",
         cause="The list changed after the app queued the message, or another client wrote it.",
         remedy="No action needed after a change of the list. Otherwise check the queue's clients."),
     row("slice_duplicate",
@@ -1457,7 +1457,7 @@ _OWN_FAN_OUT = (
         remedy="Check the log at that time. If memory is low, raise instanceMemoryMB in infra/."),
     row("slice_not_completed",
         title="A slice was not completed",
-        message="{count} workspaces have no log line from before the next run: {places}.",
+        message="Workspaces without a log line from before the next run: {count} ({places}).",
         cause="No worker refreshed them in time.",
         remedy="No action needed if the next run succeeded. Otherwise raise maximumInstanceCount or instanceMemoryMB in "
         "infra/."),
@@ -1472,7 +1472,7 @@ _OWN_PERMISSIONS = (
     row("grant_not_visible",
         title="The grant is not visible yet",
         message="The grant is not visible 30 seconds after the request succeeded.",
-        cause="The service is late, or another administrator removed it.",
+        cause="The service shows grants late, or another administrator removed it.",
         remedy="Run onboard again in a few minutes."),
     row("check_timed_out",
         title="The check timed out",
@@ -1591,7 +1591,7 @@ _OWN_DEPLOYMENT = (
     row("alert_rules_disabled",
         title="Alert rules are disabled",
         message="Alert rules are disabled: {rules}.",
-        cause="An admin disabled them, or deploy did not set the first list.",
+        cause="An admin disabled them, or the first list was not deployed with deploy.",
         remedy="Enable them, unless the pause is intended (https://portal.azure.com > Monitor > Alerts > Alert rules)."),
     row("alert_rules_missing",
         title="Alert rules are not visible",
@@ -1601,8 +1601,8 @@ _OWN_DEPLOYMENT = (
     row("workspace_removed",
         title="A workspace is not in the list",
         message="{host} is no longer in the list.",
-        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
-        remedy="Restore the entry, or delete folders and credential. " + _DELETE_CREDENTIAL),
+        cause="The app deletes nothing. Jobs fail when the token expires, within 24 hours.",
+        remedy="Restore the entry, or delete Git folders and credential. " + _DELETE_CREDENTIAL),
     row("folder_removed",
         title="A Git folder is not in the list",
         message="{path} is no longer in the list.",
@@ -1617,7 +1617,7 @@ _OWN_DEPLOYMENT = (
     row("principal_removed",
         title="An additional principal is not in the list",
         message="Service principal {principal_id} is no longer in additional_principal_ids.",
-        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
+        cause="The app deletes nothing. Jobs fail when the token expires, within 24 hours.",
         remedy="Restore the ID, or find its Git credential: `DATABRICKS_HOST={host} databricks git-credentials list "
         "--principal-id {principal_id}` Then delete it by its ID: `DATABRICKS_HOST={host} databricks git-credentials delete "
         "ID --principal-id {principal_id}`"),
