@@ -419,7 +419,11 @@ class Onboarding:
                 command=commands.on_vault_secret("delete", url, name),
                 reason="" if recovery.purgeable else _name_blocked(recovery, url, name),
             ).unless_used(used_by)
-        removal = replace(removal, description=f"{what}, after its deletion", affects=("its recovery, which is then impossible",))
+        removal = replace(
+            removal,
+            description=f"{what}, after its deletion",
+            affects=("its recovery, which is then impossible",),
+        )
         if recovery.purgeable and not used_by:
             purge = commands.on_vault_secret("purge", url, name)
             # az does not wait for the deletion, which takes some seconds.

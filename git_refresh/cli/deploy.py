@@ -515,7 +515,9 @@ def _apply(
         question = f"This lets the app send its tokens to hosts outside Azure: {named}. Continue?"
         ask.agree("TRUSTED_HOSTS", [question], without_terminal=message, declined=_NOT_CONFIRMED)
     if asks:
-        ask.agree("deploy --apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"])
+        ask.agree(
+            "deploy --apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"]
+        )
     report = work.apply(plan)
     return work.wait(report) if waits and report.result == "deployed" else report
 
@@ -604,7 +606,13 @@ def _show_settings(report: DeployReport, out: Console) -> None:
         hosts = ", ".join(report.newly_trusted)
         fold(Text("! ", "yellow"), Text(f"New hosts that receive the app's tokens: {hosts}."), out)
     if report.resumes:
-        fold(Text("~ ", "yellow"), Text(f"{'Ended' if report.result == 'deployed' else 'Ends'} the pause of the first deployment ({PAUSE})."), out)
+        fold(
+            Text("~ ", "yellow"),
+            Text(
+                f"{'Ended' if report.result == 'deployed' else 'Ends'} the pause of the first deployment ({PAUSE})."
+            ),
+            out,
+        )
     if report.alerts_enabled:
         number = count(len(report.alerts_enabled), "alert rule")
         enabled = report.result in {"deployed", "failed", "interrupted"}

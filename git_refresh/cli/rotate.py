@@ -314,9 +314,7 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
     parts += [f"deletes {count(deleted, 'previous OAuth secret')}"] if deleted else []
     questions = [f"This {' and '.join(parts)}. Continue?"]
     if untried:
-        questions.insert(
-            0, f"This stores a new OAuth secret that {places(untried)} cannot test. Continue?"
-        )
+        questions.insert(0, f"This stores a new OAuth secret that {places(untried)} cannot test. Continue?")
     ask.agree("rotate --apply", questions)
 
 

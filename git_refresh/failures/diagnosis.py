@@ -274,17 +274,17 @@ def without_request_id(message: str) -> str:
 def logged(code: str, message: str, cause: str, remedy: str) -> Diagnosis:
     """Return a diagnosis from its logged texts, with the commands that the table has at their places."""
     row = next((row for row in (*TABLE, *OWN) if row.code == code), UNKNOWN)
-    parts = [_any_values(part) for part in row.remedy.split("`")]
-    pattern = "".join(f"({part})" if number % 2 else part for number, part in enumerate(parts))
-    found = re.search(f"{pattern}$", remedy, re.DOTALL)
-    return Diagnosis(code, message, cause, remedy, commands=found.groups() if found else ())
-
-
-def _any_values(text: str) -> str:
-    """Return a regular expression for a text with values in place of its braces."""
-    return "".join(
-        re.escape(part) if number % 2 == 0 else ".*?" for number, part in enumerate(re.split(r"\{(\w+)\}", text))
-    )
+    position, begin, commands = 0, 0, list[str]()
+    for number, part in enumerate(row.remedy.split("`")):
+        for index, literal in enumerate(re.split(r"\{\w+\}", part)):
+            at = remedy.find(literal, position)
+            if at < 0:
+                return Diagnosis(code, message, cause, remedy)
+            if number and number % 2 == 0 and index == 0:
+                commands.append(remedy[begin : at if part else len(remedy)])
+            position = at + len(literal)
+        begin = begin if number % 2 else position
+    return Diagnosis(code, message, cause, remedy, commands=tuple(commands))
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:
