@@ -20,7 +20,7 @@ install: .venv/installed ## prepare .venv with all that the other targets need
 	$(BIN)/python -m tools.npm
 	@touch $@
 
-run: install ## watch the app do its job on an embedded cloud: three runs, with a commit, a dead token and a failure in between
+run: install ## show the app on the local emulator: three runs, with a new commit, expired tokens, and a failure
 	@$(BIN)/python -m localcloud.demo
 
 test: lint types ## lint, format, types and all tests (what CI runs)

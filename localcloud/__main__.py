@@ -1,4 +1,4 @@
-"""`python -m localcloud`: a small fleet to play with, until Ctrl-C."""
+"""`python -m localcloud`: the local emulator with a small fleet, until Ctrl+C."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from localcloud.host import Host
 
 
 class _Command(click.Command):
-    """Tells a wrong use in one line."""
+    """A command that reports invalid usage in one line."""
 
     @override
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
@@ -62,28 +62,28 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
 @click.command(
     cls=_Command,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Serve an embedded cloud with a small fleet, on loopback only, until Ctrl-C.",
+    help="Start the local emulator with a small fleet. It listens only on loopback, until Ctrl+C.",
     epilog="Example: python -m localcloud --settings local.settings.json --fault accepts-and-hangs --at data-2",
 )
 @click.option(
     "--settings",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the app settings to this file, in the shape of local.settings.json, and only the environment to stdout.",
+    help="File for the app settings, in the format of local.settings.json. Without it, they are printed with the environment.",
 )
 @click.option(
-    "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many workspaces."
+    "--workspaces", default=3, show_default=True, type=click.IntRange(1, 1000), help="Number of workspaces."
 )
 @click.option(
     "--ungranted",
     is_flag=True,
-    help="Begin before anything is granted: three workspaces in two trust zones, and an app without a list.",
+    help="Start without permissions: three workspaces in two trust zones, and an app without a list.",
 )
-@click.option("--edits", is_flag=True, help="Leave uncommitted edits in a folder of data-1.")
+@click.option("--edits", is_flag=True, help="Add uncommitted changes to a Git folder of data-1.")
 @click.option(
     "--secret-ends",
     metavar="DAYS",
     type=click.FloatRange(-10_000, 10_000),
-    help="When the OAuth secret ends; negative: it has ended. [default: 180]",
+    help="Days until the OAuth secret expires. Negative: since it expired.  [default: 180]",
 )
 @click.option(
     "--token-lifetime",
@@ -91,30 +91,30 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
     default=3900.0,
     show_default=True,
     type=click.FloatRange(-86_400, 86_400),
-    help="How long an Entra token lives.",
+    help="Lifetime of Microsoft Entra tokens.",
 )
 @click.option(
     "--latency",
     metavar="MS",
     default=0.0,
     type=click.FloatRange(0, 600_000),
-    help="Add this to every answer.",
+    help="Delay of every response.",
 )
 @click.option(
     "--fault",
     metavar="NAME",
     callback=_fault,
-    help="Let something go wrong; --fault list has the names.",
+    help="Fault to inject. To list the names: --fault list.",
 )
 @click.option(
     "--at",
     metavar="PLACE",
-    help="Where: a workspace's name, identity, keyvault or devops. [default: all workspaces]",
+    help="Location of the fault: name of a workspace, identity, keyvault, or devops.  [default: all workspaces]",
 )
 @click.option(
     "--git-folders",
     type=click.Choice(values()["git_folders"]),
-    help="The kind of the Git folders: with Git CLI access, legacy, or every second one of each.",
+    help="Kind of the Git folders: with Git CLI access, legacy, or both alternately.",
 )
 @click.option(
     "--variant",
@@ -122,10 +122,10 @@ def _variants(context: click.Context, _: click.Parameter, texts: tuple[str, ...]
     metavar="NAME=VALUE",
     multiple=True,
     callback=_variants,
-    help="How workspaces answer where they differ; --variant list has the names.",
+    help="Behavior in which real workspaces differ. To list the names: --variant list.",
 )
 @click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), help="The proxy's port. [default: a free one]"
+    "--port", default=0, type=click.IntRange(0, 65535), help="Port of the proxy.  [default: a free port]"
 )
 def main(  # noqa: PLR0913  # one for each option
     *,
@@ -143,10 +143,10 @@ def main(  # noqa: PLR0913  # one for each option
     port: int,
 ) -> None:
     if at and not fault:
-        raise click.UsageError("--at says where --fault is: name one.")
+        raise click.UsageError("--at needs --fault.")
     if ungranted and (workspaces != 3 or edits or secret_ends is not None):  # noqa: PLR2004  # the default
         raise click.UsageError(
-            "--ungranted has a fleet of its own: without --workspaces, --edits and --secret-ends."
+            "--ungranted cannot be combined with --workspaces, --edits, or --secret-ends."
         )
     if settings:
         _check_file(settings)
@@ -170,7 +170,7 @@ def main(  # noqa: PLR0913  # one for each option
         else:
             variables |= fleet.settings
         _say(
-            "An embedded cloud, on loopback only, until Ctrl-C.",
+            "The local emulator is running, on loopback only. To stop it: Ctrl+C.",
             "",
             *play.contents(fleet),
             *play.deployed(fleet),
@@ -179,14 +179,14 @@ def main(  # noqa: PLR0913  # one for each option
             _say(f"Fault: {at or 'every workspace'} {fault}")
         if latency:
             _say(f"Latency: {latency:g} ms")
-        _say("", "In another shell, paste these lines:")
+        _say("", "Paste these lines into another shell:")
         click.echo("\n".join(play.exports(variables, az)))
-        _say("and then:")
+        _say("Then run:")
         _say(*(f"  {line}" for line in play.commands(settings, fleet.app.name)))
         _say(
-            "", f"The deployed app runs by its REFRESH_SCHEDULE. To let it run now: kill -USR1 {os.getpid()}"
+            "", f"The deployed app runs on its REFRESH_SCHEDULE. To run it now: kill -USR1 {os.getpid()}"
         )
-        _say("", "Push, and the next run moves the folders:")
+        _say("", "Push a commit, and the next run updates the Git folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
         _host(Host(cloud, fleet))
 
@@ -200,7 +200,7 @@ def _host(host: Host) -> None:
             host.step()
             if host.runs > ended:
                 ended = host.runs
-                _say("The app has run. To see what it did: .venv/bin/python -m git_refresh runs")
+                _say("The app has run. To show the result: .venv/bin/python -m git_refresh runs")
             time.sleep(0.5)  # and not `signal.pause()`: a signal just before it would go unnoticed
 
 
@@ -218,9 +218,9 @@ def _cloud(port: int, variant: Variant) -> Cloud:
     except OSError as error:
         why = os.strerror(error.errno or 0)
         if not port:
-            raise click.UsageError(f"the cloud cannot be started: {why}.") from None
+            raise click.UsageError(f"the emulator cannot start: {why}.") from None
         raise click.UsageError(
-            f"port {port} cannot be used: {why}. Name another, or none for a free one."
+            f"port {port} cannot be used: {why}. Add another --port, or omit it to use a free port."
         ) from None
 
 
@@ -232,14 +232,14 @@ def _inject(cloud: Cloud, fleet: Fleet, fault: str, place: str | None) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Raise click.UsageError if this is a file that was not written here."""
+    """Raise click.UsageError if the file exists and this command did not create it."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         try:
             ours = _MADE_BY in path.read_text(encoding="utf-8")
         except (PermissionError, UnicodeDecodeError):
             ours = False
         if not ours:
-            raise click.UsageError(f"{path} exists, and is not from here; name another file.")
+            raise click.UsageError(f"{path} exists and was not created by this command; name another file.")
 
 
 _MADE_BY = "python -m localcloud"

@@ -46,7 +46,7 @@ LIST = "workspaces.json"
 SETTINGS = ("--settings", LIST)
 NEXT = """\
 Next steps:
-  Start an emulator, and paste its export lines into another shell:
+  Start the emulator, and paste its export lines into another shell:
       .venv/bin/python -m localcloud --settings local.settings.json
   Run a check in that shell:
       .venv/bin/python -m git_refresh check --settings local.settings.json
@@ -117,9 +117,9 @@ def main() -> None:
 
 def _run_demo(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
-        "The local emulator is running: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, with their production "
-        "host names. The app signs in to data-1 with an OAuth secret, to data-2 as its managed identity, and to data-3 by token "
-        "federation with an additional identity. It has no permissions yet."
+        "The local emulator is running, with the production host names. It has three workspaces, Azure DevOps, Key Vault, Microsoft Entra, "
+        "and two managed identities. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. It signs in to "
+        "data-3 by token federation, with an additional identity. It has no permissions yet."
     )
     _grant_access(cloud, fleet)
     _deploy(cloud, fleet)

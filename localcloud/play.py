@@ -90,7 +90,7 @@ def named(name: str) -> str:
         return known[_letters(name)]
     near = difflib.get_close_matches(_letters(name), known, 1)
     mean = f"did you mean {known[near[0]]!r}? " if near else ""
-    raise ValueError(f"there is no fault {name!r}; {mean}--fault list has all.")
+    raise ValueError(f"{name!r} is not a fault; {mean}To list all: --fault list")
 
 
 def _letters(name: str) -> str:
@@ -107,16 +107,16 @@ def fault(fleet: Fleet, name: str, place: str | None) -> Fault:
     if place is None and name in refusals.DEVOPS:
         place = "devops"
     if (name in refusals.DATABRICKS and place in SERVICES) or (name in refusals.DEVOPS and place != "devops"):
-        raise ValueError(f"{name!r} is not what {place} answers.")
+        raise ValueError(f"{place} cannot have the fault {name!r}.")
     if place is None:
         return Fault(action, service="databricks")
     if place in fleet.by_name:
         return Fault(action, host=fleet.by_name[place].host)
     if place not in SERVICES:
         places = [*list(fleet.by_name)[:3], *(["…"] if len(fleet.by_name) > 3 else []), *SERVICES]  # noqa: PLR2004
-        raise ValueError(f"there is no place {place!r}, only {', '.join(places)}.")
+        raise ValueError(f"{place!r} is not a location; write one of {', '.join(places)}.")
     if place == "identity" and isinstance(action, Connect):
-        raise ValueError(f"the identity endpoint is plain http on this machine: nothing there {name}.")
+        raise ValueError(f"the identity endpoint uses HTTP without TLS, so it cannot have the fault {name!r}.")
     # The workspaces' own Git is not the app's: of Azure DevOps, its REST API goes wrong.
     rest = place == "devops" and not isinstance(action, Connect)
     return Fault(action, service=place, route="/_apis/" if rest else None)
@@ -135,10 +135,10 @@ def contents(fleet: Fleet) -> Iterator[str]:
         for folder in sorted(workspace.folders, key=lambda folder: folder.path):
             yield f"    {folder.path:<20} {_state(folder, fleet)}"
         yield from (
-            f"    {path:<20} missing: a run clones it" for path in wanted[name] if not workspace.folder(path)
+            f"    {path:<20} missing; a run clones it" for path in wanted[name] if not workspace.folder(path)
         )
     if len(fleet.workspaces) > SHOWN:
-        yield f"  and {len(fleet.workspaces) - SHOWN} more like the last"
+        yield f"  and {len(fleet.workspaces) - SHOWN} more with the same Git folders"
     yield "Repositories"
     for repository in fleet.repositories:
         yield f"  {repository.url}"
@@ -152,8 +152,8 @@ def contents(fleet: Fleet) -> Iterator[str]:
 def _state(folder: Folder, fleet: Fleet) -> str:
     repository = next(known for known in fleet.repositories if known.url == folder.url)
     tags = [name for name, commit in _refs(repository, "refs/tags/").items() if commit == folder.head]
-    at = f"branch {folder.branch}" if folder.branch else f"tag {tags[0]}" if tags else "no branch"
-    return f"{at:<13} {folder.head[:8]}{'  with uncommitted edits' if folder.dirty else ''}"
+    at = f"branch {folder.branch}" if folder.branch else f"tag {tags[0]}" if tags else "detached HEAD"
+    return f"{at:<13} {folder.head[:8]}{'  with uncommitted changes' if folder.dirty else ''}"
 
 
 def _refs(repository: Repository, place: str) -> dict[str, str]:
@@ -164,10 +164,10 @@ def _refs(repository: Repository, place: str) -> dict[str, str]:
 
 def _end(end: datetime | None) -> str:
     if end is None:
-        return "does not end"
+        return "does not expire"
     days = (end - datetime.now(UTC)) / timedelta(days=1)
     when = f"{end:%Y-%m-%d %H:%M} UTC"
-    return f"ended {when}, {-days:.0f} days ago" if days < 0 else f"ends {when}, in {days:.0f} days"
+    return f"expired on {when}, {-days:.0f} days ago" if days < 0 else f"expires on {when}, in {days:.0f} days"
 
 
 def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:
@@ -200,7 +200,7 @@ def deployed(fleet: Fleet) -> Iterator[str]:
     """What is in Azure, line by line."""
     app = fleet.app
     yield f"Azure, subscription {app.group.subscription.name}, resource group {app.group.name}"
-    state = "with this list" if app.settings.get("WORKSPACES") else "without a list yet, and paused"
+    state = "with this list" if app.settings.get("WORKSPACES") else "disabled, without a list"
     yield f"  function app {app.name}, {state}"
 
 

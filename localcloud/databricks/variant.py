@@ -52,9 +52,9 @@ class Variant:
         name, _, value = text.partition("=")
         known = values()
         if name not in known:
-            raise ValueError(f"there is no variant {name!r}, only {', '.join(known)}.")
+            raise ValueError(f"{name!r} is not a variant; write one of {', '.join(known)}.")
         if value not in known[name]:
-            raise ValueError(f"{name} is {' or '.join(known[name])}, and not {value!r}.")
+            raise ValueError(f"{name} must be {' or '.join(known[name])}, not {value!r}.")
         setattr(self, name, value)
 
     def no_such(self, message: str) -> ApiError:

@@ -72,7 +72,7 @@ def test_serves_until_ctrl_c_what_can_be_pasted() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
         exports = process.stdout.read()
-    assert "Ctrl-C" in said.splitlines()[0]
+    assert "Ctrl+C" in said.splitlines()[0]
     pasted = subprocess.run(
         ["/bin/sh", "-c", f"{exports}\nenv"],
         env={"PATH": os.environ["PATH"]},
@@ -116,16 +116,16 @@ def test_lists_what_is_in_it(cloud: Cloud) -> None:
     assert first != head
     for line in (
         "  data-1  https://adb-0000000000000001.1.azuredatabricks.net  (no Git credential yet)",
-        f"    /Repos/etl/prod      branch main   {first}  with uncommitted edits",
+        f"    /Repos/etl/prod      branch main   {first}  with uncommitted changes",
         f"    /Repos/etl/next      branch next   {etl.head('next')[:8]}",
-        "    /Repos/reports/prod  missing: a run clones it",
+        "    /Repos/reports/prod  missing; a run clones it",
         "  https://dev.azure.com/contoso/Data%20Platform/_git/etl",
         f"    branch main          {head}",
         f"    tag    v1.0.0        {first}",
     ):
         assert f"{line}\n" in listed
     assert re.search(
-        r"^  databricks-oauth-secret   ends 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9 days$",
+        r"^  databricks-oauth-secret   expires on 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in 9 days$",
         listed,
         re.MULTILINE,
     )
@@ -138,7 +138,7 @@ def test_lists_what_is_in_it(cloud: Cloud) -> None:
 def test_a_large_fleet_is_listed_in_part(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(play, "SHOWN", 2)
     listed = list(play.contents(play.furnish(seed(cloud, 4))))
-    assert "  and 2 more like the last" in listed
+    assert "  and 2 more with the same Git folders" in listed
     assert not [line for line in listed if "data-3" in line]
 
 
@@ -162,7 +162,7 @@ def test_a_secret_expires_at_its_time(cloud: Cloud) -> None:
     assert soon.result == "ok"
     assert "secret_expires_soon" in json.dumps(soon.as_dict())
     play.end_secret(fleet, -3)
-    assert "ended" in list(play.contents(fleet))[-1]
+    assert "expired on" in list(play.contents(fleet))[-1]
     ended = run(cloud, fleet.settings, dry_run=True)
     assert [error.code for _, error in ended.workspaces[0].failures()] == ["secret_expired"]
 
@@ -289,9 +289,9 @@ def wrong(*options: str | Path) -> str:
         ("--fault accepts-and-hang", "did you mean 'accepts and hangs'?"),
         ("--fault nonsense", "--fault list"),
         ("--fault accepts-and-hangs --at data-9", "data-1, data-2, data-3, identity, keyvault, devops"),
-        ("--fault refuses-the-connection --at identity", "plain http"),
-        ("--fault has-no-such-controller --at data-1", "is not what data-1 answers"),
-        ("--fault throttles-with-400 --at devops", "is not what devops answers"),
+        ("--fault refuses-the-connection --at identity", "HTTP without TLS"),
+        ("--fault has-no-such-controller --at data-1", "data-1 cannot have the fault"),
+        ("--fault throttles-with-400 --at devops", "devops cannot have the fault"),
         ("--git-folders new", "'git-cli', 'legacy', 'mixed'"),
         ("--variant directory_info=never", "with-git-info or always or absent"),
         ("--variant directories=1", "directory_info"),
@@ -311,7 +311,7 @@ def test_a_taken_port_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert wrong("--port", str(port)) == (
-            f"Error: port {port} cannot be used: Address already in use. Name another, or none for a free one."
+            f"Error: port {port} cannot be used: Address already in use. Add another --port, or omit it to use a free port."
         )
 
 
@@ -337,7 +337,7 @@ def test_a_list_is_deployed_from_nothing_and_its_run_is_shown(tmp_path: Path) ->
         def code_of(command: str) -> int:
             return typed("".join(exports), f"{command} --yes").returncode
 
-        assert "without a list yet, and paused" in said
+        assert "disabled, without a list" in said
         assert code_of(f"onboard --settings {settings} --apply") == 0
         assert code_of(f"deploy {settings} {app} --apply") == 0
         assert code_of(f"deploy {settings} {app} --apply --exit-code") == 0
