@@ -222,6 +222,7 @@ def _ask(settings: Settings) -> None:
         "run",
         [f"No managed identity found. This stores {stored}, until the app's next run. Continue?"],
         without_terminal=f"found no managed identity, so it would store {stored}. It {ask.NO_TERMINAL}",
+        declined="canceled",
     )
 
 
