@@ -145,9 +145,7 @@ def main(  # noqa: PLR0913  # one for each option
     if at and not fault:
         raise click.UsageError("--at needs --fault.")
     if ungranted and (workspaces != 3 or edits or secret_ends is not None):  # noqa: PLR2004  # the default
-        raise click.UsageError(
-            "--ungranted cannot be combined with --workspaces, --edits, or --secret-ends."
-        )
+        raise click.UsageError("--ungranted cannot be combined with --workspaces, --edits, or --secret-ends.")
     if settings:
         _check_file(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -183,9 +181,7 @@ def main(  # noqa: PLR0913  # one for each option
         click.echo("\n".join(play.exports(variables, az)))
         _say("Then run:")
         _say(*(f"  {line}" for line in play.commands(settings, fleet.app.name)))
-        _say(
-            "", f"The deployed app runs on its REFRESH_SCHEDULE. To run it now: kill -USR1 {os.getpid()}"
-        )
+        _say("", f"The deployed app runs on its REFRESH_SCHEDULE. To run it now: kill -USR1 {os.getpid()}")
         _say("", "Push a commit, and the next run updates the Git folders:")
         _say(*(f"  {line}" for line in play.pushing(cloud, fleet.repositories[0])))
         _host(Host(cloud, fleet))
@@ -212,7 +208,7 @@ def _variant(git_folders: str | None, variants: tuple[str, ...]) -> Variant:
 
 
 def _cloud(port: int, variant: Variant) -> Cloud:
-    """The cloud. Raises click.UsageError if it cannot listen there."""
+    """Return the cloud. Raise click.UsageError if it cannot listen there."""
     try:
         return Cloud(port=port, variant=variant)
     except OSError as error:

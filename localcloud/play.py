@@ -116,7 +116,9 @@ def fault(fleet: Fleet, name: str, place: str | None) -> Fault:
         places = [*list(fleet.by_name)[:3], *(["…"] if len(fleet.by_name) > 3 else []), *SERVICES]  # noqa: PLR2004
         raise ValueError(f"{place!r} is not a location; write one of {', '.join(places)}.")
     if place == "identity" and isinstance(action, Connect):
-        raise ValueError(f"the identity endpoint uses HTTP without TLS, so it cannot have the fault {name!r}.")
+        raise ValueError(
+            f"the identity endpoint uses HTTP without TLS, so it cannot have the fault {name!r}."
+        )
     # The workspaces' own Git is not the app's: of Azure DevOps, its REST API goes wrong.
     rest = place == "devops" and not isinstance(action, Connect)
     return Fault(action, service=place, route="/_apis/" if rest else None)
@@ -167,7 +169,9 @@ def _end(end: datetime | None) -> str:
         return "does not expire"
     days = (end - datetime.now(UTC)) / timedelta(days=1)
     when = f"{end:%Y-%m-%d %H:%M} UTC"
-    return f"expired on {when}, {-days:.0f} days ago" if days < 0 else f"expires on {when}, in {days:.0f} days"
+    return (
+        f"expired on {when}, {-days:.0f} days ago" if days < 0 else f"expires on {when}, in {days:.0f} days"
+    )
 
 
 def variant(git_folders: str | None, settings: Iterable[str]) -> Variant:

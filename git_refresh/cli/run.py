@@ -80,7 +80,7 @@ def plan(
     "--yes",
     "-y",
     is_flag=True,
-    help="Store your own token without confirmation, if no managed identity exists.",
+    help="Skip the confirmation to store your own token.",
 )
 @click.option(
     "--slice",

@@ -61,7 +61,7 @@ from git_refresh.settings.load import Settings, SettingsError, load
     "last",
     type=options.FILE,
     metavar="FILE",
-    help="Output of run --json. Shows when its tokens expire.",
+    help="Show when tokens expire, from the output of run --json.",
 )
 @app_options("Shows when stored tokens expire, from the app's logs.")
 @options.settings_option

@@ -148,7 +148,10 @@ _ROTATE = (
 _TEST_AZ = (
     "Test the Azure CLI: `az account get-access-token --resource {resource} --query expiresOn --output json`"
 )
-_DELETE_SECRET = "Delete the unused one: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
+_DELETE_SECRET = (
+    "Delete the unused one: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete "  # noqa: S105  # a command
+    "{principal_id} {oauth_secret}`"
+)
 IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
 """Environment of Databricks CLI commands for an account."""
 PRINCIPAL_NUMBER = (
@@ -161,8 +164,8 @@ _POLICY = (
     f"service-principal-federation-policy create {PRINCIPAL_NUMBER} --json {{policy}}`"
 )
 _DELETE_CREDENTIAL = (
-    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete the unneeded one: "
-    "`DATABRICKS_HOST={host} databricks git-credentials delete ID`"
+    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` "
+    "Then delete the unneeded one: `DATABRICKS_HOST={host} databricks git-credentials delete ID`"
 )
 _TRUST = (
     "In the identity's tenant, create the federated credential: `az ad app federated-credential create --id {registration} "
@@ -671,7 +674,8 @@ _CREDENTIAL = (
         title="The app cannot manage Git credentials",
         seen="403 PERMISSION_DENIED",
         cause="The app cannot manage the Git credentials of {principal}.",
-        remedy="For an additional principal, grant the role Service principal: Manager. Otherwise grant Workspace access, or run: " + _ONBOARD),
+        remedy="For an additional principal, grant the role Service principal: Manager. Otherwise grant Workspace access, or "
+        "run: " + _ONBOARD),
 )
 
 _JOBS = (
