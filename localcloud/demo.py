@@ -118,8 +118,8 @@ def main() -> None:
 def _run_demo(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
         "The local emulator is running, with the production host names. It has three workspaces, Azure DevOps, Key Vault, Entra, "
-        "and two managed identities. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. It signs in to "
-        "data-3 by token federation, with an additional identity. It has no permissions yet."
+        "and two managed identities. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. It signs in "
+        "to data-3 by token federation, with an additional identity. It has no permissions yet."
     )
     _grant_access(cloud, fleet)
     _deploy(cloud, fleet)
