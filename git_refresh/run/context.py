@@ -282,7 +282,7 @@ class Run:
         now, ends, begins = self.deadline.clock.now(), secret.expires_at, secret.valid_from
         context = replace(self.context, secret=oauth.secret_name, client_id=oauth.client_id)
         if ends is not None and ends - now < SECRET_WARNING:
-            found = finding("secret_expires_soon", context, ends=f"expires on {ends:%Y-%m-%d at %H:%M} UTC")
+            found = finding("secret_expires_soon", context, ends=f"expires at {ends:%Y-%m-%d %H:%M} UTC")
             found = replace(found, kind=oauth.secret_name)  # each has its own date, for a query
             self.notes.add(oauth.secret_name, oauth.secret_name, found)
         if begins is not None and begins > now:
