@@ -19,10 +19,11 @@ from typing import Any
 
 import jwt
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from git_refresh.cli.findings import explain, fold
+from git_refresh.failures.diagnosis import logged
 from localcloud.authority import TENANT, entra_v2
 from localcloud.cloud import Cloud
 from localcloud.databricks.federation import FederationPolicy
@@ -45,7 +46,7 @@ LIST = "workspaces.json"
 SETTINGS = ("--settings", LIST)
 NEXT = """\
 Next steps:
-  Start an emulator, and paste its export lines into another shell:
+  Start the emulator, and paste its export lines into another shell:
       .venv/bin/python -m localcloud --settings local.settings.json
   Run a check in that shell:
       .venv/bin/python -m git_refresh check --settings local.settings.json
@@ -116,9 +117,9 @@ def main() -> None:
 
 def _run_demo(cloud: Cloud, fleet: UngrantedFleet, worker: Worker, events: _Events) -> None:
     say(
-        "The local emulator is running: three workspaces, Azure DevOps, Key Vault, Entra and two managed identities, with their production "
-        "host names. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. To data-3, it signs in by "
-        "token federation with an additional identity. It has no permissions yet."
+        "The local emulator is running, with the production host names. It has three workspaces, Azure DevOps, Key Vault, Entra, "
+        "and two managed identities. The app signs in to data-1 with an OAuth secret, and to data-2 as its managed identity. It signs in "
+        "to data-3 by token federation, with an additional identity. It has no permissions yet."
     )
     _grant_access(cloud, fleet)
     _deploy(cloud, fleet)
@@ -186,7 +187,7 @@ def _fire(
     run = events.runs[-1]
     console.print(
         f"  logged: {run['event']} {run['result']}, {run['workspaces_ok']} of {run['workspaces']} workspaces, "
-        f"{run['folders_created']} folders created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
+        f"Git folders: {run['folders_created']} created, {run['folders_updated']} updated, {run['folders_unchanged']} unchanged, "
         f"tokens valid for {run['min_token_remaining_s']} s\n",
         highlight=False,
     )
@@ -196,9 +197,11 @@ def _fire(
 
 
 def _show(failure: Mapping[str, str]) -> None:
-    what = Text(f"✗ {failure['location']}: {failure['message']} ({failure['code']})", "red")
-    console.print(Padding(what, (0, 0, 0, 2)))
-    console.print(Padding(Text(f"{failure['cause']}\n→ {failure['remedy']}\n"), (0, 0, 0, 6)))
+    error = logged(failure["code"], failure["message"], failure["cause"], failure["remedy"])
+    what = Text(f"{failure['location']}: {failure['message']}  ({failure['code']})", "red")
+    fold(Text("  ✗ ", "red"), what, console)
+    explain(error, console, Text(" " * 6))
+    console.print()
 
 
 @contextmanager

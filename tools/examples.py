@@ -284,7 +284,7 @@ _FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.
 _PARTS = (
     (re.compile(r"^.*: (?:SUCCESS|FAILED)\b.*\n(?:\S.*\n)*", re.MULTILINE), 2),
     (re.compile(r"^.*\(\d+\.\d s\) *\n.*\n(?:.* /Repos/.*\n)+", re.MULTILINE), 2),
-    (re.compile(r"^ *✗ .*\n(?: {2}\S.*\n)*", re.MULTILINE), 1),
+    (re.compile(r"^ *✗ .*\n(?: {4}\S.*\n)*", re.MULTILINE), 1),
 )
 """Parts of the demo in the pictures, and how many of each: results of jobs, tables of runs, failures."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from git_refresh.cli.schema import schema
 from git_refresh.failures.diagnosis import in_general
-from git_refresh.failures.table import PAGE, SHARED, Row
+from git_refresh.failures.table import PAGE, PRINCIPALS, SHARED, Row
 from git_refresh.settings.names import SETTINGS
 from tools import alerts, cli_page, costs, examples, limits, log_fields, parameters
 from tools.queries import ROOT, queries
@@ -22,29 +22,37 @@ _MADE = "<!-- Made by `make docs` from {}. Change it there. -->"
 _TITLE = """\
 # Troubleshooting
 
-If a run or a command fails, find its code here to see the cause and the remedy.
+For admins and on-call engineers: find the cause and the remedy of a failure by its code.
 """
 _TRIAGE = """\
 ## Find your code
 
 The log has the code in `failures[].code`, the report in `error.code`, and a command in parentheses.
-If a run has several codes, start with the first of these sections that has one:
+If a run has several codes, start with the one that is first on this page.
 """
 _LEGEND = """\
 Words in capitals stand for your values.
-If a command ends with …, see the failure's own remedy or run `git-refresh explain CODE`.
+In commands, … stands for omitted options. To see the whole command, run `git-refresh explain CODE`.
 """
-_MAX_COMMAND_WORDS = 7
+_MAX_COMMAND_WORDS = 12
+"""Longest command that the page prints in full."""
+_LOCATORS = r"(?: --(?:vault-name VAULT|name (?:APP|VAULT|SECRET_NAME)|resource-group GROUP))+"
+"""Options that name the app, the vault, or the secret."""
+_OF_ROLE = "az role assignment create "
+"""Command whose role is in the sentence before it."""
+
+
+_PLACES = {"Service principals": PRINCIPALS}
+"""Locations that several remedies name, by title."""
 
 
 def troubleshooting() -> str:
     """Return the page with every failure of the table."""
-    sections = ", ".join(f"[{title}](#{_anchor(title)})" for title in PAGE)
     parts = [f"## {title}\n\n{'\n'.join(map(_entry, rows))}" for title, rows in PAGE.items()]
-    shared = [f"### {title}\n\n{_in_full(remedy)}\n" for title, remedy in SHARED.items()]
+    shared = [f"### {title}\n\n{_in_full(remedy)}\n" for title, remedy in {**SHARED, **_PLACES}.items()]
     parts.append("\n".join(["## Shared remedies\n", *shared]))
     header = _MADE.format("git_refresh/failures/table.py")
-    return "\n".join([header, _TITLE, _TRIAGE, f"{sections}.\n", _LEGEND, *parts])
+    return "\n".join([header, _TITLE, _TRIAGE + _LEGEND, *parts])
 
 
 def _entry(row: Row) -> str:
@@ -52,6 +60,8 @@ def _entry(row: Row) -> str:
     remedy = general.remedy
     for title, shared in SHARED.items():
         remedy = remedy.replace(_in_full(shared), f"[{title}](#{_anchor(title)}).")
+    for title, place in _PLACES.items():
+        remedy = remedy.replace(_in_full(place), f"[{title}](#{_anchor(title)})")
     # A status without text is not worth a search.
     seen = re.sub(r"^(?:\d{3}\b ?)?…?", "", general.message)
     parts = [f"`{seen}`"] if seen else []
@@ -59,13 +69,15 @@ def _entry(row: Row) -> str:
 
 
 def _shortened(remedy: str) -> str:
-    """Return a remedy in which long commands end before their first option."""
+    """Return a remedy with shortened commands: without `_LOCATORS`, and long ones only up to their first option."""
     parts = remedy.split("`")
     for number in range(1, len(parts), 2):
         words = parts[number].split()
-        if len(words) > _MAX_COMMAND_WORDS:
+        if len(words) > _MAX_COMMAND_WORDS or parts[number].startswith(_OF_ROLE):
             name = itertools.takewhile(lambda word: not word.startswith(("-", '"')), words)
             parts[number] = f"{' '.join(name)}…"
+        else:
+            parts[number] = re.sub(_LOCATORS, "…", parts[number])
     return "`".join(parts)
 
 

@@ -292,7 +292,7 @@ class DatabricksGrants:
             return
         affects = ["its roles and permissions in workspaces outside the list"]
         if view.workspace.auth != "managed_identity":
-            affects.append("its application ID: the list then needs that of a new principal")
+            affects.append("the list, which then needs the application ID of a new service principal")
         command = commands.delete_from_account(account.id, number)
         yield replace(removal, required_role=ACCOUNT_ADMIN, command=command, affects=tuple(affects))
 

@@ -422,7 +422,11 @@ class Onboarding:
                 command=commands.on_vault_secret("delete", url, name),
                 reason="" if recovery.purgeable else _name_blocked(recovery, url, name),
             ).unless_used(used_by)
-        removal = replace(removal, description=f"{what}, deleted", affects=("its recovery",))
+        removal = replace(
+            removal,
+            description=f"{what}, after its deletion",
+            affects=("its recovery, which is then impossible",),
+        )
         if recovery.purgeable and not used_by:
             purge = commands.on_vault_secret("purge", url, name)
             # The deletion takes some seconds, and az does not wait for it.

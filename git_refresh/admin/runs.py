@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from git_refresh.clients.responses import Response, UnexpectedAnswerError, read, read_json
-from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding
+from git_refresh.failures.diagnosis import Diagnosis, DiagnosisContext, finding, logged
 from git_refresh.model.values import json_of
 from git_refresh.output.mask import SecretFilter
 from git_refresh.output.text import first_of
@@ -174,7 +174,7 @@ class Failure:
     places: tuple[str, ...] = ()
 
     def as_diagnosis(self) -> Diagnosis:
-        return Diagnosis(self.code, self.message, self.cause, self.remedy)
+        return logged(self.code, self.message, self.cause, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ NO_TERMINAL = (
     "To continue without confirmation, add --yes"
 )
 NOT_WITH_JSON = "--json cannot ask for confirmation. To continue, add --yes"
-CANCELED = "canceled; nothing was changed"
+CANCELED = "canceled; no changes made"
 ADD_APPLY = "No changes made. To apply this plan, add --apply."
 
 

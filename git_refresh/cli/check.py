@@ -84,6 +84,8 @@ def check(
     """Check settings, permissions, and connections. Read-only.
 
     FILE is a workspaces.json to check instead of the WORKSPACES setting.
+
+    Exit codes: 0 success; 1 a check failed; 2 invalid settings or usage; 130 interrupted.
     """
     if offline and jobs:
         raise click.UsageError("--offline cannot be combined with --jobs")
@@ -188,7 +190,7 @@ def check_clouds(
     A token must be valid for `interval`, the longest time between two runs. A failed call becomes a failed line.
     """
     found = [
-        skipped("workspace", entry.name, "its entry in WORKSPACES is invalid")
+        skipped("workspace", entry.name, "the entry in WORKSPACES is invalid")
         for entry in settings.entries
         if isinstance(entry, Rejected)
     ]
@@ -257,8 +259,8 @@ def _without_token(
 
 
 _SECOND_TOKENS = (
-    ("managed_identity", AZURE_DATABRICKS, "Azure Databricks"),
-    ("federated", TOKEN_EXCHANGE, "token federation"),
+    ("managed_identity", AZURE_DATABRICKS, "tokens for Azure Databricks"),
+    ("federated", TOKEN_EXCHANGE, "assertions for token federation"),
 )
 """Authentication methods for which the identity needs a second token: method, resource, name."""
 
@@ -342,7 +344,7 @@ class _ZoneCheck:
                         "identity", subject, diagnose(error, self._run.context)
                     )
                 else:
-                    yield Check("identity", subject, "ok", f"can also get tokens for {what}")
+                    yield Check("identity", subject, "ok", f"can also get {what}")
 
     def _unfinished(self) -> Diagnosis:
         return (interrupted if self._executor.interrupted else out_of_time)(self._run.context)

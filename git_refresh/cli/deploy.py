@@ -105,7 +105,7 @@ def deploy(  # noqa: PLR0913  # one for each option
     FILE is a workspaces.json.  [default: ./workspaces.json]
 
     By default, shows what would change. With --apply, sets the app settings after confirmation, and restarts the app. A run in progress
-    is cut off and starts again at once. Uses your Azure CLI account (az login).
+    stops, and starts again at once. Uses your Azure CLI account (az login).
 
     App settings that FILE does not have stay. To change REFRESH_SCHEDULE, FAN_OUT, and AZURE_CLIENT_ID, deploy infra/. To restore the
     previous values, use --previous.
@@ -515,12 +515,14 @@ def _apply(
         question = f"This lets the app send its tokens to hosts outside Azure: {named}. Continue?"
         ask.agree("TRUSTED_HOSTS", [question], without_terminal=message, declined=_NOT_CONFIRMED)
     if asks:
-        ask.agree("--apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"])
+        ask.agree(
+            "deploy --apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"]
+        )
     report = work.apply(plan)
     return work.wait(report) if waits and report.result == "deployed" else report
 
 
-_NOT_CONFIRMED = "not confirmed; nothing was changed"
+_NOT_CONFIRMED = "canceled; no changes made"
 
 
 def show_deployment(
@@ -604,7 +606,13 @@ def _show_settings(report: DeployReport, out: Console) -> None:
         hosts = ", ".join(report.newly_trusted)
         fold(Text("! ", "yellow"), Text(f"New hosts that receive the app's tokens: {hosts}."), out)
     if report.resumes:
-        fold(Text("~ ", "yellow"), Text(f"Ends the pause of the first deployment ({PAUSE})."), out)
+        fold(
+            Text("~ ", "yellow"),
+            Text(
+                f"{'Ended' if report.result == 'deployed' else 'Ends'} the pause of the first deployment ({PAUSE})."
+            ),
+            out,
+        )
     if report.alerts_enabled:
         number = count(len(report.alerts_enabled), "alert rule")
         enabled = report.result in {"deployed", "failed", "interrupted"}
@@ -615,7 +623,7 @@ def _show_settings(report: DeployReport, out: Console) -> None:
 def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
     match report.result:
         case "same":
-            yield "No difference. The app already has these settings.", STYLE["ok"]
+            yield "No differences. The app already has these settings.", STYLE["ok"]
         case "interrupted":
             yield ask.after_interrupt(changed=True), STYLE["failed"]
         case "failed":
@@ -638,4 +646,4 @@ def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
                 yield ask.ADD_APPLY, ""
 
 
-_RESTARTS = "Deploying restarts the app. A run in progress is cut off and starts again at once."
+_RESTARTS = "Deploying restarts the app. A run in progress stops, and starts again at once."

@@ -167,9 +167,10 @@ def _kind(item: Finding) -> Hashable:
 def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> None:
     """Print text in lines of the terminal's width, indented by the mark.
 
-    Words such as paths stay whole. If the text needs several lines, each command gets its own.
+    Words such as paths stay whole. Each command has a line of its own if the text needs several lines or contains several commands.
     """
-    if cell_len(mark.plain) + cell_len(text.plain) <= out.width:
+    fits = cell_len(mark.plain) + cell_len(text.plain) <= out.width
+    if fits and (len(commands) < _SEVERAL or not out.is_terminal):
         out.print(Text.assemble(mark, text), soft_wrap=True)
         return
     width = max(20, out.width - cell_len(mark.plain))
@@ -182,6 +183,9 @@ def fold(mark: Text, text: Text, out: Console, commands: Sequence[str] = ()) -> 
             out.print(Text.assemble(mark, line), soft_wrap=True)
             start = end
             mark = Text(" " * cell_len(mark.plain))
+
+
+_SEVERAL = 2
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -25,7 +25,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):  # before the command could report anything, or at a prompt
-            render.say("Interrupted. Nothing was run.")
+            render.say("Interrupted. No changes made.")
             sys.exit(INTERRUPTED)
 
 

@@ -407,4 +407,5 @@ class OnboardView:
                 missing = f"{count(failed, 'permission')} {'is' if failed == 1 else 'are'} missing"
                 self._say(f"{missing}. Resolve the lines marked ✗, then run onboard again.")
             elif done.result == "ok" and not quiet():
-                self._say(f"All permissions are granted. Next, deploy the list: {self._next_command}")
+                text = f"All permissions are granted. Next, deploy the list: {self._next_command}"
+                fold(Text(), Text(text), self._out, (self._next_command,))

@@ -261,7 +261,7 @@ def show_check(
 
 def show_nothing_run(problems: Sequence[Problem], out: Console) -> None:
     show_finding([*map(of_problem, problems)], out)
-    out.print(Text("Nothing was run.", "red"))
+    out.print(Text("No changes made.", "red"))
 
 
 def _show_findings(report: Report, out: Console, places: Places) -> None:

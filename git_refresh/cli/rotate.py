@@ -83,7 +83,7 @@ class _Days(click.ParamType[timedelta]):
 @click.option(
     "--allow-unreachable",
     is_flag=True,
-    help="Store a new secret even if some workspaces cannot be reached to try it.",
+    help="Store a new secret even if some workspaces cannot be reached to test it.",
 )
 @options.settings_option
 @options.json_option
@@ -104,7 +104,7 @@ def rotate(  # noqa: PLR0913  # one for each option
 
     NAME is the name of a secret in Key Vault (client_secret_name).  [default: all secrets of the list]
 
-    By default, shows a plan. With --apply, asks for confirmation. Then creates each new secret in Databricks, tries it at every
+    By default, shows a plan. With --apply, asks for confirmation. Then creates each new secret in Databricks, tests it in every
     workspace that uses it, and stores it as the next version in Key Vault. Uses your Azure CLI account (az login).
 
     A rotation at least one day later deletes the previous secret, if rotate or onboard created it and all workspaces accept the new one.
@@ -296,13 +296,13 @@ def _untried_hosts(plan: RotationReport) -> list[str]:
 
 
 def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None:
-    """Ask for confirmation, also for workspaces where a new secret cannot be tried.
+    """Ask for confirmation, also for workspaces where a new secret cannot be tested.
 
     Raises:
         SettingsError: the caller declined, or cannot be asked.
     """
     if as_json:
-        raise SettingsError([Problem("--apply", ask.NOT_WITH_JSON)])
+        raise SettingsError([Problem("rotate --apply", ask.NOT_WITH_JSON)])
     if sys.stdin.isatty() and sys.stderr.isatty():
         show_rotation(plan, render.console(stderr=True), asks=True)
     created = sum(secret.action == "rotate" for secret in plan.secrets)
@@ -311,10 +311,8 @@ def _ask(plan: RotationReport, untried: Sequence[str], *, as_json: bool) -> None
     parts += [f"deletes {count(deleted, 'previous OAuth secret')}"] if deleted else []
     questions = [f"This {' and '.join(parts)}. Continue?"]
     if untried:
-        questions.insert(
-            0, f"This stores a new OAuth secret that cannot be tried at {places(untried)}. Continue?"
-        )
-    ask.agree("--apply", questions)
+        questions.insert(0, f"This stores a new OAuth secret that {places(untried)} cannot test. Continue?")
+    ask.agree("rotate --apply", questions)
 
 
 def show_rotation(report: RotationReport, out: Console, *, asks: bool = False) -> None:

@@ -80,7 +80,7 @@ def plan(
     "--yes",
     "-y",
     is_flag=True,
-    help="Store your own token without confirmation, if no managed identity exists.",
+    help="Skip the confirmation to store your own token.",
 )
 @click.option(
     "--slice",
@@ -97,7 +97,7 @@ def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, 
     Does what a scheduled run does, with the managed identity of this machine. If no managed identity exists, stores the token of your
     Azure CLI account after confirmation. Assumes that the next run starts in 15 minutes.
 
-    Exit codes: 0 success; 1 a workspace or a Git folder failed; 2 invalid settings or usage, nothing was run; 130 interrupted.
+    Exit codes: 0 success; 1 a workspace or a Git folder failed; 2 invalid settings or usage; 130 interrupted.
     """
     if number is not None and scope:
         raise click.UsageError("--slice cannot be combined with --only or --folder")
@@ -118,7 +118,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
     """Run or plan, print the report, and return it.
 
     Raises:
-        SystemExit: nothing was run.
+        SystemExit: the settings are invalid, or the user declined.
     """
     logger = outlet_for(as_json=as_json)
     try:
@@ -161,7 +161,7 @@ def _refresh(  # noqa: PLR0913  # one for each option
         sys.exit(WRONG)
     except KeyboardInterrupt:
         if as_json:
-            problem = Problem("run", "was interrupted; nothing was changed")
+            problem = Problem("run", "was interrupted; no changes made")
             put_out(logger, as_json, _not_run([problem], dry_run=dry_run).as_dict(), print)
         raise
     put_out(logger, as_json, report.as_dict(), lambda: show(report, render.console(), places_of(settings)))
@@ -222,6 +222,7 @@ def _ask(settings: Settings) -> None:
         "run",
         [f"No managed identity found. This stores {stored}, until the app's next run. Continue?"],
         without_terminal=f"found no managed identity, so it would store {stored}. It {ask.NO_TERMINAL}",
+        declined="canceled",
     )
 
 

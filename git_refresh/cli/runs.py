@@ -26,7 +26,7 @@ from git_refresh.cli.deployed import AppName, app_options, logs_of
 from git_refresh.cli.findings import STYLE, Finding, fold, show_finding
 from git_refresh.cli.options import quiet
 from git_refresh.cli.shared import exit_with_problems, finish, outlet_for, put_out
-from git_refresh.failures.diagnosis import Diagnosis, finding
+from git_refresh.failures.diagnosis import Diagnosis, finding, without_request_id
 from git_refresh.model.values import json_of, utc_text
 from git_refresh.output.redact import redact
 from git_refresh.output.text import count, first_of
@@ -306,7 +306,7 @@ def _row_key(run: LoggedRun) -> Hashable:
 
 def _workspaces(run: LoggedRun) -> str:
     if run.workspaces is None and run.workspaces_ok is None:
-        return "nothing was run" if run.problems else "unknown"
+        return "none refreshed" if run.problems else "unknown"
     parts = [f"{run.workspaces_ok or 0} of {run.workspaces} ok" if run.workspaces is not None else ""]
     if run.workspaces is None:
         parts = [f"{run.workspaces_ok} ok"]
@@ -369,7 +369,7 @@ def _places(places: Sequence[str], number: int) -> str:
 
 def _kind(failure: Failure) -> Hashable:
     if failure.code in _OPEN_CODES:
-        return failure.code, re.sub(r" \(request I[Dd] [^)]*\)", "", failure.message)
+        return failure.code, without_request_id(failure.message)
     return failure.code
 
 

@@ -61,7 +61,7 @@ from git_refresh.settings.load import Settings, SettingsError, load
     "last",
     type=options.FILE,
     metavar="FILE",
-    help="Output of run --json. Shows when its tokens expire.",
+    help="Show when tokens expire, from the output of run --json.",
 )
 @app_options("Shows when stored tokens expire, from the app's logs.")
 @options.settings_option
@@ -71,6 +71,8 @@ def status(source: SettingsSource, last: Path | None, app: AppName, *, as_json: 
     """Show Git credentials and folders of each workspace. Read-only.
 
     To compare folders with Azure DevOps, use plan. To check permissions, use check.
+
+    Exit codes: 0 success; 1 a workspace failed; 2 invalid settings or usage; 130 interrupted.
     """
     if last and app.name:
         raise click.UsageError("--report cannot be combined with --app")
@@ -515,8 +517,10 @@ def show_status(report: StatusReport, out: Console, *, with_ends: bool) -> None:
     errors = [
         Finding("failed", "", error.message, error) for each in report.workspaces for error in each.errors()
     ]
+    explained = set()
     for item, _ in once(errors, alike(errors), lambda item: item.location, few=lambda _: 1):
-        if item.error:
+        if item.error and (text := (item.error.code, item.error.cause, item.error.remedy)) not in explained:
+            explained.add(text)
             explain(item.error, out, Text(), Text(item.error.code, code_style(item.error.code, out)))
     if not quiet():
         show_finding([*map(of_problem, report.problems)], out)
@@ -592,6 +596,7 @@ def _lines(workspace: WorkspaceStatus, *, with_ids: bool = True) -> Iterator[Fin
     yield Finding(workspace.status, failed, workspace.message, workspace.error, in_general="signed in")
     for credential in workspace.credentials:
         id_ = f" {credential.id}" if credential.id and with_ids else ""
+        id_ = f" of {credential.principal}" if credential.error and len(workspace.credentials) > 1 else id_
         message = credential.message
         yield Finding(
             credential.status, f"Git credential{id_}", message, credential.error, in_general=message

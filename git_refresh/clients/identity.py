@@ -197,7 +197,7 @@ _NAMES = {
     KEY_VAULT: "Key Vault",
     AZURE_STORAGE: "Azure Storage",
     RESOURCE_MANAGER: "Azure Resource Manager",
-    TOKEN_EXCHANGE: "the exchange of tokens",
+    TOKEN_EXCHANGE: "token federation",
 }
 
 

@@ -256,8 +256,33 @@ def how_it_failed(failure: ServiceFailure) -> str:
     number = AADSTS.search(failure.message)
     if number is not None and number[0] not in failure.error_code:
         how += f" ({number[0]})"
-    request_id = f" (request ID {redact(failure.request_id)})" if failure.request_id else ""
+    request_id = _REQUEST_ID.format(redact(failure.request_id)) if failure.request_id else ""
     return f"{how}{request_id}."
+
+
+_REQUEST_ID = " (request ID {})"
+
+
+def without_request_id(message: str) -> str:
+    """Return a message of `how_it_failed` or `what_happened` without its request ID, to compare failures."""
+    before, after = map(re.escape, _REQUEST_ID.split("{}"))
+    return re.sub(rf"{before}[^)]*{after}", "", message)
+
+
+def logged(code: str, message: str, cause: str, remedy: str) -> Diagnosis:
+    """Return a diagnosis from its logged texts, with the commands that the table has at their places."""
+    row = next((row for row in (*TABLE, *OWN) if row.code == code), UNKNOWN)
+    position, begin, commands = 0, 0, list[str]()
+    for number, part in enumerate(row.remedy.split("`")):
+        for index, literal in enumerate(re.split(r"\{\w+\}", part)):
+            at = remedy.find(literal, position)
+            if at < 0:
+                return Diagnosis(code, message, cause, remedy)
+            if number and number % 2 == 0 and index == 0:
+                commands.append(remedy[begin : at if part else len(remedy)])
+            position = at + len(literal)
+        begin = begin if number % 2 else position
+    return Diagnosis(code, message, cause, remedy, commands=tuple(commands))
 
 
 def _kind(failure: ServiceFailure, row: Row) -> str:

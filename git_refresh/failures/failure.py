@@ -33,7 +33,7 @@ class Operation(StrEnum):
     # Tokens
     GET_TOKEN = "get a token for {}"
     SIGN_IN = "sign in"
-    EXCHANGE_TOKEN = "sign in by token exchange"
+    EXCHANGE_TOKEN = "sign in by token federation"
     FIND_TENANT = "determine your tenant"
 
     # Key Vault
@@ -85,7 +85,7 @@ class Operation(StrEnum):
     LOOK_UP_USERS = "look up the group users"
     LOOK_UP_IDENTITY = "look up identity {}"
     ADD_PRINCIPAL = "add the service principal to the workspace"
-    ASSIGN_PRINCIPAL = "assign the service principal"
+    ASSIGN_PRINCIPAL = "assign the service principal to the workspace"
     GIVE_WORKSPACE_ACCESS = "grant Workspace access"
     READ_ROLES = "read the roles on service principal {}"
     READ_PERMISSIONS = "read the permissions"

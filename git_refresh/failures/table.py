@@ -132,8 +132,9 @@ _GRANT_DEVOPS = (
     "Add the identity with object ID {object_id} at https://dev.azure.com/{organization}/_settings/users (Basic, Readers of {project}), "
     f"or run: {_ONBOARD}"
 )
-_PRINCIPALS = "{host} > Settings > Identity and access > Service principals"
-_ADD_PRINCIPAL = f"Add {{principal}} with Workspace access ({_PRINCIPALS}), or run: {_ONBOARD}"
+PRINCIPALS = "{host} > Settings > Identity and access > Service principals"
+"""Location of the service principals in a workspace."""
+_ADD_PRINCIPAL = f"Add {{principal}} with Workspace access ({PRINCIPALS}), or run: {_ONBOARD}"
 _GRANT_FOLDER = f"Grant {{principal}} CAN MANAGE on {{path}}, or run: {_ONBOARD}"
 _STORE_SECRET = (
     "Then store it: `read -rs VALUE; az keyvault secret set --vault-name {vault_name} --name {secret} --value "  # noqa: S105  # a command
@@ -145,7 +146,10 @@ _ROTATE = (
 _TEST_AZ = (
     "Test the Azure CLI: `az account get-access-token --resource {resource} --query expiresOn --output json`"
 )
-_DELETE_SECRET = "Delete it: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete {principal_id} {oauth_secret}`"  # noqa: S105  # a command
+_DELETE_SECRET = (
+    "Delete the unused one: `DATABRICKS_HOST={host} databricks service-principal-secrets-proxy delete "  # noqa: S105  # a command
+    "{principal_id} {oauth_secret}`"
+)
 IN_ACCOUNT = "DATABRICKS_HOST=https://accounts.azuredatabricks.net DATABRICKS_ACCOUNT_ID={account_id}"
 """Environment variables of Databricks CLI commands for an account."""
 PRINCIPAL_NUMBER = (
@@ -154,12 +158,12 @@ PRINCIPAL_NUMBER = (
 )
 """Shell expression for a service principal's numeric ID."""
 _POLICY = (
-    f"Create the policy: {_ONBOARD} Or, as an account admin, run: `{IN_ACCOUNT} databricks account "
+    f"Create the policy: {_ONBOARD} Or, as an account admin: `{IN_ACCOUNT} databricks account "
     f"service-principal-federation-policy create {PRINCIPAL_NUMBER} --json {{policy}}`"
 )
 _DELETE_CREDENTIAL = (
-    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` Then delete it by its ID: "
-    "`DATABRICKS_HOST={host} databricks git-credentials delete ID`"
+    "As {principal}, list the Git credentials: `DATABRICKS_HOST={host} databricks git-credentials list` "
+    "Then delete the unneeded one: `DATABRICKS_HOST={host} databricks git-credentials delete ID`"
 )
 _TRUST = (
     "In the identity's tenant, create the federated credential: `az ad app federated-credential create --id {registration} "
@@ -171,17 +175,15 @@ _FUNCTIONS = (
     "To see whether it is disabled: `az functionapp function list --name {app} --resource-group {group} --query "
     '"[].{name: name, disabled: properties.isDisabled || isDisabled}" --output table`'
 )
-_OTHER_SIGN_IN = "Sign in to the tenant of {address}, and run the command again: `az login --tenant {tenant}`"
-_SUBSCRIPTION_SIGN_IN = (
-    "Sign in to the subscription's tenant, and run the command again: `az login --tenant {tenant}`"
-)
+_OTHER_SIGN_IN = "Sign in to the tenant of {address}, and try again: `az login --tenant {tenant}`"
+_SUBSCRIPTION_SIGN_IN = "Sign in to the subscription's tenant, and try again: `az login --tenant {tenant}`"
 SHARED = {
-    "Add the identity to Azure DevOps": _GRANT_DEVOPS,
+    "Add the identity": _GRANT_DEVOPS,
     "Grant CAN MANAGE": _GRANT_FOLDER,
     "Rotate the OAuth secret": _ROTATE,
     "Store the OAuth secret": _STORE_SECRET,
     "Delete the OAuth secret": _DELETE_SECRET,
-    "Create the federation policy": _POLICY,
+    "Create the policy": _POLICY,
     "Create the federated credential": _TRUST,
     "Delete the Git credential": _DELETE_CREDENTIAL,
     "Set the remote URL": _REMOTE,
@@ -203,7 +205,7 @@ _OTHER_TENANT = (
         title="The federated credential differs in letter case",
         seen="401 …AADSTS7002138",
         cause="App registration {registration} has a federated credential that differs in letter case.",
-        remedy="Delete the federated credential. " + _TRUST),
+        remedy="Delete that federated credential. " + _TRUST),
     row("registration_credential_missing", Match(ENTRA, pattern=r"AADSTS700213"),
         title="The app registration has no federated credential",
         seen="401 …AADSTS700213",
@@ -213,7 +215,7 @@ _OTHER_TENANT = (
         title="The federated credential has another issuer or audience",
         seen="401 …AADSTS700211",
         cause="No federated credential of {registration} has issuer {issuer} and audience api://AzureADTokenExchange.",
-        remedy="Delete the federated credential. " + _TRUST),
+        remedy="Delete the wrong federated credential. " + _TRUST),
     row("registration_not_in_tenant", Match(ENTRA, pattern=r"AADSTS700016"),
         title="The app registration lacks admin consent",
         seen="400 …AADSTS700016",
@@ -259,7 +261,7 @@ _IDENTITY = (
     row("identity_missing",
         Match(IDENTITY, {FailureKind.NOT_ASSIGNED}),
         Match(IDENTITY, pattern=r"managed identity configuration not found"),
-        seen="App Service managed identity configuration not found…",
+        seen="…managed identity configuration not found…",
         cause="The app has no managed identity.",
         remedy="Assign a user-assigned identity, and set AZURE_CLIENT_ID to its client ID: `az functionapp identity assign "
         "--name {app} --resource-group {group} --identities IDENTITY_RESOURCE_ID` Or assign a system-assigned identity: `az "
@@ -272,10 +274,10 @@ _IDENTITY = (
     row("azure_cli_missing", Match(CLI, {FailureKind.NOT_INSTALLED}),
         title="The Azure CLI is not installed",
         cause="The Azure CLI is not installed, or this terminal cannot find az.",
-        remedy="Install it (https://aka.ms/azure-cli), open a new terminal, and sign in: `az login --tenant {tenant}`"),
+        remedy="Install it (https://aka.ms/azure-cli), and sign in from a new terminal: `az login --tenant {tenant}`"),
     row("identity_token_expired", Match((*IDENTITY, *CLI), {FailureKind.LAPSED}),
         title="The platform returned an expired token",
-        cause="The platform returned an expired token, so the app stored nothing.",
+        cause="The platform returned an expired token, which the app did not store.",
         remedy="Usually temporary. If it repeats, check the clock, then restart the app.",
         temporary=True),
     row("identity_wrong_tenant", Match((*IDENTITY, *CLI), pattern=r"AADSTS500011"),
@@ -302,7 +304,7 @@ _IDENTITY = (
         title="The Azure CLI's client secret has expired",
         seen="…AADSTS7000222",
         cause="The client secret of the Azure CLI's service principal has expired.",
-        remedy="Create a client secret in the app registration, and sign in with it: `az login --service-principal "
+        remedy="Create one in the app registration, and sign in with it: `az login --service-principal "
         "--username {application} --tenant {tenant}`"),
     row("azure_cli_refused", Match(CLI, pattern=r"AADSTS\d{4,8}"),
         seen="…AADSTS…",
@@ -321,14 +323,14 @@ _IDENTITY = (
         title="The Azure CLI is not signed in",
         seen="Please run 'az login'…",
         cause="The Azure CLI is not signed in, or its session has expired.",
-        remedy="Sign in to the tenant of the Azure DevOps organization: `az login --tenant {tenant}`"),
+        remedy="Sign in to the organization's tenant: `az login --tenant {tenant}`"),
     row("azure_cli_broken", Match(CLI, {FailureKind.BROKEN, FailureKind.UNEXPECTED}),
         title="The Azure CLI does not work",
-        seen="The command failed with an unexpected error…",
+        seen="…failed with an unexpected error…",
         cause="The Azure CLI is damaged, or another program is named az.",
         remedy="If the test fails, reinstall it (https://aka.ms/azure-cli). " + _TEST_AZ),
     row("identity_not_assigned", Match(IDENTITY, status={400, 404}),
-        seen="400 …No User Assigned or Delegated Managed Identity found…",
+        seen="400 …No User Assigned or Delegated Managed Identity…",
         cause="No assigned identity has this client ID.",
         remedy="Set {named_in} to an assigned identity's client ID, not its object ID. " + _IDENTITIES),
     row("identity_unavailable",
@@ -419,7 +421,7 @@ _KEY_VAULT = (
         remedy="Copy only the OAuth secret of {client_id}, which begins with dose. " + _STORE_SECRET),
     row("key_vault_unreachable", Match(VAULT, NETWORK),
         title="The app cannot connect to the vault",
-        cause="The vault's host name does not resolve, or the TLS connection failed.",
+        cause="The vault's host name does not resolve, or the network blocks the connection.",
         remedy="Check KEY_VAULT_URL ({vault}). With a private endpoint, check virtual network and private DNS.",
         temporary=True),
 )
@@ -427,7 +429,7 @@ _KEY_VAULT = (
 _AZURE_DEVOPS = (
     row("devops_server", Match(DEVOPS, {FailureKind.SERVER}),
         cause="Azure DevOps Server accepts no Microsoft Entra tokens.",
-        remedy="Move it to Azure DevOps Services, or remove {path} from the list. The app sent no token."),
+        remedy="Move it to Azure DevOps Services, or remove {path} from the list."),
     row("devops_not_a_member", Match(DEVOPS, pattern=r"TF401444"),
         title="The identity is not in the organization",
         seen="401 …TF401444",
@@ -473,7 +475,7 @@ _AZURE_DEVOPS = (
         title="Azure DevOps denied access without a reason",
         seen="401",
         cause="The identity probably lacks a permission in {organization}.",
-        remedy="Wait for the next run. " + _GRANT_DEVOPS),
+        remedy="If it repeats, grant access. " + _GRANT_DEVOPS),
     row("devops_organization_not_found", Match(DEVOPS, status={404}, pattern=r"^\s*<"),
         seen="404 …404: not found…",
         cause="Azure DevOps has no organization {organization}.",
@@ -518,7 +520,7 @@ _SIGN_IN = (
         Match(DATABRICKS, {FailureKind.ANSWER}, {401, 403}, _UNTHROTTLED, known=(Known.AS_ADMIN,)),
         title="You are not a workspace admin",
         seen="403 …Unauthorized access to Org…",
-        cause="Your account, which reads federated workspaces, is not an admin of {host}.",
+        cause="Only an admin of {host} can read it without the app's identity.",
         remedy="Run the command as a workspace admin, or join the group admins of {host}."),
     row("not_in_workspace",
         # `oauth_secrets_forbidden` covers an admin's own account.
@@ -558,11 +560,11 @@ _SIGN_IN = (
         title="The workspace lacks the service principal",
         seen="404 RESOURCE_DOES_NOT_EXIST…",
         cause="{host} has no service principal with application ID {client_id}.",
-        remedy=f"Correct client_id, or add the service principal: {_PRINCIPALS}."),
+        remedy=f"Correct client_id, or add the service principal: {PRINCIPALS}."),
     row("principal_ambiguous", Match(DATABRICKS, {FailureKind.PRINCIPAL_AMBIGUOUS}),
         title="The application ID is ambiguous",
         cause="{host} has more than one service principal with application ID {client_id}.",
-        remedy=f"Delete the duplicate: {_PRINCIPALS}."),
+        remedy=f"Delete the duplicate: {PRINCIPALS}."),
     row("oauth_secret_limit_reached",
         Match(DATABRICKS, status={400, 403, 409, 429}, pattern=r"(?i)(?:limit|maximum|more than|exceed).{0,60}secrets",
               operation={Operation.CREATE_OAUTH_SECRET}),
@@ -571,7 +573,7 @@ _SIGN_IN = (
         title="The service principal has five OAuth secrets",
         seen="400 RESOURCE_LIMIT_EXCEEDED",
         cause="Service principal {client_id} has the maximum of five OAuth secrets.",
-        remedy=f"Delete an unused one: {_PRINCIPALS} > Secrets."),
+        remedy=f"Delete an unused one: {PRINCIPALS} > Secrets."),
     row("workspace_admin_token_rejected",
         Match(DATABRICKS, status={401}, operation=_WORKSPACE_ADMIN),
         Match(DATABRICKS, pattern=r"(?i)\biss(?:uer)? claim|Invalid (?:access )?token", operation=_WORKSPACE_ADMIN),
@@ -601,7 +603,7 @@ _SIGN_IN = (
         Match(DATABRICKS, pattern=r"Invalid access token|\(token expired\)"),
         seen="403 …Invalid access token.",
         cause="The workspace rejected the access token.",
-        remedy=f"Check that {{principal}} is active: {_PRINCIPALS}."),
+        remedy=f"Check that {{principal}} is active: {PRINCIPALS}."),
     row("connection_lost",
         Match((*DATABRICKS, *MANAGER, *LOGS), {FailureKind.RESET}),
         Match(DATABRICKS, _UNREACHED, known=(Known.REACHED,)),
@@ -610,8 +612,8 @@ _SIGN_IN = (
         temporary=True),
     row("workspace_unreachable", Match(DATABRICKS, _UNREACHED),
         title="The app cannot connect to the workspace",
-        cause="The workspace's host name does not resolve, or the TLS connection failed.",
-        remedy="Check host ({host}), private DNS, and, with a proxy, HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
+        cause="The workspace's host name does not resolve, or the network blocks the connection.",
+        remedy="Check host ({host}) and private DNS. With a proxy, check HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
         temporary=True),
 )
 
@@ -623,7 +625,7 @@ _CREDENTIAL = (
         seen="403 …Invalid Git provider credentials…",
         cause="A policy blocks Azure Databricks but not the app.",
         remedy="Ask a tenant administrator to allow Azure Databricks for object ID {object_id}. Check the policies of "
-        "{organization} too."),
+        "{organization}."),
     row("stored_token_refused",
         Match(DATABRICKS, pattern=r"Invalid Git provider credentials", known=(Known.TOKEN_STORED,)),
         title="Azure DevOps rejected the stored token",
@@ -645,7 +647,7 @@ _CREDENTIAL = (
         title="The Git credential is missing",
         seen="403 …Missing Git provider credentials…",
         cause="The principal has no Git credential for Azure DevOps.",
-        remedy="If the principal is not {principal}, add its numeric ID to additional_principal_ids."),
+        remedy="Wait for the next run. If the principal is not {principal}, add its numeric ID to additional_principal_ids."),
     row("federated_credential_broken", Match(DATABRICKS, pattern=r"(?i)error with your [\w :\[\]-]{0,60}credentials"),
         seen="403 …error with your Azure Active Directory credentials…",
         cause="The federated Git credential (azureDevOpsServicesAad) does not work.",
@@ -664,13 +666,14 @@ _CREDENTIAL = (
     row("additional_principal_not_found", Match(DATABRICKS, status={404}, operation=_CREDENTIALS),
         title="The additional service principal does not exist",
         cause="The workspace has no service principal with this numeric ID.",
-        remedy="Correct the ID, which is not the application ID. To list IDs: `DATABRICKS_HOST={host} databricks "
+        remedy="Set its numeric ID from this list: `DATABRICKS_HOST={host} databricks "
         "service-principals list`"),
     row("credential_forbidden", Match(DATABRICKS, status={403}, operation=_CREDENTIALS),
         title="The app cannot manage Git credentials",
         seen="403 PERMISSION_DENIED",
         cause="The app cannot manage the Git credentials of {principal}.",
-        remedy="Grant Workspace access, for additional principals also Service principal: Manager, or run: " + _ONBOARD),
+        remedy="For an additional principal, grant the role Service principal: Manager. Otherwise grant Workspace access, or "
+        "run: " + _ONBOARD),
 )
 
 _JOBS = (
@@ -714,7 +717,7 @@ _FOLDER = (
     row("no_remote_repository", Match(DATABRICKS, pattern=r"(?i)Git repository URL (?:is )?missing"),
         title="The Git folder has no remote",
         seen="…Git repository URL missing…",
-        cause="The Git folder was created without a remote, for example with git init.",
+        cause="The Git folder was created without a remote (git init).",
         remedy="Remove {path} from the list, or add a remote: `git remote add origin {url}`"),
     row("ref_not_found_by_workspace",
         Match(DATABRICKS, error_code="GIT_UNKNOWN_REF", known=(Known.REF_SEEN,)),
@@ -740,7 +743,7 @@ _FOLDER = (
         Match(DATABRICKS, pattern=r"is disallowed in your Workspace"),
         title="The Git URL is not allowed",
         seen="…is disallowed in your Workspace…",
-        cause="The workspace's Git URL allow list does not contain it.",
+        cause="The workspace's Git URL allow list does not contain the URL.",
         remedy="Ask a workspace admin to add {url} (Settings > Development > Git URL allow list)."),
     row("git_remote_error", Match(DATABRICKS, error_code="GIT_REMOTE_ERROR"),
         seen="GIT_REMOTE_ERROR",
@@ -764,7 +767,7 @@ _FOLDER = (
     row("clone_incomplete", Match(DATABRICKS, pattern=r"Failed to clone repo"),
         seen="Failed to clone repo…",
         cause="The workspace did not finish cloning the repository.",
-        remedy="Usually temporary. If it repeats, set sparse.",
+        remedy="Usually temporary. If it repeats, set sparse in its entry.",
         temporary=True),
     row("folder_not_found",
         Match(DATABRICKS, error_code="RESOURCE_DOES_NOT_EXIST"),
@@ -773,11 +776,11 @@ _FOLDER = (
         title="The Git folder does not exist",
         seen="404 RESOURCE_DOES_NOT_EXIST…",
         cause="The Git folder does not exist, or {principal} cannot see it.",
-        remedy="If it does not exist, set url. " + _GRANT_FOLDER),
+        remedy="If it does not exist, set url to clone it. " + _GRANT_FOLDER),
     row("git_operation_timeout", Match(DATABRICKS, error_code="PROJECTS_OPERATION_TIMEOUT"),
         seen="PROJECTS_OPERATION_TIMEOUT",
         cause="The Git operation exceeded the workspace's time limit.",
-        remedy="Usually temporary. If it repeats, set sparse.",
+        remedy="Usually temporary. If it repeats, set sparse in its entry.",
         temporary=True),
     row("git_operation_failed", Match(DATABRICKS, pattern=r"^There was an error performing the operation"),
         seen="500 …There was an error performing the operation…",
@@ -830,7 +833,7 @@ _RESOURCE_MANAGER = (
         title="The subscription does not exist",
         seen="404 SubscriptionNotFound",
         cause="The subscription does not exist, or your account has no role in it.",
-        remedy="Correct --subscription. The IDs are under https://portal.azure.com > Subscriptions."),
+        remedy="Correct --subscription (IDs: portal > Subscriptions)."),
     row("azure_resource_locked", Match(MANAGER, status={409}, error_code="ScopeLocked"),
         title="A lock prevents changes",
         seen="409 ScopeLocked",
@@ -854,7 +857,7 @@ _LOGS = (
     row("logs_forbidden", Match(LOGS, status={403}),
         seen="403 InsufficientAccessError",
         cause="Your account cannot read the logs of {app}.",
-        remedy="Ask an Owner or User Access Administrator to assign a role: `az role assignment create --assignee "
+        remedy="Ask an Owner or User Access Administrator to assign Log Analytics Reader: `az role assignment create --assignee "
         '{object_id} --role "Log Analytics Reader" --scope {component}`'),
     row("logs_not_found", Match(LOGS, status={404}),
         title="The Application Insights component does not exist",
@@ -885,7 +888,7 @@ _ANY = (
         remedy="Set {proxy_variable} to http://PROXY:PORT or http://USER:PASSWORD@PROXY:PORT, percent-encoded."),
     row("too_many_open_files", Match(kind={FailureKind.DESCRIPTORS}),
         cause="This process reached its limit of open files.",
-        remedy="In Azure, lower REFRESH_CONCURRENCY, and report it. On a laptop: `ulimit -n 1024`"),
+        remedy="In Azure, lower REFRESH_CONCURRENCY. On a laptop: `ulimit -n 1024`"),
     row("out_of_time", Match(kind={FailureKind.OUT_OF_TIME}),
         title="The run ran out of time",
         cause="The run ran out of time before this step.",
@@ -895,7 +898,7 @@ _ANY = (
     row("timeout", Match(kind={FailureKind.TIMEOUT, FailureKind.LOST}),
         title="The service did not respond in time",
         cause="{service} did not respond in time, and might have completed the request.",
-        remedy="Usually temporary. If it repeats, set sparse for a Git folder, or check the service and the network.",
+        remedy="Usually temporary. If it repeats, set sparse (Git folder), or check service and network.",
         temporary=True),
     row("throttled",
         Match(status={429}),
@@ -903,7 +906,7 @@ _ANY = (
         title="The service throttled the requests",
         seen="429",
         cause="{service} throttled the requests for longer than the app waits.",
-        remedy="Usually temporary: try again in some minutes. If it persists, set a less frequent REFRESH_SCHEDULE or lower "
+        remedy="Usually temporary. If it persists, set a less frequent REFRESH_SCHEDULE or lower "
         "REFRESH_CONCURRENCY.",
         temporary=True),
     row("service_unavailable", Match(status={500, 502, 503, 504}),
@@ -1008,7 +1011,7 @@ UNKNOWN = row(
     "unknown",
     title="The app does not know the reason",
     cause="{service} returned a reason that the app does not know.",
-    remedy="Search for the error code in the service's documentation, and report it with the request ID.",
+    remedy="Search the service's documentation for the error code, or report it with the request ID.",
 )
 
 
@@ -1023,12 +1026,12 @@ _OWN_SETTINGS = (
         title="An app setting is invalid",
         message="{problem}",
         cause="An app setting, or this entry of it, is invalid.",
-        remedy="Correct it as the message says. Saving it restarts the app."),
+        remedy="Correct it as the message says."),
     row("invalid_folder",
         title="A folder's entry is invalid",
         message="{problem}",
         cause="The folder's entry is invalid, so the app skipped it.",
-        remedy="Correct it as the message says. Saving it restarts the app."),
+        remedy="Correct it as the message says."),
     row("unused_secret_name",
         title="client_secret_name has no effect",
         message="client_secret_name of {workspaces} is not used: auth is {auth}.",
@@ -1046,13 +1049,13 @@ _OWN_SETTINGS = (
     row("setting_understood",
         title="A value has an unusual form",
         message="This {understood}.",
-        cause="The value has an unusual form with a certain meaning.",
-        remedy="No action needed. To remove this warning, set the value in use."),
+        cause="The value has an unusual but clear form.",
+        remedy="No action needed, or set the value that the message names."),
     row("schedule_surprising",
         title="The schedule might not mean what you expect",
         message="{found}; {advice}.",
-        cause="The Functions host might read this schedule in another way than you expect.",
-        remedy="Correct the schedule, unless its times are the ones that you want."),
+        cause="The Functions host might read this schedule differently than you expect.",
+        remedy="Correct the schedule, unless you want these times."),
     row("time_zone_ignored",
         title="The time zone setting has no effect",
         message="The Functions host reads REFRESH_SCHEDULE in UTC and ignores this setting.",
@@ -1062,11 +1065,11 @@ _OWN_SETTINGS = (
         title="The function is disabled",
         message="The function {function} is disabled, so no run starts.",
         cause="The Functions host does not call a disabled function.",
-        remedy="To end the pause, delete this app setting."),
+        remedy="To enable it, delete this app setting."),
     row("long_setting",
         title="An app setting is too long",
         message="{setting} has {size} bytes, and at most {most} fit.",
-        cause="As NAME=value, an app setting has at most 131,071 bytes, or the app fails.",
+        cause="The app fails if an app setting, as NAME=value, exceeds 131,071 bytes.",
         remedy="Move shared keys to WORKSPACE_DEFAULTS, remove optional name keys, and replace similar paths with one ending "
         "in /*."),
     row("unknown_setting",
@@ -1125,8 +1128,8 @@ _OWN_KEY_VAULT = (
     row("secret_without_expiration",
         title="The secret has no expiration date",
         message="The secret is readable but has no expiration date.",
-        cause="Without it, no warning appears before the OAuth secret expires.",
-        remedy=f"Find the date ({_PRINCIPALS} > Secrets), and set it: `az keyvault secret set-attributes --vault-name "
+        cause="Without the date, no warning appears before the OAuth secret expires.",
+        remedy=f"Find the date ({PRINCIPALS} > Secrets), and set it: `az keyvault secret set-attributes --vault-name "
         "{vault_name} --name {secret} --expires YYYY-MM-DDT00:00:00Z`"),
     row("secret_shared_by_principals",
         title="Several service principals share a secret name",
@@ -1136,13 +1139,13 @@ _OWN_KEY_VAULT = (
     row("secret_of_another_principal",
         title="The secret belongs to another service principal",
         message='"{secret}" has tags of service principal {other}, but the list uses {client_id}.',
-        cause="A new secret would break the other one's authentication, so the app created none.",
+        cause="A new secret would break the other's authentication.",
         remedy="Correct client_id or client_secret_name. Otherwise create an OAuth secret of {client_id} in {host}. " + _STORE_SECRET),
     row("oauth_secret_limit_near",
         title="The service principal has four OAuth secrets",
         message="Service principal {client_id} already has {count} OAuth secrets: {there}.",
         cause="The limit is five, and the app leaves one free for emergencies.",
-        remedy="Delete an unused one. " + _DELETE_SECRET),
+        remedy=_DELETE_SECRET),
     row("scopes_differ",
         title="The scopes of the secret are unknown",
         message="The OAuth secrets of {client_id} have different scopes ({scopes}).",
@@ -1152,33 +1155,33 @@ _OWN_KEY_VAULT = (
     row("unknown_oauth_secret",
         title="An OAuth secret is not in Key Vault",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) is not in {vault}.",
-        cause="It was created manually, is stored elsewhere, or was never stored.",
-        remedy="If it is unused and older than a day, delete it. " + _DELETE_SECRET),
+        cause="The OAuth secret was created manually, is stored elsewhere, or was never stored.",
+        remedy="Check that it is unused and older than a day. " + _DELETE_SECRET),
     row("unproven_oauth_secret",
         title="An OAuth secret was tagged manually",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) was not stored by rotate.",
-        cause="Its tag was set manually or copied, so its value might be in use.",
-        remedy="If no vault or list uses it, delete it. " + _DELETE_SECRET),
+        cause="The tag was set manually or copied, so the OAuth secret might be in use.",
+        remedy="Check that no vault or list uses it. " + _DELETE_SECRET),
     row("untagged_oauth_secret",
         title="An OAuth secret might be in use",
         message="OAuth secret {oauth_secret} of {client_id} (created {made}, {ends}) might be in use.",
         cause='"{secret}" has no tag that identifies its OAuth secret.',
-        remedy="Rotate the secret, and wait a day. If it is unused, delete it. " + _DELETE_SECRET),
+        remedy="Rotate the secret, and wait a day. " + _DELETE_SECRET),
     row("new_secret_rejected",
         title="A workspace rejected the new OAuth secret",
         message="{places} did not accept new OAuth secret {oauth_secret} within {seconds} seconds.",
-        cause="The service principal might be inactive there. The previous secret remains in use.",
-        remedy="Run the command again in a few minutes, check {client_id} in {host}, or remove the workspace."),
+        cause="The service principal might be inactive in the workspace. The previous secret remains in use.",
+        remedy="Run the command again in a few minutes, check {client_id} in {host}, or remove the workspace from the list."),
     row("new_secret_untried",
         title="A workspace could not test the new secret",
         message="Stored no new OAuth secret, because {places} could not test it.",
         cause="Every workspace that uses a new secret must accept it first.",
-        remedy="Check {host}, or remove a deleted workspace. To skip unreachable ones: `{program} rotate {secret}{options} "
+        remedy="Check {host}, or remove a deleted workspace from the list. To skip unreachable ones: `{program} rotate {secret}{options} "
         "--apply --allow-unreachable`"),
     row("new_secret_unexpected",
         title="The workspace returned an unexpected OAuth secret",
         message="{host} returned unexpected OAuth secret {oauth_secret}: {why}.",
-        cause="The response is not that of the request, so the app stored nothing.",
+        cause="The response does not match the request, so the app stored nothing.",
         remedy="Run the command again, put another workspace first, or set the lifetime: `{program} rotate {secret}{options} "
         "--lifetime 180d --apply`"),
     row("new_secret_not_visible",
@@ -1193,12 +1196,12 @@ _OWN_SIGN_IN = (
         title="A workspace was read with your account",
         message="Workspaces with auth federated were read with your Azure CLI account.",
         cause="Only the app's identity can use token federation.",
-        remedy="No action needed. Only a run of the app tests the app's own access."),
+        remedy="No action needed. Only a run of the app tests the app's access."),
     row("run_needs_app",
         title="Only the app can sign in",
         message="Only the deployed app can sign in to {names}.",
         cause="Token federation does not work for a user account.",
-        remedy="Start the app in the portal (Function App > refresh_git > Test/Run) or here: `curl --fail --request POST "
+        remedy="Start the app in the portal (Function App > refresh_git > Test/Run) or run: `curl --fail --request POST "
         "\"https://$(az functionapp show --name {app} --resource-group {group} --query 'properties.defaultHostName || "
         "defaultHostName' --output tsv)/admin/functions/refresh_git\" --header \"x-functions-key: $(az functionapp keys list "
         "--name {app} --resource-group {group} --query masterKey --output tsv)\" --header 'Content-Type: application/json' "
@@ -1209,13 +1212,13 @@ _OWN_CREDENTIAL = (
     row("federated_credential",
         title="The Git credential is federated",
         message="Git credential {id} of {principal} is federated.",
-        cause="Databricks renews it, and the app stores a second one.",
+        cause="Databricks renews a federated credential, and the app stores a second one.",
         remedy="If it works, remove the workspace or principal from the list. Otherwise, as {principal}, delete it: "
         "`DATABRICKS_HOST={host} databricks git-credentials delete {id}`"),
     row("foreign_credential",
         title="Another tool created the Git credential",
         message="The app did not create Git credential {id}: {owner}.",
-        cause="Databricks allows only one for {principal}, so each run replaces its token.",
+        cause="Databricks allows only one for {principal}, so each run replaces the token.",
         remedy="Use a separate service principal for the app. Otherwise, as {principal}, delete the credential once: "
         "`DATABRICKS_HOST={host} databricks git-credentials delete {id}`"),
     row("second_credential",
@@ -1229,11 +1232,11 @@ _OWN_FOLDER = (
     row("folder_misspelled",
         message="{path} does not exist, but the Git folder {nearest} does.",
         cause="The path is probably misspelled.",
-        remedy="Correct the path. If {path} is right, grant {principal} CAN MANAGE on it."),
+        remedy="Correct the path, or grant {principal} CAN MANAGE on {path}."),
     row("not_a_git_folder",
         message="{path} is a {type}, not a Git folder.",
         cause="Another object is at this path.",
-        remedy="Choose another path, or move the object. The app deletes nothing."),
+        remedy="Choose another path, or move the object."),
     row("directory_of_git_folders",
         message="{path} is a directory of Git folders, not a Git folder itself.",
         cause="The Git folders are below this path.",
@@ -1282,7 +1285,7 @@ _OWN_FOLDER = (
     row("remote_password",
         title="The remote URL contains a password",
         message="The remote URL of {path} contains a password or a token.",
-        cause="Everyone who can view the Git folder can read it.",
+        cause="Everyone who can view the Git folder can read the password.",
         remedy="Revoke it in Azure DevOps. " + _REMOTE),
     row("remote_password_rejected",
         title="Azure DevOps rejected the password in the URL",
@@ -1317,13 +1320,13 @@ _OWN_FOLDER = (
     row("folder_detached",
         title="The Git folder has a detached HEAD",
         message="{path} has a detached HEAD, and its entry has neither branch nor tag.",
-        cause="Usually a tag was removed from its entry.",
+        cause="Usually a tag was removed from the entry.",
         remedy='Set a branch or tag: "path": "{path}", "branch": "NAME".'),
     row("changes_discarded",
         title="Uncommitted changes might be lost",
         message="If {path} had uncommitted changes, they {done} lost.",
-        cause='Its entry has "on_conflict": "discard".',
-        remedy='No action needed for a read-only mirror. Otherwise remove "on_conflict" from its entry.'),
+        cause='The entry has "on_conflict": "discard".',
+        remedy='No action needed for a read-only mirror. Otherwise remove "on_conflict".'),
     row("no_folder_matched",
         title="The path pattern matches no Git folder",
         message="The app can see no Git folder below {path}.",
@@ -1346,7 +1349,7 @@ _OWN_JOBS = (
         title="The job's Git credential does not exist yet",
         message="The job runs as {principal}, which has no Git credential for Azure DevOps yet.",
         cause="No run has stored the Git credential yet.",
-        remedy="Wait for the next run. If it repeats, check the workspace's Git credential and the app's log."),
+        remedy="Wait for the next run. If it repeats, check the app's log."),
     row("job_wrong_provider",
         title="The job has another Git provider",
         message="The job's git_provider is \"{found}\", and its repository is in Azure DevOps.",
@@ -1360,7 +1363,7 @@ _OWN_JOBS = (
     row("job_secret_in_url",
         title="The job's git_url contains a password",
         message="The job's git_url contains a password or a token.",
-        cause="Everyone who can view the job can read it.",
+        cause="Everyone who can view the job can read the password.",
         remedy="Revoke it in Azure DevOps, and remove it from git_url."),
     row("job_repository_not_readable",
         title="The identity cannot read a job's repository",
@@ -1388,17 +1391,17 @@ _OWN_RUNS = (
     row("late_run",
         title="The run started late",
         message="This run started {minutes} minutes late.",
-        cause="{late_because} If the previous token expired first, pulls failed.",
-        remedy="No action needed after a deployment. Otherwise set a less frequent REFRESH_SCHEDULE, or check Function App > "
-        "Diagnose and solve problems."),
+        cause="{late_because} Pulls might have failed.",
+        remedy="No action needed after a deployment. Otherwise set a less frequent REFRESH_SCHEDULE, or check the app (Diagnose "
+        "and solve problems)."),
     row("internal_error",
         message="{error}{place}.",
         cause="This is a bug in the app.",
-        remedy="Report it with the message."),
+        remedy="Report it to the maintainers, with the message."),
     row("run_not_completed",
         title="The platform stopped the run",
         message="No log line shows how this run ended.",
-        cause="The platform stopped it for its duration, its memory, or a restart.",
+        cause="The platform stopped the run for its duration, its memory, or a restart.",
         remedy="No action needed if a later run succeeded. Otherwise check Function App > refresh_git > Invocations."),
     row("run_overdue",
         title="A scheduled run is missing",
@@ -1418,7 +1421,7 @@ _OWN_RUNS = (
     row("stored_token_expired",
         title="The stored token has expired",
         message="{what}.",
-        cause="No later run stored a token, so pulls and jobs fail until one does.",
+        cause="No later run stored a token, so pulls and jobs fail.",
         remedy="Show the failures: `{program} runs --app {app} --failed`"),
 )
 
@@ -1431,11 +1434,11 @@ _OWN_FAN_OUT = (
     row("message_unreadable",
         title="The app cannot read a queue message",
         message="A message on the queue {why}.",
-        cause="Another version of the app or another client wrote it.",
+        cause="Another version of the app or another client wrote the message.",
         remedy="No action needed after an upgrade. Otherwise check the queue's clients."),
     row("workspace_not_listed",
         title="A message names unknown workspaces",
-        message="The message names {count} workspaces that are not in WORKSPACES.",
+        message="The message names workspaces that are not in WORKSPACES: {count}.",
         cause="The list changed after the app queued the message, or another client wrote it.",
         remedy="No action needed after a change of the list. Otherwise check the queue's clients."),
     row("slice_duplicate",
@@ -1455,8 +1458,8 @@ _OWN_FAN_OUT = (
         remedy="Check the log at that time. If memory is low, raise instanceMemoryMB in infra/."),
     row("slice_not_completed",
         title="A slice was not completed",
-        message="{count} workspaces have no log line from before the next run: {places}.",
-        cause="No worker refreshed them in time.",
+        message="Workspaces without a log line from before the next run: {count} ({places}).",
+        cause="No worker refreshed the workspaces in time.",
         remedy="No action needed if the next run succeeded. Otherwise raise maximumInstanceCount or instanceMemoryMB in "
         "infra/."),
 )
@@ -1470,7 +1473,7 @@ _OWN_PERMISSIONS = (
     row("grant_not_visible",
         title="The grant is not visible yet",
         message="The grant is not visible 30 seconds after the request succeeded.",
-        cause="The service is late, or another administrator removed it.",
+        cause="The service shows grants late, or another administrator removed it.",
         remedy="Run onboard again in a few minutes."),
     row("check_timed_out",
         title="The check timed out",
@@ -1491,8 +1494,8 @@ _OWN_PERMISSIONS = (
     row("principal_inactive",
         title="The service principal is inactive",
         message="Service principal {client_id} is not active in {host}.",
-        cause="A workspace admin deactivated it.",
-        remedy=f"Activate it: {_PRINCIPALS}."),
+        cause="A workspace admin deactivated the service principal.",
+        remedy=f"Activate it: {PRINCIPALS}."),
     row("no_account_id",
         title="The Databricks account is unknown",
         message="Could not determine the Databricks account of {host}.",
@@ -1506,19 +1509,19 @@ _OWN_PERMISSIONS = (
     row("grant_too_broad",
         title="The directory is too broad for CAN MANAGE",
         message="Did not grant CAN MANAGE on {path}, which is broader than the list needs.",
-        cause="It is a shared directory or a home directory.",
+        cause="The path is a shared directory or a home directory.",
         remedy="Use a separate directory such as /Workspace/Shared/etl/main or /Repos/etl/*. List existing Git folders by "
         "their own paths."),
     row("no_workspace_id",
         title="The URL does not contain the workspace ID",
         message="The URL {host} does not contain the workspace ID.",
-        cause="Only URLs such as https://adb-1234567890123456.7.azuredatabricks.net contain it.",
+        cause="Only URLs such as https://adb-1234567890123456.7.azuredatabricks.net contain the ID.",
         remedy="Ask an account admin to assign the service principal (account console > Workspaces > Permissions)."),
     row("manager_missing",
         title="The role Service principal: Manager is missing",
         message="Service principal {client_id} cannot refresh the Git credential of {id} (additional_principal_ids).",
         cause="The app's service principal {client_id} lacks the role Service principal: Manager.",
-        remedy=f"Ask an account admin or manager to grant it ({_PRINCIPALS} > {{principal}} > Permissions)."),
+        remedy=f"Ask an account admin or manager to grant it ({PRINCIPALS} > {{principal}} > Permissions)."),
     row("principal_name_taken",
         title="The service principal's name already exists",
         message="{host} already has {count} named {name}, application ID {ids}.",
@@ -1569,8 +1572,8 @@ _OWN_DEPLOYMENT = (
         title="Previous settings are too long",
         message="Cannot keep the previous settings.",
         cause="A setting is too long for the name PREVIOUS_*.",
-        remedy="If you might need the current ones, save them: `az functionapp config appsettings list --name {app} "
-        "--resource-group {group} --output json`"),
+        remedy="To keep the current ones, save them: `az functionapp config appsettings list --name {app} "
+        "--resource-group {group}`"),
     row("run_not_seen",
         title="The first run is not visible yet",
         message="No run with the new settings is visible yet.",
@@ -1579,28 +1582,28 @@ _OWN_DEPLOYMENT = (
     row("app_settings_changed",
         title="The app settings changed before deploy",
         message="The app settings of {app} changed after they were shown.",
-        cause="Another admin or a deployment changed them. deploy set nothing.",
+        cause="Another admin or a deployment changed the settings. deploy set nothing.",
         remedy="Run the command again."),
     row("app_settings_not_kept",
         title="The app settings changed during deploy",
         message="The app settings of {app} differ from the deployed ones.",
-        cause="Another admin or a deployment changed them at the same time.",
+        cause="Another admin or a deployment changed the settings at the same time.",
         remedy="Run the command again."),
     row("alert_rules_disabled",
         title="Alert rules are disabled",
         message="Alert rules are disabled: {rules}.",
-        cause="An admin disabled them, or deploy did not set the first list.",
-        remedy="Enable them, unless the pause is intended (https://portal.azure.com > Monitor > Alerts > Alert rules)."),
+        cause="An admin disabled the rules, or deploy did not deploy the first list.",
+        remedy="Enable them, unless the pause is intended (Monitor > Alerts > Alert rules)."),
     row("alert_rules_missing",
         title="Alert rules are not visible",
         message="No alert rule of infra/ is visible in resource group {group}.",
         cause="The alert rules do not exist, or your account cannot read them.",
-        remedy="If infra/ created some, ask a Monitoring Reader to check them (Monitor > Alerts > Alert rules)."),
+        remedy="If infra/ created some, ask a Monitoring Reader to check (Monitor > Alerts > Alert rules)."),
     row("workspace_removed",
         title="A workspace is not in the list",
         message="{host} is no longer in the list.",
-        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
-        remedy="Restore the entry, or delete folders and credential. " + _DELETE_CREDENTIAL),
+        cause="The app deletes nothing. Jobs fail when the token expires, within 24 hours.",
+        remedy="Restore the entry, or delete Git folders and credential. " + _DELETE_CREDENTIAL),
     row("folder_removed",
         title="A Git folder is not in the list",
         message="{path} is no longer in the list.",
@@ -1615,7 +1618,7 @@ _OWN_DEPLOYMENT = (
     row("principal_removed",
         title="An additional principal is not in the list",
         message="Service principal {principal_id} is no longer in additional_principal_ids.",
-        cause="The app deletes nothing. Jobs fail when the token expires, within 90 minutes.",
+        cause="The app deletes nothing. Jobs fail when the token expires, within 24 hours.",
         remedy="Restore the ID, or find its Git credential: `DATABRICKS_HOST={host} databricks git-credentials list "
         "--principal-id {principal_id}` Then delete it by its ID: `DATABRICKS_HOST={host} databricks git-credentials delete "
         "ID --principal-id {principal_id}`"),

@@ -280,7 +280,7 @@ def test_a_personal_token_is_not_stored_without_a_confirmation(cloud: Cloud, fle
     assert done.stderr.decode() == (
         "Settings: the environment.\n"
         "✗ run: found no managed identity, so it would store your own Azure DevOps token (az login) as the "
-        f"Git credential of 3 workspaces. It {NO_TERMINAL}\nNothing was run.\n"
+        f"Git credential of 3 workspaces. It {NO_TERMINAL}\nNo changes made.\n"
     )
     done = run(fleet, "--json")
     report = json.loads(done.stdout)
@@ -317,9 +317,9 @@ def test_a_managed_identity_is_asked_nothing(fleet: Fleet) -> None:
     ("answer", "code", "credentials", "said"),
     [
         ("y\n", 0, 3, "Refreshed 3 of 3 workspaces"),
-        ("n\n", 2, 0, "Nothing was run"),
-        ("\n", 2, 0, "Nothing was run"),
-        ("\x04", 130, 0, "Interrupted. Nothing was run."),
+        ("n\n", 2, 0, "No changes made"),
+        ("\n", 2, 0, "No changes made"),
+        ("\x04", 130, 0, "Interrupted. No changes made."),
     ],
 )
 def test_a_person_at_a_terminal_is_asked(

@@ -137,7 +137,7 @@ def test_wrong_settings_exit_with_2_and_nothing_is_run(
     done = cli("run", **{**fleet.settings, **changes})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"Settings: the environment.\n✗ {line}")
-    assert done.stderr.splitlines()[2:] == ["Nothing was run."]
+    assert done.stderr.splitlines()[2:] == ["No changes made."]
     as_json = cli("run", "--json", **{**fleet.settings, **changes})
     assert as_json.returncode == 2
     report = json.loads(as_json.stdout)
@@ -419,7 +419,7 @@ def test_check_goes_on_with_the_other_workspaces_and_exits_with_1(cli: Cli, flee
     done = cli("check", **{**fleet.settings, "WORKSPACES": json.dumps(entries)})
     assert done.returncode == 1
     assert '✗ WORKSPACES[3].host: "http://wrong" must start with https://' in done.stdout
-    assert "– bad: skipped, because its entry in WORKSPACES is invalid" in done.stdout  # noqa: RUF001
+    assert "– bad: skipped, because the entry in WORKSPACES is invalid" in done.stdout  # noqa: RUF001
 
 
 def test_check_offline_sends_no_request(cli: Cli, cloud: Cloud, fleet: Fleet) -> None:

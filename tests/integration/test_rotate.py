@@ -261,7 +261,7 @@ def test_two_admins_at_once_both_end_with_a_secret_that_works(stage: Stage, tmp_
 def test_no_terminal_and_no_yes_changes_nothing(stage: Stage) -> None:
     done = stage.rotate("--apply")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode() == f"Settings: the environment.\n✗ --apply: {NO_TERMINAL}\n"
+    assert done.stderr.decode() == f"Settings: the environment.\n✗ rotate --apply: {NO_TERMINAL}\n"
     assert stage.written == []
     assert stage.apply("--within", "10d").returncode == 0, "nobody is asked where there is nothing to do"
     assert stage.rotate("--apply", "--within", "10d").returncode == 0
@@ -600,11 +600,11 @@ def test_at_a_terminal_a_question_decides_about_what_cannot_be_reached(
         "--apply",
         environ=environ,
         columns=200,
-        keys=dict.fromkeys((f"{unreachable}. Continue? [y/N]", "secret. Continue? [y/N]"), keys),
+        keys=dict.fromkeys((f"{unreachable} cannot test. Continue? [y/N]", "secret. Continue? [y/N]"), keys),
     )
     shown = done.stdout.decode()
     assert (done.returncode, len(stage.written)) == (code, written), shown
-    assert f"cannot be tried at {unreachable}." in shown
+    assert f"{unreachable} cannot test." in shown
 
 
 def test_many_that_hang_are_tried_together_and_not_for_long(

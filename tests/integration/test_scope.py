@@ -136,7 +136,7 @@ def test_what_is_not_in_the_list_exits_with_2_and_nothing_is_run(
 def test_a_slice_is_a_part_by_itself(cli: Cli, cloud: Cloud, option: list[str]) -> None:
     done = cli("run", "--slice", "1", *option)
     assert done.returncode == 2
-    assert "--slice cannot be combined with" in done.stderr
+    assert "--slice cannot be combined with --only or --folder" in done.stderr
     assert cloud.requests == []
 
 

@@ -164,7 +164,7 @@ def test_check_reports_a_missing_policy_unless_it_works_elsewhere(
     assert lines["workspace", "data-0"]["error"]["code"] == code
     assert lines["workspace", "data-1"]["status"] == ("ok" if elsewhere else "failed")
     said = [line["message"] for line in checks if line["layer"] == "identity"]
-    assert "can also get tokens for token federation" in said
+    assert "can also get assertions for token federation" in said
 
 
 # Zones

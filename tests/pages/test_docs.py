@@ -58,13 +58,12 @@ def test_every_code_that_a_page_links_to_is_in_the_table() -> None:
             assert found <= codes
 
 
-def test_the_page_on_failures_lists_its_sections_and_has_every_row_once() -> None:
+def test_the_page_on_failures_has_every_section_and_row_once() -> None:
     page = (ROOT / "docs/troubleshooting.md").read_text()
     for row in (*TABLE, UNKNOWN, *OWN):
         assert page.count(f"### `{row.code}`\n") == 1
     for title in PAGE:
-        assert f"\n## {title}\n" in page
-        assert f"[{title}](#{_anchor(title)})" in page.partition("\n## Settings\n")[0]
+        assert page.count(f"\n## {title}\n") == 1
 
 
 def test_a_shared_remedy_is_on_the_page_once_and_linked_from_each() -> None:

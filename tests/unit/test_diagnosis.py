@@ -30,7 +30,10 @@ from git_refresh.failures.diagnosis import (
     how_it_failed,
     in_general,
     internal,
+    logged,
     out_of_time,
+    what_happened,
+    without_request_id,
 )
 from git_refresh.failures.failure import (
     NETWORK,
@@ -1712,3 +1715,25 @@ def test_what_ran_out_of_time_has_one_code_however_it_did(
     make: Callable[[DiagnosisContext], Diagnosis],
 ) -> None:
     assert make(FACTS).code == "out_of_time"
+
+
+@pytest.mark.parametrize("row", [*TABLE, *OWN], ids=lambda row: row.code)
+def test_a_logged_failure_has_the_commands_of_its_row(row: Row) -> None:
+    given = in_general(row)
+    behind = f"Check the proxy 10.0.0.1:3128 (HTTPS_PROXY). {given.remedy}"
+    for remedy in (given.remedy, behind):
+        found = logged(given.code, given.message, given.cause, remedy)
+        assert (found, found.commands) == (replace(given, remedy=remedy), given.commands)
+
+
+def test_a_logged_failure_of_another_version_has_no_commands() -> None:
+    assert logged("secret_expired", "It failed.", "Why.", "Run: git-refresh other").commands == ()
+    assert logged("no_such_code", "It failed.", "Why.", "Run: git-refresh other").commands == ()
+
+
+def test_messages_that_differ_only_in_the_request_id_are_alike() -> None:
+    failed = ServiceFailure(
+        Service.DATABRICKS, Operation.LIST_JOBS.of(), FailureKind.ANSWER, 418, request_id="a-1"
+    )
+    texts = {without_request_id(what_happened(replace(failed, request_id=id_))) for id_ in ("a-1", "b-2", "")}
+    assert texts == {"Could not list the jobs: Databricks returned 418."}

@@ -180,7 +180,7 @@ def test_equal_mistakes_are_one_line_with_a_count_and_the_first_places() -> None
     line = "✗ WORKSPACES[0].hots, WORKSPACES[1].hots, WORKSPACES[2].hots and 1,497 more: is not a key of a workspace"
     out = console()
     render.show_nothing_run([*wrong[:8], other, *wrong[8:]], out)
-    assert text(out).splitlines() == [line, "✗ WORKSPACES[7].host: is missing", "Nothing was run."]
+    assert text(out).splitlines() == [line, "✗ WORKSPACES[7].host: is missing", "No changes made."]
     out = console()
     checks = [Check("settings", problem.location, "failed", problem.message) for problem in wrong]
     render.show_check(CheckReport(tuple(checks)), out)

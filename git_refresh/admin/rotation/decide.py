@@ -155,7 +155,7 @@ class SecretSnapshot:
         if rejecting := self.hosts(SignIn.REJECTED):
             return f"{places(rejecting)} {_verb(rejecting)} not accept the current one"
         untried = [host for host in self.target.hosts if self.sign_ins.get(host) is not SignIn.ACCEPTED]
-        return f"the current one could not be tried at {places(untried)}" if untried else ""
+        return f"the current one could not be tested in {places(untried)}" if untried else ""
 
     @property
     def kept_until(self) -> datetime | None:
