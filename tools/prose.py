@@ -72,7 +72,7 @@ BUDGETS = {
     "tests/recorded/README.md": 300,
     ".github/PULL_REQUEST_TEMPLATE.md": 50,
 }
-"""The most words that a page can have, as `wc -w` counts them: together at most `MAX_PAGES_WORDS`."""
+"""Maximum words of each page, as `wc -w` counts them. All pages for users and maintainers have at most `MAX_PAGES_WORDS`."""
 
 OUTSIDE = {
     ".venv",
