@@ -501,9 +501,21 @@ def hold_the_alerts(world: World, saved_at: float | None) -> int:
     for row in (*world.asked(NEVER_ENDED), *world.asked(EACH_FAILURE)):
         named.setdefault(row["run_id"], set()).add(row["workspace"])
     for run, names in really.items():
-        assert names <= named.get(run, set())
+        unnamed = names - named.get(run, set())
+        # A forged copy of a message can hide a failure: the workspace is refreshed late. Its slice is named.
+        assert unnamed <= refreshed_after_a_failure(world, run)
+        assert not unnamed or any(name.startswith("slice ") for name in named.get(run, set()))
     assert bool(world.asked(NO_SUCCESS)) == (not good)
     return len(really) - len(good)
+
+
+def refreshed_after_a_failure(world: World, run: str) -> set[str]:
+    results: dict[str, list[str]] = {}
+    for row in world.logged:
+        line = json.loads(row["message"])
+        if line["event"] == "git_refresh.workspace" and line["run_id"] == run:
+            results.setdefault(line["name"], []).append(line["result"])
+    return {name for name, each in results.items() if "failed" in each and each[-1] == "ok"}
 
 
 @as_often_as(30)
