@@ -39,7 +39,7 @@ _INTRO = """\
 [Documentation](README.md) > Use > Examples
 
 For editors of the workspace list: common tasks, with commands and output.
-First, [install `git-refresh`](setup.md#prerequisites), and run `az login`.
+[Install `git-refresh`](setup.md#prerequisites), and run `az login`.
 `…` stands for further lines.
 """
 
@@ -210,7 +210,7 @@ EXAMPLES = (
     ),
     Example(
         "Compare the workspaces with the list",
-        "`!` marks a difference.\nIn this example, the list has a new tag.",
+        "`!` marks a difference.\nHere, the list has a new tag.",
         "git-refresh status",
         4,
         _tag,
@@ -233,7 +233,7 @@ EXAMPLES = (
         "Explain the code of an alert",
         "",
         "git-refresh explain secret_expires_soon",
-        3,
+        4,
     ),
 )
 

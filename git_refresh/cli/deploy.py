@@ -105,7 +105,7 @@ def deploy(  # noqa: PLR0913  # one for each option
     FILE is a workspaces.json.  [default: ./workspaces.json]
 
     By default, shows what would change. With --apply, sets the app settings after confirmation, and restarts the app. A run in progress
-    stops, and starts again at once. Uses your Azure CLI account (az login).
+    stops. A scheduled run starts again at once. Uses your Azure CLI account (az login).
 
     App settings that FILE does not have stay. To change REFRESH_SCHEDULE, FAN_OUT, and AZURE_CLIENT_ID, deploy infra/. To restore the
     previous values, use --previous.
@@ -646,4 +646,4 @@ def _ending(report: DeployReport, *, asks: bool) -> Iterator[tuple[str, str]]:
                 yield ask.ADD_APPLY, ""
 
 
-_RESTARTS = "Deploying restarts the app. A run in progress stops, and starts again at once."
+_RESTARTS = "Deploying restarts the app. A run in progress stops. A scheduled run starts again at once."

@@ -75,6 +75,8 @@ def _show(section: str, row: Row, out: Console) -> None:
     fold(Text(), Text.assemble((row.code, "bold"), f"  {section}"), out)
     if diagnosis.message:
         fold(Text("  "), Text(f"The service returns: {diagnosis.message}", "dim"), out)
+    elif row.title:
+        fold(Text("  "), Text(f"{row.title}."), out)
     fold(Text("  "), Text(diagnosis.cause), out, diagnosis.commands)
     fold(Text("  "), Text.assemble(("→ ", "bold"), diagnosis.remedy), out, diagnosis.commands)
     if TROUBLESHOOTING.exists():

@@ -77,7 +77,7 @@ _NO_OBJECT_ID = Problem(
     help="Create a service principal, add its client_id to the list, and exit.",
 )
 @click.option("--remove", "removes", is_flag=True, help="List the commands that remove these permissions.")
-@only_option
+@only_option("Requires --remove.")
 @app_options("Requires --remove. Default: the only app that infra/ created.")
 @options.settings_option
 @options.json_option

@@ -95,7 +95,8 @@ def run(source: SettingsSource, scope: Scope, number: int | None, *, yes: bool, 
     """Refresh every workspace once.
 
     Does what a scheduled run does, with the managed identity of this machine. If no managed identity exists, stores the token of your
-    Azure CLI account after confirmation. Assumes that the next run starts in 15 minutes.
+    Azure CLI account after confirmation. Federated workspaces require the app's identity. Assumes that the next run starts in 15
+    minutes.
 
     Exit codes: 0 success; 1 a workspace or a Git folder failed; 2 invalid settings or usage; 130 interrupted.
     """

@@ -6,6 +6,7 @@ A command processes each workspace and folder of the part in the same way as in 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from typing import Any
 
 import click
 
@@ -30,13 +31,15 @@ class Scope:
         return bool(self.names or self.paths)
 
 
-only_option = click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME[,NAME]",
-    shell_complete=complete.names,
-    help="Process only these workspaces. Repeatable.",
-)
+def only_option[F: Callable[..., Any]](condition: str = "") -> Callable[[F], F]:
+    """Return the option --only. `condition` extends its help."""
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        shell_complete=complete.names,
+        help=" ".join(filter(None, ("Process only these workspaces.", condition, "Repeatable."))),
+    )
 
 
 def scope_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,7 +57,7 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
             shell_complete=complete.folders,
             help="Process only this Git folder or /* pattern, and its workspaces' credentials. Repeatable.",
         ),
-        only_option,
+        only_option(),
     ):
         scoped = option(scoped)
     return scoped
