@@ -75,7 +75,7 @@ ALERT_RULES = "ar-git-refresh-"
 _SIGN = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
-@click.command(short_help="Deploy a workspace list to the function app.")
+@click.command()
 @options.list_argument
 @app_options(required=True)
 @click.option("--apply", "applies", is_flag=True, help="Deploy after confirmation.")
@@ -513,16 +513,13 @@ def _apply(
         if not asks:
             raise SettingsError([Problem("TRUSTED_HOSTS", message, commands=(again,))])
         question = f"This lets the app send its tokens to hosts outside Azure: {named}. Continue?"
-        ask.agree("TRUSTED_HOSTS", [question], without_terminal=message, declined=_NOT_CONFIRMED)
+        ask.agree("TRUSTED_HOSTS", [question], without_terminal=message)
     if asks:
         ask.agree(
             "deploy --apply", [f"This sets the app settings of {work.named.name} and restarts it. Continue?"]
         )
     report = work.apply(plan)
     return work.wait(report) if waits and report.result == "deployed" else report
-
-
-_NOT_CONFIRMED = "canceled; no changes made"
 
 
 def show_deployment(

@@ -19,7 +19,7 @@ def _completed(_context: click.Context, _parameter: click.Parameter, typed: str)
     return [row.code for rows in PAGE.values() for row in rows if row.code.startswith(typed)]
 
 
-@click.command(short_help="Explain an error code and its remedy.")
+@click.command()
 @click.argument("code", required=False, shell_complete=_completed)
 @options.json_option
 def explain(code: str | None, *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ _OPTIONS = {
 """The option that sets each location in the file."""
 
 
-@click.command(short_help="Create a workspaces.json.")
+@click.command()
 @click.option("--host", help="Workspace URL: https://adb-….azuredatabricks.net")
 @click.option("--repository", help="Clone URL: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME")
 @click.option("--client-id", help="Application ID of the service principal, if it already exists.")

@@ -64,7 +64,7 @@ _NO_OBJECT_ID = Problem(
 )
 
 
-@click.command(short_help="Grant the permissions that a list needs.")
+@click.command()
 @click.option("--apply", "apply_", is_flag=True, help="Grant after confirmation, then run check.")
 @click.option("--yes", "-y", is_flag=True, help="Skip the confirmation. Requires --apply.")
 @click.option(

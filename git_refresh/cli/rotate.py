@@ -61,7 +61,7 @@ class _Days(click.ParamType[timedelta]):
         return timedelta(days=int(found[1]))
 
 
-@click.command(short_help="Replace OAuth secrets that expire soon.")
+@click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete.secrets)
 @click.option(
     "--within",

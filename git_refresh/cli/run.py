@@ -39,7 +39,7 @@ from git_refresh.settings.entries import Entry
 from git_refresh.settings.load import Settings, SettingsError, load
 
 
-@click.command(short_help="Show what a run would change.")
+@click.command()
 @options.list_argument
 @click.option(
     "--changes", is_flag=True, help="Show only changes. Omits credentials that only get a new token."
@@ -73,7 +73,7 @@ def plan(
     _end(report)
 
 
-@click.command(short_help="Refresh every workspace once.")
+@click.command()
 @scope_options
 @options.settings_option
 @click.option(
